@@ -23,13 +23,13 @@ def test_the_numbers_of_ranks_are_doubled_up_to_the_most():
 
 def test_what_is_on_a_line_is_forecast_exactly():
     rows = {row[0]: row for row in growth.forecast_rows(points(), 100)}
-    assert rows["start-up"][1:] == ["1.50 s", "1.50 s to 1.50 s", "+0 %"]
+    assert rows["start-up"][1:] == ["1.50 s", "1.50 s to 1.50 s", "64 ranks: +0 %"]
     assert rows["traffic of rank 0"][1] == "95.4 MiB"
 
 
 def test_what_is_not_on_a_line_says_how_far_the_largest_run_was_off():
     rows = {row[0]: row for row in growth.forecast_rows(points(start=lambda ranks: 0.01 * ranks**2), 100)}
-    off = int(rows["start-up"][3].split()[0])
+    off = int(rows["start-up"][3].split()[2])
     assert off < -20            # a line through the smaller ones is far too low
     low, high = (float(word.split()[0]) for word in rows["start-up"][2].split(" to "))
     assert low < high
@@ -38,6 +38,11 @@ def test_what_is_not_on_a_line_says_how_far_the_largest_run_was_off():
 def test_traffic_that_was_not_read_has_no_forecast_and_is_no_0():
     told = growth.text(points(traffic=lambda ranks: math.nan), 100)
     assert "not read" in told.split("\n\n")[0] and "traffic" not in told.split("\n\n")[1]
+
+
+def test_traffic_that_was_read_of_fewer_ranks_is_forecast_from_these():
+    row = {row[0]: row for row in growth.forecast_rows(points(traffic=lambda ranks: 1e6 * ranks if ranks <= 32 else math.nan), 100)}["traffic of rank 0"]
+    assert row[1] == "95.4 MiB" and row[3] == "32 ranks: +0 %"
 
 
 def test_too_few_numbers_of_ranks_give_no_forecast():
