@@ -73,5 +73,5 @@ def test_four_hosts_keep_what_a_cluster_promises(poolmark, tmp_path, link):
                     "--pairs", SIZE.pairs, "--rate", SIZE.rate, "--for", "2s", timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("as promised") == 8 and "NOT" not in done.stderr
-    for name in ("raw-qos1", "rank-killed"):
-        assert poolmark("verify", tmp_path / "run" / name).returncode == 0
+    told = poolmark("verify", tmp_path / "run" / "raw-qos1")
+    assert told.returncode == 0, told.stdout
