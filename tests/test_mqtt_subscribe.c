@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -200,6 +201,54 @@ static void test_mqtt_3_9_3_2_reserved_suback_codes_are_refused(void **state)
     packet_free(&packet);
 }
 
+enum { FILTERS_MANY = 100 };
+
+// Checks the list in portions of `most` bytes, and compares what it has with `filters`.
+static enum mqtt_error check_in_portions(const uint8_t *bytes, size_t size, size_t most,
+                                         const struct mqtt_subscription *filters)
+{
+    struct packet packet = packet_of(bytes, size);
+    struct mqtt_subscribe list;
+    struct mqtt_subscription one;
+    enum mqtt_error error = mqtt_subscribe_begin(&packet.frame, &list);
+    const uint8_t *begin = list.at;
+    while (error == MQTT_OK && list.at < list.end) {
+        const uint8_t *before = list.at;
+        error = mqtt_subscribe_check(&list, most);
+        assert_true(list.at > before && (size_t)(list.at - before) < most + 16); // the last one may pass it
+    }
+    assert_int_equal(list.count, FILTERS_MANY);
+    list.at = begin;
+    for (int i = 0; error == MQTT_OK && i < FILTERS_MANY; i++) {
+        assert_true(mqtt_subscribe_next(&list, &one));
+        assert_true(mqtt_text_equal(one.filter, filters[i].filter));
+        assert_int_equal(one.qos, filters[i].qos);
+    }
+    assert_true(error != MQTT_OK || !mqtt_subscribe_next(&list, &one));
+    packet_free(&packet);
+    return error;
+}
+
+static void test_a_list_is_checked_in_portions(void **state)
+{
+    (void)state;
+    struct mqtt_subscription filters[FILTERS_MANY];
+    char texts[FILTERS_MANY][16];
+    uint8_t bytes[FILTERS_MANY * 16];
+    for (int i = 0; i < FILTERS_MANY; i++) {
+        snprintf(texts[i], sizeof texts[i], "t/%d/+", i);
+        filters[i] = (struct mqtt_subscription){mqtt_text_of(texts[i]), (uint8_t)(i % 3)};
+    }
+    int size = mqtt_subscribe_encode(bytes, sizeof bytes, MQTT_SUBSCRIBE, 7, filters, FILTERS_MANY);
+    assert_true(size > 0);
+    for (size_t most = 1; most < (size_t)size + 20; most += 17) {
+        bytes[size - 1] = filters[FILTERS_MANY - 1].qos;
+        assert_int_equal(check_in_portions(bytes, (size_t)size, most, filters), MQTT_OK);
+        bytes[size - 1] = 3; // of the last filter
+        assert_int_equal(check_in_portions(bytes, (size_t)size, most, filters), MQTT_BAD_REQUESTED_QOS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_mqtt_4_8_0_1_a_list_cut_anywhere_but_between_entries_is_refused),
         cmocka_unit_test(test_the_suback_example_of_figure_3_26_comes_back_as_it_went),
         cmocka_unit_test(test_mqtt_3_9_3_2_reserved_suback_codes_are_refused),
+        cmocka_unit_test(test_a_list_is_checked_in_portions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

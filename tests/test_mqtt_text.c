@@ -170,6 +170,10 @@ static void test_mqtt_4_7_1_3_a_plus_not_alone_in_its_level_is_refused(void **st
     assert_int_equal(FILTER("sport/+player"), MQTT_BAD_FILTER_PLUS);
     assert_int_equal(FILTER("++"), MQTT_BAD_FILTER_PLUS);
     assert_int_equal(FILTER("+#"), MQTT_BAD_FILTER_PLUS);
+    assert_int_equal(FILTER("a#/b+"), MQTT_BAD_FILTER_HASH); // the first fault is named
+    assert_int_equal(FILTER("a+/b#"), MQTT_BAD_FILTER_PLUS);
+    assert_int_equal(FILTER("+/+/+/a+"), MQTT_BAD_FILTER_PLUS);
+    assert_int_equal(FILTER("+/+/#/+"), MQTT_BAD_FILTER_HASH);
 }
 
 static void test_every_error_has_a_statement_and_a_text(void **state)

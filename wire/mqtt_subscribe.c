@@ -9,7 +9,7 @@ static void read_entry(struct mqtt_reader *reader, bool has_qos)
         mqtt_read_fail(reader, MQTT_BAD_REQUESTED_QOS);
 }
 
-enum mqtt_error mqtt_subscribe_decode(const struct mqtt_frame *frame, struct mqtt_subscribe *list)
+enum mqtt_error mqtt_subscribe_begin(const struct mqtt_frame *frame, struct mqtt_subscribe *list)
 {
     struct mqtt_reader reader = mqtt_read_frame(frame);
     bool has_qos = frame->type == MQTT_SUBSCRIBE;
@@ -18,11 +18,28 @@ enum mqtt_error mqtt_subscribe_decode(const struct mqtt_frame *frame, struct mqt
     list->end = reader.end;
     if (reader.error == MQTT_OK && reader.at == reader.end)
         return has_qos ? MQTT_BAD_SUBSCRIBE_EMPTY : MQTT_BAD_UNSUBSCRIBE_EMPTY;
-    for (; reader.error == MQTT_OK && reader.at < reader.end; list->count++)
-        read_entry(&reader, has_qos);
-    if (reader.error != MQTT_OK)
-        list->at = list->end; // a malformed list has nothing to iterate
     return reader.error;
+}
+
+enum mqtt_error mqtt_subscribe_check(struct mqtt_subscribe *list, size_t most)
+{
+    struct mqtt_reader reader = {list->at, list->end, MQTT_OK};
+    do {
+        read_entry(&reader, list->has_qos);
+        list->count++;
+    } while (reader.error == MQTT_OK && reader.at < reader.end && (size_t)(reader.at - list->at) < most);
+    list->at = reader.at;
+    return reader.error;
+}
+
+enum mqtt_error mqtt_subscribe_decode(const struct mqtt_frame *frame, struct mqtt_subscribe *list)
+{
+    enum mqtt_error error = mqtt_subscribe_begin(frame, list);
+    const uint8_t *begin = list->at;
+    if (error == MQTT_OK)
+        error = mqtt_subscribe_check(list, SIZE_MAX);
+    list->at = error == MQTT_OK ? begin : list->end; // a malformed list has nothing to iterate
+    return error;
 }
 
 bool mqtt_subscribe_next(struct mqtt_subscribe *list, struct mqtt_subscription *subscription)

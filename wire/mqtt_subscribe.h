@@ -28,6 +28,14 @@ struct mqtt_subscribe {
 // Decodes SUBSCRIBE and UNSUBSCRIBE.
 enum mqtt_error mqtt_subscribe_decode(const struct mqtt_frame *frame, struct mqtt_subscribe *list)
     __attribute__((warn_unused_result));
+// The same in portions, of a long list: mqtt_subscribe_begin decodes the packet id. Then each call of
+// mqtt_subscribe_check checks one filter at least, and no more behind `most` bytes. It moves `at` behind them and adds them
+// to `count`. All are checked when `at` is `end`; the list then begins at `end` minus its bytes.
+enum mqtt_error mqtt_subscribe_begin(const struct mqtt_frame *frame, struct mqtt_subscribe *list)
+    __attribute__((warn_unused_result));
+enum mqtt_error mqtt_subscribe_check(struct mqtt_subscribe *list, size_t most)
+    __attribute__((warn_unused_result));
+
 bool mqtt_subscribe_next(struct mqtt_subscribe *list, struct mqtt_subscription *subscription);
 
 // `type` is MQTT_SUBSCRIBE or MQTT_UNSUBSCRIBE. -EINVAL: packet id 0, no filter, a filter that is empty or

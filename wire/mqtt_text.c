@@ -70,6 +70,11 @@ enum mqtt_error mqtt_topic_name_check(struct mqtt_text name)
     return MQTT_OK;
 }
 
+static bool begins_level(const char *text, const char *at)
+{
+    return at == text || at[-1] == '/';
+}
+
 enum mqtt_error mqtt_topic_filter_check(struct mqtt_text filter)
 {
     if (filter.bytes == 0)
@@ -77,16 +82,12 @@ enum mqtt_error mqtt_topic_filter_check(struct mqtt_text filter)
     enum mqtt_error error = mqtt_text_check(filter);
     if (error != MQTT_OK)
         return error;
-    for (size_t i = 0; i < filter.bytes; i++) {
-        char c = filter.data[i];
-        if (c != '+' && c != '#')
-            continue;
-        bool begins = i == 0 || filter.data[i - 1] == '/';
-        bool last = i + 1 == filter.bytes;
-        if (c == '#' && !(begins && last))
-            return MQTT_BAD_FILTER_HASH;
-        if (c == '+' && !(begins && (last || filter.data[i + 1] == '/')))
+    // A # is right at the end only. So what is behind the first one does not matter.
+    const char *begin = filter.data, *end = begin + filter.bytes, *hash = memchr(begin, '#', filter.bytes);
+    bool is_right = !hash || (hash + 1 == end && begins_level(begin, hash));
+    const char *last = hash ? hash : end;
+    for (const char *at = begin; (at = memchr(at, '+', (size_t)(last - at))); at++)
+        if (!begins_level(begin, at) || (at + 1 < end && at[1] != '/'))
             return MQTT_BAD_FILTER_PLUS;
-    }
-    return MQTT_OK;
+    return is_right ? MQTT_OK : MQTT_BAD_FILTER_HASH;
 }
