@@ -14,6 +14,7 @@ int64_t clock_now_ns(void);                      // CLOCK_MONOTONIC; the same in
 int64_t clock_coarse_ns(void);                   // CLOCK_MONOTONIC_COARSE: cheaper, some milliseconds behind
 int64_t clock_wall_ns(void);                     // CLOCK_REALTIME since 1970-01-01 UTC
 int64_t clock_cpu_ns(void);                      // CPU time of this process
+int64_t clock_thread_cpu_ns(void);               // CPU time of the calling thread; a system call
 void clock_sleep_until_ns(int64_t monotonic_ns); // returns at once if that is past; signals do not end it
 
 // "2026-11-21T11:23:06Z" (20 characters and NUL) of a wall time.

@@ -128,6 +128,8 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
                                              .sessions = server.sessions,
                                              .subscriptions = server.subscriptions,
                                              .retained = server.retained,
+                                             .longest_turn_ns = server.longest_turn_ns,
+                                             .most_work = server.most_work,
                                              .memory = server.memory};
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
         struct pool *pool = pool_at(broker, (enum broker_pool)i);

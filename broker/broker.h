@@ -26,6 +26,7 @@ struct broker_statistics {
     const char *last_reason;  // text of the last protocol error; NULL: none
     const char *state_reason; // text of the last failure to write --state; NULL: none
     int64_t connections, sessions, subscriptions, retained;
+    int64_t longest_turn_ns, most_work; // of a loop (broker/mqtt/server.h)
     struct pool_stats pools[BROKER_POOL_COUNT];
     int64_t strays[BROKER_POOL_COUNT];         // objects in use that are not among those owned
     int64_t rounding_bytes[BROKER_POOL_COUNT]; // what the allocator adds to the blocks of a pool

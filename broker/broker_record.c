@@ -247,6 +247,9 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     add_pressure(record, &statistics->pressure);
     add_memory(record, bound, statistics->memory.peak);
     record_metric(record, "broker.memory_refused", (double)statistics->memory.refused, "1", "none");
+    record_metric(record, "broker.longest_turn_ns", (double)statistics->longest_turn_ns, "ns", "lower");
+    record_metric(record, "broker.long_turns", (double)counts->long_turns, "1", "lower");
+    record_metric(record, "broker.turn_work", (double)statistics->most_work, "1", "none");
     record_metric(record, "broker.messages_received", (double)counts->messages_received, "1", "none");
     record_metric(record, "broker.messages_sent", (double)counts->messages_sent, "1", "none");
     record_metric(record, "broker.messages_dropped", (double)counts->messages_dropped, "1", "none");

@@ -31,6 +31,13 @@ const struct metric broker_catalogue[] = {
      "likewise"},
     {"broker.memory_refused", "1", "none", METRIC_SECONDARY,
      "requests for memory that --memory-limit refused"},
+    {"broker.longest_turn_ns", "ns", "lower", METRIC_SECONDARY,
+     "longest turn of an event loop, in processor time of its thread: others on that loop waited so long; at "
+     "most a "
+     "millisecond too much"},
+    {"broker.long_turns", "1", "lower", METRIC_SECONDARY, "turns of more than 10 ms of that time"},
+    {"broker.turn_work", "1", "none", METRIC_SECONDARY,
+     "most work of a turn, in units of about 0.2 us (broker/net/turn.h)"},
     {"broker.messages_received", "1", "none", METRIC_SECONDARY, "PUBLISH packets that it received"},
     {"broker.messages_sent", "1", "none", METRIC_SECONDARY, "PUBLISH packets that it sent"},
     {"broker.messages_dropped", "1", "none", METRIC_SECONDARY,

@@ -17,7 +17,7 @@ static const struct complaint complaints[] = {
     {AT(refused_state), "clients refused: --state cannot be written"},
     {AT(refused_descriptors), "clients refused: no descriptor is left"},
     {AT(refused_address), "clients refused: --max-connections-per-address"},
-    {AT(closed_silent), "connections closed: no CONNECT within a second, and others needed the place"},
+    {AT(closed_silent), "connections closed: their CONNECT had not come, and others needed the place"},
     {AT(accepts_failed), "clients not let in: accept failed for a reason that is no lack of descriptors"},
     {AT(protocol_errors), "connections closed: what they sent is not MQTT 3.1.1"},
     {AT(closed_packet_size), "connections closed: a packet larger than --max-packet-size"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/statistics.h"
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/procmem.h"
 #include "broker/relief.h"
@@ -25,6 +26,10 @@ void statistics_print(const struct broker_statistics *statistics, const struct p
 #define X(name, help) fprintf(to, "%-22s %12" PRId64 "  %s\n", #name, counts->name, help);
     BROKER_COUNTERS(X)
 #undef X
+    fprintf(to, "%-22s %12" PRId64 "  longest turn of a loop, in us of its processor time\n",
+            "longest_turn_us", statistics->longest_turn_ns / NS_PER_US);
+    fprintf(to, "%-22s %12" PRId64 "  most work of a turn, in units of about 0.2 us\n", "turn_work",
+            statistics->most_work);
     fprintf(to,
             "%-22s %12" PRId64 "  bytes held for clients, of a limit of %" PRId64 "; most so far %" PRId64
             "\n",
@@ -99,6 +104,11 @@ void statistics_print_prometheus(const struct broker_statistics *statistics,
                 statistics->sessions);
     print_gauge(to, "broker_subscriptions", "subscriptions now", statistics->subscriptions);
     print_gauge(to, "broker_retained_messages", "retained messages now", statistics->retained);
+    print_gauge(to, "broker_longest_turn_ns",
+                "longest turn of a loop so far, in processor time of its thread",
+                statistics->longest_turn_ns);
+    print_gauge(to, "broker_turn_work", "most work of a turn so far, in units of about 0.2 us",
+                statistics->most_work);
 #define X(name, help)                                                                                        \
     fprintf(to,                                                                                              \
             "# HELP poolmark_broker_" #name "_total " help "\n# TYPE poolmark_broker_" #name                 \

@@ -58,6 +58,36 @@ static void silent_connections_leave_their_places_to_others(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+// All places are taken by connections that came just now and say nothing. The oldest of so many do not keep anybody out for a
+// moment: each client gets in at its first try.
+static void a_crowd_of_silent_connections_refuses_nobody(void **state)
+{
+    (void)state;
+    enum { PLACES = 600, CLIENTS = 50 };
+    struct process *broker = process_start_broker("--max-connections", "600", "--threads", "1", NULL);
+    struct many_clients clients;
+    int silent[PLACES];
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(process_port(broker))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(many_clients_limit() > PLACES + 2 * CLIENTS);
+    for (int i = 0; i < PLACES; i++) {
+        silent[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(silent[i], (struct sockaddr *)&to, sizeof to), 0);
+    }
+    many_clients_connect(&clients, process_port(broker), CLIENTS, 1, "c");
+    assert_int_equal(clients.accepted, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++) {
+        char byte;
+        assert_true(recv(silent[i], &byte, 1, 0) <= 0); // the oldest
+    }
+    many_clients_ping(&clients);
+    many_clients_close(&clients);
+    for (int i = 0; i < PLACES; i++)
+        close(silent[i]);
+    assert_int_equal(process_statistic(broker, "refused_limit"), 0);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 // The broker's limit is lowered under its feet, and every descriptor is taken by a connection without a CONNECT.
 static void silent_connections_do_not_keep_every_descriptor(void **state)
 {
@@ -75,7 +105,7 @@ static void silent_connections_do_not_keep_every_descriptor(void **state)
     many_clients_close(&clients);
     for (int i = 0; i < SILENT; i++)
         raw_close(&silent[i]);
-    process_stop_saying(broker, "no CONNECT within a second");
+    process_stop_saying(broker, "their CONNECT had not come");
 }
 
 // Connects from `source`, and gives the return code of the CONNACK.
@@ -155,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(silent_connections_leave_their_places_to_others),
+        cmocka_unit_test(a_crowd_of_silent_connections_refuses_nobody),
         cmocka_unit_test(silent_connections_do_not_keep_every_descriptor),
         cmocka_unit_test(an_address_has_so_many_connections_and_no_more),
         cmocka_unit_test(kept_sessions_end_when_their_clients_stay_away),

@@ -202,6 +202,112 @@ static void test_levels_that_only_begin_alike_are_different(void **state)
     level_tree_close(tree, NULL);
 }
 
+// Visits the names that match, `most` nodes at a time, and counts each in `seen` by the number at its end.
+static int64_t next_names(struct level_tree *tree, const char *filter, struct level_cursor *cursor,
+                          int64_t most, int *seen)
+{
+    int64_t looked = 0;
+    struct level_node *node = level_tree_next_name(tree, mqtt_text_of(filter), cursor, most, &looked);
+    if (node)
+        seen[*(int *)*level_node_value(node)]++;
+    return looked;
+}
+
+static int numbers[20000];
+
+static void put_number(struct level_tree *tree, int number)
+{
+    char path[32];
+    snprintf(path, sizeof path, number % 7 ? "a/%d/x" : "a/%d", number);
+    struct level_node *node = level_tree_make(tree, mqtt_text_of(path));
+    assert_non_null(node);
+    numbers[number] = number;
+    *level_node_value(node) = &numbers[number];
+}
+
+static void take_number(struct level_tree *tree, int number)
+{
+    char path[32];
+    snprintf(path, sizeof path, number % 7 ? "a/%d/x" : "a/%d", number);
+    take(tree, path);
+}
+
+static void test_a_search_in_portions_finds_what_a_whole_one_finds(void **state)
+{
+    (void)state;
+    enum { MANY = 3000 };
+    static const char *const wanted[] = {"#",     "a/#",  "a/+",    "a/+/x", "a/+/#",
+                                         "+/+/+", "a/14", "a/15/x", "b/#",   "+"};
+    struct level_tree *tree = tree_open();
+    for (int i = 0; i < MANY; i++)
+        put_number(tree, i);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        for (int64_t most = 1; most <= 1000; most *= 10) {
+            struct level_cursor cursor = {.path = NULL};
+            int seen[MANY] = {0}, count = 0;
+            while (!cursor.is_done)
+                assert_in_range(next_names(tree, wanted[i], &cursor, most, seen), 1, 2 * most + 8);
+            for (int k = 0; k < MANY; k++) {
+                assert_in_range(seen[k], 0, 1);
+                count += seen[k];
+            }
+            assert_int_equal(count, names(tree, wanted[i]));
+            assert_false(cursor.is_lost);
+            level_cursor_free(&cursor);
+        }
+    level_tree_close(tree, NULL);
+}
+
+// Between the portions others come and go by thousands, so that the table grows and shrinks under the search. What is there
+// all the time is found once, whatever happens to the node where the search stopped.
+static void test_a_search_in_portions_misses_nothing_while_the_tree_changes(void **state)
+{
+    (void)state;
+    enum { STAY = 500, MANY = 20000, A_PORTION = 300 };
+    for (int round = 0; round < 4; round++) {
+        struct level_tree *tree = tree_open();
+        struct level_cursor cursor = {.path = NULL};
+        int *seen = calloc(MANY, sizeof *seen), there = round % 2 ? STAY : MANY;
+        assert_non_null(seen);
+        for (int i = 0; i < there; i++)
+            put_number(tree, i);
+        for (int portion = 0; !cursor.is_done; portion++) {
+            next_names(tree, "a/#", &cursor, round < 2 ? 1 : 5, seen);
+            bool grows = portion / 60 % 2 == (round % 2 ? 0 : 1);
+            for (int i = 0; i < A_PORTION; i++) {
+                if (grows && there < MANY)
+                    put_number(tree, there++);
+                else if (!grows && there > STAY)
+                    take_number(tree, --there);
+            }
+            if (portion % 100 == 0)
+                assert_true(level_tree_is_valid(tree));
+        }
+        for (int i = 0; i < STAY; i++)
+            assert_int_equal(seen[i], 1);
+        level_cursor_free(&cursor);
+        level_tree_close(tree, NULL);
+        free(seen);
+    }
+}
+
+static void test_a_search_that_cannot_keep_its_place_says_so(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    struct account account;
+    account_open(&account, 1);
+    struct level_cursor cursor = {.account = &account, .kind = ACCOUNT_SESSIONS};
+    int seen[3] = {0};
+    for (int i = 0; i < 3; i++)
+        put_number(tree, i);
+    next_names(tree, "a/#", &cursor, 10, seen);
+    assert_true(cursor.is_lost && cursor.is_done && !cursor.path);
+    assert_int_equal(seen[0] + seen[1] + seen[2], 1);
+    assert_int_equal(next_names(tree, "a/#", &cursor, 10, seen), 0);
+    level_tree_close(tree, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +319,9 @@ int main(void)
         cmocka_unit_test(test_the_deepest_topic_there_can_be_is_made_matched_and_closed),
         cmocka_unit_test(test_nothing_matches_in_an_empty_tree),
         cmocka_unit_test(test_levels_that_only_begin_alike_are_different),
+        cmocka_unit_test(test_a_search_in_portions_finds_what_a_whole_one_finds),
+        cmocka_unit_test(test_a_search_in_portions_misses_nothing_while_the_tree_changes),
+        cmocka_unit_test(test_a_search_that_cannot_keep_its_place_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

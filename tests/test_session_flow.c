@@ -167,6 +167,47 @@ static void clearing_lets_go_of_everything(void **state)
     assert_front(fixture, 1);
 }
 
+static void it_is_cleared_in_portions(void **state)
+{
+    struct fixture *fixture = *state;
+    struct session_flow *flow = &fixture->flow;
+    struct pool_stats stats;
+    for (int i = 0; i < 100; i++)
+        push(fixture, i);
+    for (uint16_t id = 1; id <= 20; id++)
+        assert_int_equal(add(fixture, id), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(replays_add(&flow->replays, NULL, mqtt_text_of("#"), 0), 0);
+    assert_int_equal(flow_received_add(flow, 1), 1);
+    assert_false(flow_clear_some(flow, 3)); // the replays are the first
+    for (int left = 100 + 20; left > 0; left -= 30) {
+        assert_int_equal(flow_clear_some(flow, 30), left == 30);
+        assert_true(flow_is_valid(flow));
+        pool_stats(fixture->messages, &stats);
+        assert_int_equal(stats.in_use, left - 30);
+    }
+    assert_true(flow_clear_some(flow, 1));
+    assert_false(flow_is_empty(flow)); // the received packet id
+    flow_clear(flow);
+    assert_true(flow_is_empty(flow));
+}
+
+static void a_packet_that_is_handled_in_part_keeps_the_flow(void **state)
+{
+    struct fixture *fixture = *state;
+    struct flow_part *part = flow_part_need(&fixture->flow);
+    assert_non_null(part);
+    assert_ptr_equal(flow_part_need(&fixture->flow), part);
+    assert_false(flow_is_empty(&fixture->flow));
+    part->answer = numbered(fixture, 1);
+    flow_part_done(&fixture->flow);
+    flow_part_done(&fixture->flow);
+    assert_true(flow_is_empty(&fixture->flow));
+    part = flow_part_need(&fixture->flow);
+    assert_true(part && part->left == 0 && !part->is_checked && !part->answer);
+    part->answer = numbered(fixture, 2); // the end of the test clears the flow
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -177,6 +218,8 @@ int main(void)
         TEST(a_message_released_is_let_go_at_once),
         TEST(each_received_packet_id_is_new_once),
         TEST(clearing_lets_go_of_everything),
+        TEST(it_is_cleared_in_portions),
+        TEST(a_packet_that_is_handled_in_part_keeps_the_flow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,6 +197,35 @@ static void a_visit_is_of_each_node_and_may_move_or_remove_it(void **state)
     assert_true(timer_wheel_is_valid(&wheel));
 }
 
+static void what_is_due_is_called_in_portions(void **state)
+{
+    (void)state;
+    enum { DUE = 10 };
+    struct timer_wheel wheel;
+    timer_wheel_init(&wheel, 0);
+    struct timer_node nodes[DUE + 1] = {0};
+    for (int i = 0; i < DUE; i++)
+        timer_wheel_add(&wheel, &nodes[i], (uint32_t)(1 + i % 3));
+    timer_wheel_add(&wheel, &nodes[DUE], 4);
+    assert_null(timer_wheel_take_due(&wheel));
+    timer_wheel_turn(&wheel, 3);
+    timer_wheel_remove(&nodes[0]); // it is due, and ends before its turn
+    for (int i = 0; i < 4; i++) {
+        struct timer_node *node = timer_wheel_take_due(&wheel);
+        assert_true(node && node != &nodes[0] && node != &nodes[DUE] && !node->link);
+    }
+    assert_true(timer_wheel_is_valid(&wheel));
+    timer_wheel_turn(&wheel, 4); // what was due before is not lost
+    int left = 0;
+    while (timer_wheel_take_due(&wheel))
+        left++;
+    assert_int_equal(left, DUE - 1 - 4 + 1);
+    assert_null(timer_wheel_any(&wheel));
+    timer_wheel_add(&wheel, &nodes[0], 5);
+    timer_wheel_turn(&wheel, 5);
+    assert_ptr_equal(timer_wheel_any(&wheel), &nodes[0]); // for emptying it
+}
+
 static void a_node_is_small(void **state)
 {
     (void)state;
@@ -215,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_past_deadline_is_called_at_the_next_tick),
         cmocka_unit_test(never_is_found_but_not_called),
         cmocka_unit_test(a_visit_is_of_each_node_and_may_move_or_remove_it),
+        cmocka_unit_test(what_is_due_is_called_in_portions),
         cmocka_unit_test(a_node_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ struct calls {
     struct topics_subscriber *subscribers[CALLS_MAX];
     uint8_t qos[CALLS_MAX];
     int count;
+    uint32_t work;
 };
 
 static void record(void *context, struct topics_subscriber *subscriber, uint8_t qos)
@@ -46,8 +47,8 @@ static int subscribe(struct topics *topics, struct topics_subscriber *subscriber
 
 static struct calls match(struct topics *topics, const char *name)
 {
-    struct calls calls = {.count = 0};
-    int64_t count = topics_match(topics, mqtt_text_of(name), record, &calls);
+    struct calls calls = {.count = 0, .work = 0};
+    int64_t count = topics_match(topics, mqtt_text_of(name), record, &calls, &calls.work);
     assert_int_equal(count, calls.count);
     return calls;
 }
@@ -311,8 +312,9 @@ static void *match_some(void *context)
     struct shared *shared = context;
     for (int i = 0; atomic_load_explicit(&shared->writers, memory_order_acquire) > 0; i++) {
         char name[32];
+        uint32_t work = 0;
         snprintf(name, sizeof name, "t/%d", i % 20);
-        if (topics_match(shared->topics, mqtt_text_of(name), touch, shared) < 0)
+        if (topics_match(shared->topics, mqtt_text_of(name), touch, shared, &work) < 0)
             abort();
     }
     return NULL;
@@ -346,6 +348,54 @@ static void test_closing_frees_the_subscriptions_that_are_left(void **state)
     topics_close(NULL);
 }
 
+static void test_a_subscriber_leaves_in_portions(void **state)
+{
+    (void)state;
+    enum { FILTERS = 100, PORTION = 30 };
+    struct topics *topics = open_topics();
+    struct topics_subscriber one = {0}, two = {0};
+    for (int i = 0; i < FILTERS; i++) {
+        char filter[16];
+        snprintf(filter, sizeof filter, "t/%d", i);
+        assert_int_equal(subscribe(topics, &one, filter, 0), 1);
+        assert_int_equal(subscribe(topics, &two, filter, 0), 1);
+    }
+    for (int left = FILTERS - PORTION; left > 0; left -= PORTION) {
+        assert_false(topics_leave_some(topics, &one, PORTION));
+        assert_int_equal(topics_subscriber_count(topics, &one), left);
+        assert_true(topics_is_valid(topics));
+    }
+    assert_true(topics_leave_some(topics, &one, PORTION));
+    assert_true(topics_leave_some(topics, &one, PORTION)); // nothing more
+    assert_int_equal(topics_count(topics), FILTERS);
+    assert_int_equal(topics_subscriber_count(topics, &two), FILTERS);
+    topics_leave(topics, &two);
+    topics_close(topics);
+}
+
+// 512 filters of one client match a name of nine levels. The search goes through a thousand nodes, for one delivery.
+static void test_the_work_of_a_match_is_that_of_its_search(void **state)
+{
+    (void)state;
+    enum { LEVELS = 9, FILTERS = 1 << LEVELS };
+    struct topics *topics = open_topics();
+    struct topics_subscriber one = {0};
+    struct calls few = match(topics, "a/a/a/a/a/a/a/a/a");
+    for (unsigned bits = 0; bits < FILTERS; bits++) {
+        char filter[2 * LEVELS];
+        for (int i = 0; i < LEVELS; i++) {
+            filter[2 * i] = bits >> i & 1 ? '+' : 'a';
+            filter[2 * i + 1] = i < LEVELS - 1 ? '/' : 0;
+        }
+        assert_int_equal(subscribe(topics, &one, filter, 0), 1);
+    }
+    struct calls many = match(topics, "a/a/a/a/a/a/a/a/a");
+    assert_int_equal(many.count, 1);
+    assert_true(few.work <= 1);
+    assert_in_range(many.work, FILTERS, 10 * FILTERS);
+    topics_close(topics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +411,8 @@ int main(void)
         cmocka_unit_test(test_random_topics_match_as_the_plainest_matcher_says),
         cmocka_unit_test(test_threads_subscribe_leave_and_match_at_once),
         cmocka_unit_test(test_closing_frees_the_subscriptions_that_are_left),
+        cmocka_unit_test(test_a_subscriber_leaves_in_portions),
+        cmocka_unit_test(test_the_work_of_a_match_is_that_of_its_search),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,9 +211,9 @@ static void a_broken_transport_drops_output_and_its_input_is_read_to_the_end(voi
     assert_int_equal(arrived(fixture), 0);
 }
 
-static enum transport_leave may_send(void *owner)
+static enum transport_leave may_send(struct transport *transport)
 {
-    struct fixture *fixture = owner;
+    struct fixture *fixture = transport->turn->owner;
     fixture->asked++;
     return fixture->leave;
 }

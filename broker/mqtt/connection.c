@@ -8,8 +8,11 @@
 // connect at once.
 enum { CONNECT_PATIENCE_S = 30 };
 
-// When places run out, a connection may have been silent for this long (the first tick may be partial).
-enum { SILENCE_TICKS = TIMER_TICKS_PER_S + 1, SILENT_LOOKED_AT = 128 };
+enum { TAKE_OVER_S = 5 };
+
+// When places run out, a connection may have been silent for this long (the first tick may be partial), unless so many
+// are new that they come faster than that.
+enum { SILENCE_TICKS = 2, NEWCOMERS_MANY = 512, SILENT_LOOKED_AT = 32, LOOK_WORK = 4 };
 
 // A PUBLISH leaves this much of the buffer free. So the answer to a client's packet still fits after its own
 // message was delivered back to it.
@@ -29,13 +32,10 @@ void connection_is_no_newcomer(struct connection *connection)
     newcomers_remove(&worker->newcomers, connection->transport.timer.owner_word, connection);
 }
 
-// A CONNECT that waits in the socket counts as come.
-static bool is_silent(const struct connection *connection)
+static uint32_t silent_ticks(const struct transport *transport)
 {
-    const struct transport *transport = &connection->transport;
     uint32_t left = transport->timer.deadline_tick - transport->turn->tick;
-    uint32_t whole = CONNECT_PATIENCE_S * TIMER_TICKS_PER_S;
-    return !transport->is_dead && left + SILENCE_TICKS <= whole && !transport_has_waiting_input(transport);
+    return CONNECT_PATIENCE_S * TIMER_TICKS_PER_S - left;
 }
 
 int connection_end_silent(struct worker *worker, int most)
@@ -43,13 +43,18 @@ int connection_end_silent(struct worker *worker, int most)
     struct newcomers *newcomers = &worker->newcomers;
     int ended = 0;
     uint32_t next, place = newcomers_oldest(newcomers);
-    for (int i = 0; i < SILENT_LOOKED_AT && place != 0 && ended < most; i++, place = next) {
+    for (int i = 0; i < SILENT_LOOKED_AT + most && place != 0 && ended < most; i++, place = next) {
         struct connection *connection = newcomers->places[place].connection;
+        struct transport *transport = &connection->transport;
         next = newcomers_next(newcomers, place);
-        if (!is_silent(connection))
+        if (newcomers->count < NEWCOMERS_MANY && silent_ticks(transport) < SILENCE_TICKS)
+            break; // those behind it are younger
+        worker->turn->work += LOOK_WORK;
+        // A CONNECT that waits in the socket counts as come.
+        if (transport->is_dead || transport_has_waiting_input(transport))
             continue;
         newcomers_remove(newcomers, place, connection);
-        turn_fail(&connection->transport);
+        turn_fail(transport);
         broker_count(&worker->counters.closed_silent, 1);
         ended++;
     }
@@ -97,6 +102,13 @@ void connection_free(struct connection *connection)
     give_back(connection_worker(connection)->server, connection);
 }
 
+void connection_take_over(struct connection *connection)
+{
+    struct transport *transport = &connection->transport;
+    transport->source |= CONNECTION_TAKEN_OVER;
+    transport_set_timer(transport, transport->turn->tick + TAKE_OVER_S * TIMER_TICKS_PER_S);
+}
+
 static uint32_t silence_limit_ticks(const struct transport *transport)
 {
     // [MQTT-3.1.2-24]: one and a half times. Plus one tick, because the first tick may be partial.
@@ -116,6 +128,10 @@ void connection_start_keep_alive(struct connection *connection, uint16_t keep_al
 void connection_on_timer(struct transport *transport)
 {
     const struct connection *connection = connection_of(transport);
+    if (transport->source & CONNECTION_TAKEN_OVER) { // it had its time
+        turn_fail(transport);
+        return;
+    }
     bool is_open = connection_is_open(connection);
     uint32_t tick = transport->turn->tick;
     uint32_t deadline = is_open ? transport->timer.owner_word + silence_limit_ticks(transport) : 0;

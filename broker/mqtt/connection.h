@@ -13,6 +13,14 @@
 #include "broker/net/transport.h"
 #include "wire/mqtt_publish.h"
 
+// Flags in `source` of its transport.
+enum {
+    CONNECTION_TAKEN_OVER = TRANSPORT_OWNER_FLAG, // another connection waits for its session
+    CONNECTION_GATED = TRANSPORT_OWNER_FLAG_2,    // its output depends on what is not in the state file yet
+    CONNECTION_FANS_OUT =
+        TRANSPORT_OWNER_FLAG_3, // a message of it has not reached all its sessions (fan_out.h)
+};
+
 struct connection {
     // owner_bit: has a session; owner_word: keep alive in seconds, 0 for none; owner_word of the timer: tick
     // of the last packet received, before the CONNECT its place among the newcomers.
@@ -55,12 +63,14 @@ int connection_open(struct worker *worker, int fd) __attribute__((warn_unused_re
 // Closes the socket and frees `connection`. The session must have been detached.
 void connection_free(struct connection *connection);
 
-// Ends the oldest connections of this loop without a CONNECT, up to `most`, if they have had a second. Their
-// descriptors and places are free at the end of the turn. Returns their number.
+// Ends the oldest connections of this loop without a CONNECT, up to `most`, if they have had a quarter of a second or
+// there are very many. Their descriptors and places are free at the end of a turn. Returns their number.
 int connection_end_silent(struct worker *worker, int most);
 void connection_is_no_newcomer(struct connection *connection); // its CONNECT has come
 
 void connection_start_connect_timer(struct connection *connection);
+// A new connection waits for the session of this one, which is broken and has so long to be served what it has sent.
+void connection_take_over(struct connection *connection);
 void connection_start_keep_alive(struct connection *connection, uint16_t keep_alive_s);
 void connection_on_timer(struct transport *transport);
 

@@ -26,6 +26,7 @@ static void restart_flow(struct session *session)
     if (!session->flow)
         return;
     CHECK(flow_is_valid(session->flow));
+    flow_part_done(session->flow);
     flow_inflight_restart(session->flow);
     session_flow_done(session);
 }
@@ -37,7 +38,7 @@ void connection_detach(struct connection *connection)
     struct session *session = connection->session;
     struct worker *worker = connection_worker(connection);
     struct message *will = session->will;
-    durable_begin(worker);
+    durable_begin(worker, NULL);
     session->will = NULL;
     connection->transport.owner_bit = false;
     connection->arena = NULL;

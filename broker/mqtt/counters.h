@@ -47,6 +47,7 @@
     X(state_transactions, "transactions written to --state")                                                 \
     X(state_changes, "changes in them: of sessions, subscriptions, deliveries, messages")                    \
     X(state_failures, "times that writing to --state began to fail")                                         \
+    X(long_turns, "turns of a loop that took more than 10 ms of its processor time")                         \
     X(bytes_received, "bytes received")                                                                      \
     X(bytes_sent, "bytes sent")
 

@@ -7,34 +7,107 @@
 #include <errno.h>
 #include <string.h>
 
+enum { RETAIN_WORK = 8 }; // of replacing a retained message
+
+// So many sessions get a message at once, or fewer when so many transports are to be settled, but always a few. The further
+// ones get it in portions.
+enum { AT_ONCE_MOST = 2 * TURN_WORK, UNSETTLED_MOST = 4096, AT_ONCE_MIN = 64 };
+
+enum { FANS_LEFT_OUT_MOST = 16 }; // turns in a row
+
 struct routing {
     struct worker *worker;
     struct message *message;
+    struct fan_out *fan; // NULL: none yet
+    uint32_t at_once;    // sessions that got it
+    bool is_behind;      // another one of its topic has not reached all
 };
+
+static void deliver_to(struct worker *worker, struct session *session, struct message *message, uint8_t qos)
+{
+    if (session->owner == worker->index) {
+        delivery_to_session(worker, session, message, qos, false);
+        return;
+    }
+    session_ref(session);
+    int64_t number = durable_deliver(worker, session, message, qos);
+    struct mail mail = {.kind = MAIL_MESSAGE,
+                        .value = durable_mail_value(number, qos) & MAIL_VALUE_MAX,
+                        .object = message_ref(message),
+                        .receiver = session};
+    worker->turn->work++;
+    if (durable_post(worker, session->owner, &mail) < 0) {
+        durable_delivered(worker, session, number);
+        message_unref(message);
+        // Not the last reference: the session is still in the topics, or the caller has one.
+        session_unref(session, &worker->server->stores.arenas);
+        worker_count_dropped(worker, -EDQUOT); // the loop's mailbox is full, or there is no memory
+    }
+}
+
+// With a state file all do: the deliveries are noted before the message is acknowledged.
+static bool gets_it_now(const struct routing *routing)
+{
+    const struct worker *worker = routing->worker;
+    return worker->durable ||
+           (!routing->is_behind &&
+            (routing->at_once < AT_ONCE_MIN ||
+             (routing->at_once < AT_ONCE_MOST && turn_unsettled(worker->turn) < UNSETTLED_MOST)));
+}
 
 // Runs under the read lock of the topics, so it must not call into them. Failing connections are only marked.
 static void route_to(void *context, struct topics_subscriber *subscriber, uint8_t qos)
 {
-    const struct routing *routing = context;
+    struct routing *routing = context;
     struct worker *worker = routing->worker;
     struct session *session = session_of_subscriber(subscriber);
-    if (session->owner == worker->index) {
-        delivery_to_session(worker, session, routing->message, qos, false);
+    if (!gets_it_now(routing) && fan_out_add(&routing->fan, &worker->server->account, session, qos))
         return;
+    routing->at_once++;
+    deliver_to(worker, session, routing->message, qos);
+}
+
+static void let_go(struct worker *worker, const struct fan_target *target)
+{
+    message_unref(target->message);
+    session_unref(target->session, &worker->server->stores.arenas);
+}
+
+bool delivery_fan_out(struct worker *worker)
+{
+    struct fan_target target;
+    if (!worker->fan_outs.first)
+        return false;
+    // What was delivered before is sent first, and shares writes meanwhile.
+    if (turn_is_late(worker->turn) && worker->fans_left_out++ < FANS_LEFT_OUT_MOST)
+        return true;
+    worker->fans_left_out = 0;
+    while (!turn_part_is_over(worker->turn) && fan_outs_next(&worker->fan_outs, &target)) {
+        deliver_to(worker, target.session, target.message, target.qos);
+        let_go(worker, &target);
     }
-    session_ref(session);
-    int64_t number = durable_deliver(worker, session, routing->message, qos);
-    struct mail mail = {.kind = MAIL_MESSAGE,
-                        .value = durable_mail_value(number, qos) & MAIL_VALUE_MAX,
-                        .object = message_ref(routing->message),
-                        .receiver = session};
-    if (durable_post(worker, session->owner, &mail) < 0) {
-        durable_delivered(worker, session, number);
-        message_unref(routing->message);
-        // Not the last reference: the session is still in the topics.
-        session_unref(session, &worker->server->stores.arenas);
-        worker_count_dropped(worker, -EDQUOT); // the loop's mailbox is full, or there is no memory
-    }
+    return worker->fan_outs.first != NULL;
+}
+
+void delivery_fan_out_dropped(struct worker *worker)
+{
+    struct fan_target target;
+    while (fan_outs_next(&worker->fan_outs, &target))
+        let_go(worker, &target);
+}
+
+// Who published to very many waits for them, so that the list stays short, and lets others go first once more. Others wait
+// for their topic alone.
+bool delivery_waits(struct worker *worker, struct transport *publisher, struct mqtt_text topic)
+{
+    bool fans_out = publisher->source & CONNECTION_FANS_OUT;
+    if (worker->turn->is_urgent)
+        return false;
+    if (!worker->fan_outs.first)
+        publisher->source &= (uint8_t)~CONNECTION_FANS_OUT;
+    else if (!fans_out)
+        fans_out = fan_outs_has(&worker->fan_outs, topic, &worker->turn->work);
+    return fans_out && turn_defer(publisher);
 }
 
 static bool is_sys(struct mqtt_text topic)
@@ -54,11 +127,16 @@ int delivery_route(struct worker *worker, struct message *message)
     if (message->retain) {
         int code =
             durable_retain(worker, message_topic(message), message->payload_bytes > 0 ? message : NULL);
+        worker->turn->work += RETAIN_WORK;
         if (code < 0)
             return code;
     }
-    struct routing routing = {worker, message};
-    return topics_match(server->topics, message_topic(message), route_to, &routing) < 0 ? -ENOMEM : 0;
+    struct routing routing = {.worker = worker, .message = message};
+    routing.is_behind = fan_outs_has(&worker->fan_outs, message_topic(message), &worker->turn->work);
+    int64_t count =
+        topics_match(server->topics, message_topic(message), route_to, &routing, &worker->turn->work);
+    fan_outs_push(&worker->fan_outs, routing.fan, message);
+    return count < 0 ? -ENOMEM : 0;
 }
 
 static bool sends_at_once(const struct session *session)
@@ -112,11 +190,11 @@ static void send_soon(const struct session *session)
 static void deliver(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                     bool retain, int64_t number)
 {
-    if (session->is_ended) {
+    worker->turn->work++;
+    if (session_is_ended(session)) {
         durable_delivered(worker, session, number);
         return;
     }
-    worker->turn->work++;
     if (message->qos < qos)
         qos = message->qos;
     bool is_here = session->connection != NULL && connection_can_send(session->connection);
@@ -169,6 +247,13 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
     return true;
 }
 
+// Is the rest to be sent in another part of the turn?
+static bool waits_for_its_turn(const struct session *session)
+{
+    struct transport *transport = &session->connection->transport;
+    return turn_is_busy(transport->turn) && turn_defer(transport);
+}
+
 // Sends retained messages until one cannot be sent. That one waits in the queue. The replay goes on when the
 // queue is empty.
 static void replay_some(struct worker *worker, struct session *session)
@@ -177,7 +262,7 @@ static void replay_some(struct worker *worker, struct session *session)
     if (!flow->replays.first)
         return;
     while (flow->replays.first && flow->queue_count == 0 && connection_can_send(session->connection)) {
-        if (turn_is_busy(worker->turn) && turn_defer(&session->connection->transport))
+        if (waits_for_its_turn(session))
             return;
         uint8_t qos;
         int64_t lost = 0;
@@ -202,9 +287,11 @@ void delivery_pump(struct worker *worker, struct session *session)
     if (flow->needs_restart && !send_again(connection, flow))
         return;
     struct delivery *front;
-    while ((front = flow_queue_front(flow)) &&
-           send_now(worker, session, front->message, front->qos, front->retain, front->number) == 0)
+    while ((front = flow_queue_front(flow)) && !waits_for_its_turn(session) &&
+           send_now(worker, session, front->message, front->qos, front->retain, front->number) == 0) {
         flow_queue_drop_front(flow);
+        worker->turn->work++;
+    }
     replay_some(worker, session);
     session_flow_done(session);
 }
@@ -215,7 +302,7 @@ bool delivery_has_more(const struct session *session)
     return flow && (flow->queue_count > 0 || flow->needs_restart || flow->replays.first);
 }
 
-static void let_go(struct worker *worker, const struct mail *mail)
+static void let_mail_go(struct worker *worker, const struct mail *mail)
 {
     message_unref(mail->object);
     session_unref(mail->receiver, &worker->server->stores.arenas);
@@ -225,10 +312,10 @@ void delivery_on_mail(void *owner, const struct mail *mail)
 {
     deliver(owner, mail->receiver, mail->object, durable_mail_qos(mail), false, durable_mail_number(mail));
     session_flow_done(mail->receiver);
-    let_go(owner, mail);
+    let_mail_go(owner, mail);
 }
 
 void delivery_on_mail_dropped(void *owner, const struct mail *mail)
 {
-    let_go(owner, mail);
+    let_mail_go(owner, mail);
 }

@@ -14,6 +14,7 @@
 
 struct mail;
 struct session;
+struct transport;
 struct worker;
 
 // Retains the message if it says so, and delivers it to all subscribers. A message to $SYS is only counted,
@@ -32,6 +33,14 @@ void delivery_pump(struct worker *worker, struct session *session);
 
 // Does the session have messages that delivery_pump would send?
 bool delivery_has_more(const struct session *session);
+
+// A message to very many sessions reaches the rest of them in portions. delivery_fan_out goes on until the part of the
+// turn is over; true: more is left. delivery_fan_out_dropped drops them, at the end of the server.
+bool delivery_fan_out(struct worker *worker);
+void delivery_fan_out_dropped(struct worker *worker);
+
+// Does a PUBLISH of this topic wait until messages before it have reached their sessions? Then its connection is deferred.
+bool delivery_waits(struct worker *worker, struct transport *publisher, struct mqtt_text topic);
 
 // on_mail and on_mail_dropped of loop_callbacks, for mail from other loops: a message for a session of this
 // loop.

@@ -2,6 +2,7 @@
 #include "broker/mqtt/durable.h"
 
 #include "base/clock.h"
+#include "broker/mqtt/connection.h"
 #include "broker/mqtt/message.h"
 
 #include <errno.h>
@@ -26,8 +27,22 @@ void durable_close(struct worker *worker)
     worker->durable = NULL;
 }
 
+static void gate(struct transport *transport)
+{
+    if (transport)
+        transport->source |= CONNECTION_GATED;
+}
+
+// For a session of this loop.
+static void gate_session(const struct session *session)
+{
+    if (session->connection)
+        gate(&session->connection->transport);
+}
+
 static void note(struct worker *worker, const struct state_act *act)
 {
+    gate(worker->durable->current);
     state_note(&worker->durable->batch, act);
 }
 
@@ -52,13 +67,15 @@ struct session *durable_session_new(struct worker *worker, void *arena, struct m
 static void note_session(struct worker *worker, enum state_kind kind, const struct session *session,
                          struct mqtt_text text, uint8_t qos, uint16_t packet_id)
 {
-    if (worker->durable && session->is_stored)
-        note(worker, &(struct state_act){.kind = (uint8_t)kind,
-                                         .session = session_number(session),
-                                         .text = text.data,
-                                         .text_bytes = (uint32_t)text.bytes,
-                                         .qos = qos,
-                                         .packet_id = packet_id});
+    if (!worker->durable || !session->is_stored)
+        return;
+    gate_session(session);
+    note(worker, &(struct state_act){.kind = (uint8_t)kind,
+                                     .session = session_number(session),
+                                     .text = text.data,
+                                     .text_bytes = (uint32_t)text.bytes,
+                                     .qos = qos,
+                                     .packet_id = packet_id});
 }
 
 static const struct mqtt_text no_text;
@@ -156,6 +173,7 @@ int durable_retain(struct worker *worker, struct mqtt_text topic, struct message
         return retained_set(server->retained, topic, message);
     struct state_act acts[2];
     size_t count = 0;
+    gate(worker->durable->current);
     state_lock_retained(server->state);
     bool is_new = message && number_message(worker, message);
     int code = retained_set(server->retained, topic, message);
@@ -221,6 +239,7 @@ void durable_sent(struct worker *worker, const struct session *session, struct d
 {
     if (!worker->durable || !session->is_stored)
         return;
+    gate_session(session);
     delivery->number = number ? number : state_next_number(worker->server->state);
     if (!number) {
         note_delivery(worker, session, delivery->message, delivery, STATE_SENT);

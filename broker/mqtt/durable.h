@@ -19,6 +19,7 @@ struct durable_mail; // durable_gate.c
 
 struct durable {
     struct state_batch batch;
+    struct transport *current; // whose packet is handled; NULL: none's
     uint64_t safe;             // acts up to here are known to be durable
     uint32_t depth;            // packets that are being handled, one in the other
     bool is_urgent;            // the turn ends with a commit, though nobody waits for it
@@ -30,17 +31,22 @@ int durable_open(struct worker *worker)
     __attribute__((warn_unused_result)); // with a state file. 0 or -ENOMEM
 void durable_close(struct worker *worker);
 
-// Around acts that are durable together or not at all.
-static inline void durable_begin(const struct worker *worker)
+// Around acts that are durable together or not at all. What `transport` is sent from then on waits for them, as what a
+// session's connection is sent waits for acts about the session. NULL: nobody is answered.
+static inline void durable_begin(const struct worker *worker, struct transport *transport)
 {
-    if (worker->durable)
-        worker->durable->depth++;
+    if (!worker->durable)
+        return;
+    worker->durable->depth++;
+    worker->durable->current = transport;
 }
 
 static inline void durable_end(const struct worker *worker)
 {
-    if (worker->durable)
-        worker->durable->depth--;
+    if (!worker->durable)
+        return;
+    worker->durable->depth--;
+    worker->durable->current = NULL;
 }
 
 // Is new work to be refused, because nothing can be written?

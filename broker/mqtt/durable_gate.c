@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/durable_gate.h"
 
+#include "broker/mqtt/connection.h"
 #include "broker/mqtt/message.h"
 
 #include <errno.h>
@@ -46,12 +47,14 @@ void durable_publish(struct worker *worker)
         post_mail(worker);
 }
 
-enum transport_leave durable_may_send(void *owner)
+enum transport_leave durable_may_send(struct transport *transport)
 {
-    struct worker *worker = owner;
+    struct worker *worker = transport->turn->owner;
     struct durable *durable = worker->durable;
     if (durable->depth > 0)
         return LEAVE_LATER;
+    if (!(transport->source & CONNECTION_GATED))
+        return LEAVE_NOW;
     durable_publish(worker);
     if (durable->batch.mark > durable->safe) {
         if (!state_commit(worker->server->state, durable->batch.mark)) {
@@ -60,6 +63,7 @@ enum transport_leave durable_may_send(void *owner)
         }
         durable->safe = durable->batch.mark;
     }
+    transport->source &= (uint8_t)~CONNECTION_GATED;
     return LEAVE_NOW;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gate of a loop with a state file (durable.h): nothing leaves before the acts that it depends on are durable.
 //
-// Before each write a transport asks durable_may_send, which publishes the loop's batch and commits. The first
-// write of a turn does so for all of them. While a packet is handled its acts are not complete, so nothing is
+// Before each write a transport asks durable_may_send. If its output depends on acts (CONNECTION_GATED), this publishes
+// the loop's batch and commits. The first such write of a turn does so for all of them. Other output leaves at once, also
+// while nothing can be written. While a packet is handled its acts are not complete, so nothing is
 // sent until the turn ends. Mail for other loops waits until the batch is published: their acts follow ours.
 //
 // On the thread of the worker's loop.
@@ -38,9 +39,9 @@ static inline uint8_t durable_mail_qos(const struct mail *mail)
 int durable_post(struct worker *worker, uint16_t to, const struct mail *mail)
     __attribute__((warn_unused_result));
 
-enum transport_leave durable_may_send(void *owner); // may_send of transport_rules
-void durable_on_turn_end(void *owner);              // on_turn_end of loop_callbacks
-void durable_on_tick(struct worker *worker);        // commits what nobody waits for
+enum transport_leave durable_may_send(struct transport *transport); // may_send of transport_rules
+void durable_on_turn_end(void *owner);                              // on_turn_end of loop_callbacks
+void durable_on_tick(struct worker *worker);                        // commits what nobody waits for
 void durable_publish(struct worker *worker); // publishes the batch, and posts the mail that waits for it
 
 #endif

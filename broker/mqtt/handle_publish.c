@@ -8,8 +8,10 @@
 #include <errno.h>
 
 // 0, or -errno with the message counted as dropped.
-static int route(struct worker *worker, const struct mqtt_publish *publish)
+static int route(struct connection *connection, const struct mqtt_publish *publish)
 {
+    struct worker *worker = connection_worker(connection);
+    const struct fan_out *last = worker->fan_outs.last;
     if (handicap_loses_message())
         return 0;
     // Before message_new, so that clients can clear retained messages when there is no memory for a message.
@@ -19,16 +21,23 @@ static int route(struct worker *worker, const struct mqtt_publish *publish)
         durable_message(worker->server, publish->topic, publish->payload, publish->qos, publish->retain);
     int code = message ? delivery_route(worker, message) : -ENOMEM;
     message_unref(message);
+    if (worker->fan_outs.last != last)
+        connection->transport.source |= CONNECTION_FANS_OUT;
     if (code < 0)
         worker_count_dropped(worker, code);
     return code;
 }
 
+enum { RECEIVED_PER_WORK = 2048 }; // packet ids that may have to be moved
+
 // 1: new; 0: a duplicate, which must not be routed again [MQTT-4.3.3-2]; negative: no memory.
 static int receive_once(struct connection *connection, uint16_t packet_id)
 {
     struct session_flow *flow = worker_flow(connection_worker(connection), connection->session);
-    return flow ? flow_received_add(flow, packet_id) : -1;
+    if (!flow)
+        return -1;
+    connection->transport.turn->work += flow->received_count / RECEIVED_PER_WORK;
+    return flow_received_add(flow, packet_id);
 }
 
 // true: it was known.
@@ -80,11 +89,13 @@ struct handled handle_publish(struct connection *connection, const struct mqtt_f
     _Atomic int64_t *refusal = refusal_of(worker, &publish);
     if (refusal)
         return refuse(refusal);
+    if (delivery_waits(worker, &connection->transport, publish.topic))
+        return handled(HANDLE_LATER);
     if (publish.qos > 0 && !transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
         return handled(HANDLE_PAUSE);
     count_received(&worker->counters, publish.qos);
     int is_new = publish.qos == 2 ? receive_once(connection, publish.packet_id) : 1;
-    int code = is_new < 0 ? -ENOMEM : is_new == 0 ? 0 : route(worker, &publish);
+    int code = is_new < 0 ? -ENOMEM : is_new == 0 ? 0 : route(connection, &publish);
     if (publish.qos == 0)
         return handled(HANDLED);
     if (code < 0) {

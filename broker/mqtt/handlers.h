@@ -10,11 +10,15 @@
 #include "broker/mqtt/connection.h"
 #include "wire/mqtt_frame.h"
 
+// A SUBSCRIBE or UNSUBSCRIBE with a larger body is handled in portions.
+enum { HANDLERS_AT_ONCE_BYTES = 8192 };
+
 enum handled_next {
-    HANDLED,          // the packet is done
+    HANDLED,      // the packet is done
+    HANDLE_LATER, // a part was done, and the connection is deferred: handle the packet again, for the next part
     HANDLE_PAUSE,     // nothing was done: there is no room for the answer until the client reads
     HANDLE_HAND_OVER, // nothing was done: worker `to` has this client's session; move the connection there
-    HANDLE_TAKE_OVER, // nothing was done: `other` has the session; end it, then handle this CONNECT again
+    HANDLE_TAKE_OVER, // nothing was done: `other` has the session; end it, and then handle this CONNECT again
     HANDLE_CLOSE,     // send the answer, then close the connection
 };
 

@@ -175,6 +175,66 @@ size_t level_children_bytes(const struct level_node *node)
     return account_heap_bytes(sizeof *table) + heads_bytes(&table->now) + heads_bytes(&table->old);
 }
 
+static uint32_t reversed(uint32_t bits)
+{
+    bits = (bits >> 1 & 0x55555555) | (bits & 0x55555555) << 1;
+    bits = (bits >> 2 & 0x33333333) | (bits & 0x33333333) << 2;
+    bits = (bits >> 4 & 0x0F0F0F0F) | (bits & 0x0F0F0F0F) << 4;
+    return __builtin_bswap32(bits);
+}
+
+// Is the node behind the place?
+static bool is_behind(const struct level_node *node, const struct level_place *place)
+{
+    if (node->hash != place->hash)
+        return reversed(node->hash) > reversed(place->hash);
+    if (node->name_bytes != place->bytes)
+        return node->name_bytes > place->bytes;
+    return memcmp(node->name, place->name, place->bytes) > 0;
+}
+
+// The first of a list and of `*first` (NULL: none) that is behind the place.
+static void choose(struct level_node *list, const struct level_place *place, struct level_node **first)
+{
+    for (; list; list = list->next) {
+        struct level_place at = {list->hash, list->name, list->name_bytes};
+        if ((!place || is_behind(list, place)) && (!*first || is_behind(*first, &at)))
+            *first = list;
+    }
+}
+
+// Of the buckets from `from` on whose lowest bits, those of `mask`, are `low`.
+static void choose_in(const struct level_buckets *buckets, uint32_t from, uint32_t low, uint32_t mask,
+                      const struct level_place *place, struct level_node **first)
+{
+    for (uint64_t i = low; buckets->heads && i <= buckets->mask; i += (uint64_t)mask + 1)
+        if (i >= from)
+            choose(buckets->heads[i], place, first);
+}
+
+struct level_node *level_child_after(const struct level_node *parent, const struct level_place *place)
+{
+    struct level_node *first = NULL;
+    if (!parent->has_table) {
+        choose(parent->children.list, place, &first);
+        return first;
+    }
+    // Buckets whose lowest bits are the same are next to each other in the order. While a table is resized, the smaller
+    // array tells how many bits that are.
+    const struct level_table *table = parent->children.table;
+    bool is_old_smaller = table->old.heads && table->old.mask < table->now.mask;
+    uint32_t mask = is_old_smaller ? table->old.mask : table->now.mask;
+    uint32_t step = reversed(mask) & (~reversed(mask) + 1); // one, at the place of the highest bit of `mask`
+    uint32_t at = place ? reversed(place->hash & mask) : 0;
+    do {
+        uint32_t low = reversed(at);
+        choose_in(&table->now, 0, low, mask, place, &first);
+        choose_in(&table->old, table->moved, low, mask, place, &first);
+        at += step; // 0: it was the last
+    } while (!first && at != 0);
+    return first;
+}
+
 void level_children_free(struct level_node *node)
 {
     if (!node->has_table)

@@ -47,4 +47,14 @@ struct level_node *level_child_next(const struct level_node *parent, const struc
 size_t level_children_bytes(const struct level_node *node); // heap bytes of its table; 0 without one
 void level_children_free(struct level_node *node);          // the table, if there is one; not the children
 
+// The children have an order by the bits of their hash, the lowest first. It depends on nothing else, least of all on the
+// size of the table. Returns the first child behind the place, whether the table has one there or not; NULL for the place:
+// the first of all.
+struct level_place {
+    uint32_t hash;
+    const char *name;
+    size_t bytes;
+};
+struct level_node *level_child_after(const struct level_node *parent, const struct level_place *place);
+
 #endif

@@ -220,14 +220,14 @@ void **level_node_value(struct level_node *node)
 
 // Visits matching nodes depth first: at each node first the child named like the level, then "+". The current
 // node tells which branches are left, so going back up needs no stack.
-void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
-                              void *context)
+int64_t level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
+                                 void *context)
 {
     const struct level_node *node = tree->root;
     const bool dollar = name.bytes && name.data[0] == '$';
     const bool has_plus = tree->plus_count > 0, has_hash = tree->hash_count > 0;
     size_t at = 0;
-    for (;;) {
+    for (int64_t looked = 1;; looked++) {
         bool wild = node->parent || !dollar; // may wildcards stand for the next level?
         struct level_node *hash = wild && has_hash ? level_child_find(node, "#", 1, tree->hash_hash) : NULL;
         if (hash && hash->value)
@@ -244,11 +244,11 @@ void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text na
             visit(context, (struct level_node *)node);
         }
         if (!down && !has_plus)
-            return;     // no branch is left
-        while (!down) { // back up to a node whose "+" was not tried
+            return looked; // no branch is left
+        while (!down) {    // back up to a node whose "+" was not tried
             const struct level_node *parent = node->parent;
             if (!parent)
-                return;
+                return looked;
             bool was_plus = node->name_bytes == 1 && node->name[0] == '+';
             if (!was_plus && (parent->parent || !dollar))
                 down = level_child_find(parent, "+", 1, tree->plus_hash);
@@ -259,11 +259,10 @@ void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text na
     }
 }
 
-// The next node after `node` in the subtree under `top` (parents first), or NULL. `over`: skip the subtree of
-// `node`.
-static struct level_node *next_below(const struct level_node *top, const struct level_node *node, bool over)
+// The next node after `node` in the subtree under `top` (parents first), or NULL.
+static struct level_node *next_below(const struct level_node *top, const struct level_node *node)
 {
-    struct level_node *next = over ? NULL : level_child_first(node);
+    struct level_node *next = level_child_first(node);
     while (!next && node != top) {
         next = level_child_next(node->parent, node);
         node = node->parent;
@@ -276,64 +275,191 @@ static bool is_hidden(const struct level_node *node) // from wildcards in the fi
     return !node->parent->parent && node->name_bytes && node->name[0] == '$';
 }
 
-static void visit_below(const struct level_node *top, level_visit *visit, void *context)
+// A walk over the nodes whose path begins as the filter does, parents first.
+struct walk {
+    const struct level_tree *tree;
+    struct mqtt_text filter;
+    const struct level_node *node;
+    size_t at;                    // of the filter: behind the levels that led to the node
+    const struct level_node *top; // # matches it and all below; NULL: the node is not there
+    int64_t looked;               // nodes gone through
+};
+
+static void arrive(struct walk *walk, const struct level_node *node)
 {
-    if (top->value)
-        visit(context, (struct level_node *)top);
-    struct level_node *node = next_below(top, top, false);
-    while (node) {
-        bool hidden = is_hidden(node);
-        if (node->value && !hidden)
-            visit(context, node);
-        node = next_below(top, node, hidden);
-    }
+    size_t next;
+    walk->node = node;
+    walk->looked++;
+    if (!walk->top && has_more(walk->filter, walk->at) &&
+        level_is(level_at(walk->filter, walk->at, &next), '#'))
+        walk->top = node;
 }
 
-static const struct level_node *seen(const struct level_node *parent, const struct level_node *child)
+static void go_down(struct walk *walk, const struct level_node *child)
 {
-    while (child && is_hidden(child))
-        child = level_child_next(parent, child);
+    if (!walk->top)
+        (void)level_at(walk->filter, walk->at, &walk->at);
+    arrive(walk, child);
+}
+
+static void go_up(struct walk *walk)
+{
+    if (walk->top == walk->node)
+        walk->top = NULL;
+    if (!walk->top)
+        walk->at = level_before(walk->filter, walk->at);
+    walk->node = walk->node->parent;
+}
+
+static struct level_place place_of(const struct level_node *node)
+{
+    return (struct level_place){node->hash, node->name, node->name_bytes};
+}
+
+// The first child of the node that the filter allows, behind the place (NULL: of all).
+static const struct level_node *allowed_child(const struct walk *walk, const struct level_place *after)
+{
+    if (!walk->top) {
+        size_t next;
+        if (!has_more(walk->filter, walk->at))
+            return NULL;
+        struct level level = level_at(walk->filter, walk->at, &next);
+        if (!level_is(level, '+'))
+            return after ? NULL
+                         : level_child_find(walk->node, level.name, level.bytes,
+                                            hash_of(walk->tree->seed, level));
+    }
+    const struct level_node *child = level_child_after(walk->node, after);
+    while (child && is_hidden(child)) {
+        struct level_place place = place_of(child);
+        child = level_child_after(walk->node, &place);
+    }
     return child;
+}
+
+// To the next node: below this one and behind the place, or else behind this one. false: there is none.
+static bool go_on(struct walk *walk, const struct level_place *after)
+{
+    const struct level_node *down = allowed_child(walk, after);
+    while (!down) {
+        if (!walk->node->parent)
+            return false;
+        struct level_place place = place_of(walk->node);
+        go_up(walk);
+        down = allowed_child(walk, &place);
+    }
+    go_down(walk, down);
+    return true;
+}
+
+// To the node behind the cursor's, which may no longer be there.
+static bool go_to(struct walk *walk, struct mqtt_text path)
+{
+    for (size_t at = 0; has_more(path, at);) {
+        struct level level = level_at(path, at, &at);
+        struct level_place place = {hash_of(walk->tree->seed, level), level.name, level.bytes};
+        const struct level_node *child = level_child_find(walk->node, level.name, level.bytes, place.hash);
+        if (!child)
+            return go_on(walk, &place);
+        go_down(walk, child);
+    }
+    return go_on(walk, NULL);
+}
+
+static size_t path_bytes(const struct level_node *node)
+{
+    size_t bytes = node->name_bytes;
+    for (node = node->parent; node->parent; node = node->parent)
+        bytes += node->name_bytes + 1u;
+    return bytes;
+}
+
+static bool need_path(struct level_cursor *cursor, size_t bytes)
+{
+    if (cursor->path && bytes <= cursor->capacity)
+        return true;
+    size_t capacity = account_heap_bytes(bytes);
+    if (!account_take(cursor->account, cursor->kind, account_heap_bytes(capacity)))
+        return false;
+    char *path = malloc(capacity);
+    if (!path) {
+        account_give(cursor->account, cursor->kind, account_heap_bytes(capacity));
+        return false;
+    }
+    level_cursor_free(cursor);
+    cursor->path = path;
+    cursor->capacity = capacity;
+    return true;
+}
+
+// false: no memory.
+static bool keep_place(struct level_cursor *cursor, const struct level_node *node)
+{
+    size_t bytes = path_bytes(node), end = bytes;
+    if (!need_path(cursor, bytes))
+        return false;
+    cursor->bytes = bytes;
+    for (; node->parent; node = node->parent) {
+        end -= node->name_bytes;
+        memcpy(cursor->path + end, node->name, node->name_bytes);
+        if (end > 0)
+            cursor->path[--end] = '/';
+    }
+    return true;
+}
+
+void level_cursor_free(struct level_cursor *cursor)
+{
+    if (cursor->path)
+        account_give(cursor->account, cursor->kind, account_heap_bytes(cursor->capacity));
+    free(cursor->path);
+    cursor->path = NULL;
+}
+
+static struct walk begin_walk(const struct level_tree *tree, struct mqtt_text filter)
+{
+    struct walk walk = {.tree = tree, .filter = filter};
+    arrive(&walk, tree->root);
+    return walk;
+}
+
+static bool is_match(const struct walk *walk)
+{
+    return walk->node->value && (walk->top || !has_more(walk->filter, walk->at));
+}
+
+struct level_node *level_tree_next_name(const struct level_tree *tree, struct mqtt_text filter,
+                                        struct level_cursor *cursor, int64_t most, int64_t *looked)
+{
+    struct walk walk = begin_walk(tree, filter);
+    struct mqtt_text path = {cursor->path, cursor->bytes};
+    if (cursor->is_done)
+        return NULL;
+    bool is_there = cursor->path ? go_to(&walk, path) : go_on(&walk, NULL);
+    int64_t count = 1;
+    while (is_there && !is_match(&walk) && count < most) {
+        is_there = go_on(&walk, NULL);
+        count++;
+    }
+    *looked += walk.looked;
+    cursor->is_lost = is_there && !keep_place(cursor, walk.node);
+    cursor->is_done = !is_there || cursor->is_lost;
+    return is_there && is_match(&walk) ? (struct level_node *)walk.node : NULL;
 }
 
 void level_tree_match_names(const struct level_tree *tree, struct mqtt_text filter, level_visit *visit,
                             void *context)
 {
-    const struct level_node *node = tree->root;
-    size_t at = 0;
-    for (;;) {
-        const struct level_node *down = NULL;
-        if (has_more(filter, at)) {
-            size_t next;
-            struct level level = level_at(filter, at, &next);
-            if (level_is(level, '#'))
-                visit_below(node, visit, context);
-            else if (level_is(level, '+'))
-                down = seen(node, level_child_first(node));
-            else
-                down = level_child_find(node, level.name, level.bytes, hash_of(tree->seed, level));
-            at = down ? next : at;
-        } else if (node->value) {
-            visit(context, (struct level_node *)node);
-        }
-        while (!down) { // back up to a node that matched a "+", then to its next sibling
-            const struct level_node *parent = node->parent;
-            if (!parent)
-                return;
-            size_t before = level_before(filter, at), next;
-            if (level_is(level_at(filter, before, &next), '+'))
-                down = seen(parent, level_child_next(parent, node));
-            at = down ? at : before;
-            node = parent;
-        }
-        node = down;
-    }
+    struct walk walk = begin_walk(tree, filter);
+    while (go_on(&walk, NULL))
+        if (is_match(&walk))
+            visit(context, (struct level_node *)walk.node);
 }
 
 void level_tree_each(const struct level_tree *tree, level_visit *visit, void *context)
 {
     const struct level_node *node = tree->root;
-    while ((node = next_below(tree->root, node, false)))
+    while ((node = next_below(tree->root, node)))
         if (node->value)
             visit(context, (struct level_node *)node);
 }
@@ -355,8 +481,8 @@ bool level_tree_is_valid(const struct level_tree *tree)
     int64_t count = 0, plus_count = 0, hash_count = 0;
     int64_t bytes = (int64_t)(account_heap_bytes(sizeof *tree) + account_heap_bytes(sizeof *tree->root) +
                               level_children_bytes(tree->root));
-    const struct level_node *node = next_below(tree->root, tree->root, false);
-    for (; node; node = next_below(tree->root, node, false), count++) {
+    const struct level_node *node = next_below(tree->root, tree->root);
+    for (; node; node = next_below(tree->root, node), count++) {
         struct level level = {node->name, node->name_bytes};
         bytes += (int64_t)(account_heap_bytes(node_bytes(node->name_bytes)) + level_children_bytes(node));
         plus_count += level_is(level, '+');

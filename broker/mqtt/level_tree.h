@@ -43,11 +43,29 @@ void **level_node_value(struct level_node *node);
 // Call `visit` for each node with a value that matches (section 4.7). The first function takes nodes as
 // filters and matches them against `name`. The second takes nodes as names and matches them against `filter`.
 // A filter that begins with a wildcard does not match names that begin with $ [MQTT-4.7.2-1].
+// The first function returns the number of nodes that it looked at.
 typedef void level_visit(void *context, struct level_node *node);
-void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
-                              void *context);
+int64_t level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
+                                 void *context);
 void level_tree_match_names(const struct level_tree *tree, struct mqtt_text filter, level_visit *visit,
                             void *context);
+
+// The place where a search goes on. The children of a node have an order that does not depend on what else is there. So
+// while the tree changes, a node that is there from the first call to the last is found exactly once.
+struct level_cursor {
+    struct account *account; // counts `path`; NULL: not counted
+    enum account_kind kind;
+    char *path; // of the node looked at last; NULL: none yet
+    size_t bytes, capacity;
+    bool is_done; // there are no more
+    bool is_lost; // there was no memory to keep the place, so the search ended early; then is_done too
+};
+
+// level_tree_match_names node by node: returns the next one from the cursor on. NULL: there is none among the next `most`
+// nodes. Adds the number of nodes that it looked at to `*looked`.
+struct level_node *level_tree_next_name(const struct level_tree *tree, struct mqtt_text filter,
+                                        struct level_cursor *cursor, int64_t most, int64_t *looked);
+void level_cursor_free(struct level_cursor *cursor);
 
 // Calls `visit` for every node with a value.
 void level_tree_each(const struct level_tree *tree, level_visit *visit, void *context);

@@ -45,6 +45,7 @@ uint32_t newcomers_add(struct newcomers *newcomers, struct account *account, str
     places[place] = (struct newcomer){connection, 0, last};
     places[last].next = place;
     places[0].previous = place;
+    newcomers->count++;
     return place;
 }
 
@@ -57,6 +58,7 @@ void newcomers_remove(struct newcomers *newcomers, uint32_t place, const struct 
     places[places[place].next].previous = places[place].previous;
     places[place] = (struct newcomer){.next = newcomers->free};
     newcomers->free = place;
+    newcomers->count--;
 }
 
 uint32_t newcomers_oldest(const struct newcomers *newcomers)
@@ -82,11 +84,11 @@ bool newcomers_is_valid(const struct newcomers *newcomers)
     const struct newcomer *places = newcomers->places;
     uint32_t count = 0, before = 0;
     if (!places)
-        return newcomers->capacity == 0 && newcomers->free == 0;
+        return newcomers->capacity == 0 && newcomers->free == 0 && newcomers->count == 0;
     for (uint32_t at = places[0].next; at != 0; before = at, at = places[at].next)
         if (++count >= newcomers->capacity || !places[at].connection || places[at].previous != before)
             return false;
-    if (places[0].previous != before)
+    if (places[0].previous != before || count != newcomers->count)
         return false;
     for (uint32_t at = newcomers->free; at != 0; at = places[at].next)
         if (++count >= newcomers->capacity || places[at].connection)

@@ -24,6 +24,7 @@ struct newcomer {
 struct newcomers {
     struct newcomer *places; // places[0]: head of the ring, `next` is the oldest; NULL: none was ever needed
     uint32_t capacity, free; // places; `free` 0: none
+    uint32_t count;          // connections in the list
 };
 
 // Returns the connection's place; 0: no memory, so it is not in the list.

@@ -9,6 +9,18 @@
 // The largest possible CONNECT (section 3.1): header, ten bytes, and five fields of two bytes and 65 535.
 enum { CONNECT_BYTES_MAX = 5 + 10 + 5 * (2 + MQTT_TEXT_MAX) };
 
+enum { PACKET_WORK = 4 };
+
+// A PUBLISH is copied; the texts of other packets are checked, and become sessions and subscriptions. A list of many
+// filters is handled in portions, which count for themselves.
+static uint32_t work_of(const struct mqtt_frame *frame, size_t bytes)
+{
+    if (frame->type == MQTT_PUBLISH)
+        return PACKET_WORK + (uint32_t)(bytes >> 8);
+    return PACKET_WORK +
+           (uint32_t)(bytes <= HANDLERS_AT_ONCE_BYTES || frame->type == MQTT_CONNECT ? bytes >> 5 : 0);
+}
+
 static bool is_new(const struct connection *connection)
 {
     return !connection_has_session(connection) && !connection->transport.is_dead;
@@ -87,7 +99,8 @@ static struct handled handle_next(struct connection *connection, const uint8_t *
     // With a state file nothing is sent while a packet is handled.
     turn->is_last = turn->is_single && error == MQTT_OK && *needed == size && !worker->durable;
     if (error == MQTT_OK && is_welcome(connection, &frame)) {
-        durable_begin(worker);
+        turn->work += work_of(&frame, *needed);
+        durable_begin(worker, &connection->transport);
         struct handled after = handle(connection, &frame);
         durable_end(worker);
         return after;
@@ -114,14 +127,23 @@ static void close_after_answer(struct connection *connection, const char *reason
     turn_fail(&connection->transport);
 }
 
-// Ends the older connection of a session that a new connection takes over [MQTT-3.1.4-2].
-static void end_other(struct connection *old)
+// Ends the older connection of a session that a new connection takes over [MQTT-3.1.4-2]. Packets that it sent before
+// count, also a DISCONNECT. They are handled within the budget of this turn and later ones. Until then the
+// CONNECT of the new connection waits. false: without memory for that everything was done now.
+static bool waits_for(struct connection *connection, struct connection *old)
 {
-    broker_count(&connection_worker(old)->counters.sessions_taken_over, 1);
-    transport_flush(&old->transport);
-    transport_break(&old->transport);
-    transport_drain_within(&old->transport); // packets that it sent before count, also a DISCONNECT
+    struct transport *other = &old->transport;
+    if (transport_can_send(other)) {
+        broker_count(&connection_worker(old)->counters.sessions_taken_over, 1);
+        transport_flush(other);
+        transport_break(other);
+        connection_take_over(old);
+    }
+    if (turn_defer(&connection->transport))
+        return true;
+    transport_drain_within(other);
     connection_detach(old);
+    return false;
 }
 
 // Handles each whole packet among `size` bytes.
@@ -143,10 +165,11 @@ static struct transport_used on_bytes(struct transport *transport, const uint8_t
             transport->timer.owner_word = turn->tick; // [MQTT-3.1.2-24]: whole packets count, bytes do not
             used.bytes += used.needed;
             used.needed = 0;
-            turn->work++;
             if (used.bytes < size && turn_is_busy(turn) && turn_defer(transport))
                 return used;
             break;
+        case HANDLE_LATER:
+            return used;
         case HANDLE_PAUSE:
             used.next = TRANSPORT_PAUSE;
             return used;
@@ -156,7 +179,8 @@ static struct transport_used on_bytes(struct transport *transport, const uint8_t
             used.to = after.to->turn;
             return used;
         case HANDLE_TAKE_OVER:
-            end_other(after.other);
+            if (waits_for(connection, after.other))
+                return used;
             break;
         case HANDLE_CLOSE:
             broker_count(&worker->counters.packets_received, is_whole);
@@ -181,8 +205,7 @@ static void on_moved(struct transport *transport)
 
 static void on_resume(struct transport *transport)
 {
-    transport_resume(transport);
-    if (connection_is_open(connection_of(transport)) && !transport->is_broken)
+    if (connection_is_open(connection_of(transport)))
         turn_add_pending(transport); // on_settle sends the messages that wait in its session
 }
 

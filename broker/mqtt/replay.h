@@ -3,8 +3,8 @@
 // socket takes them, and within the loop's budget of a turn.
 //
 // A replay serves one filter. The replays of a session are in the order of its filters. Like its queue, they
-// survive its connection. A replay collects references to all matching messages when it becomes the first. A
-// message that was replaced or removed since then is skipped: the client was subscribed and got the new one.
+// survive its connection. A replay keeps nothing but the place in the tree where it goes on. So a message that is
+// retained in the meantime may come twice: the client was subscribed and got it.
 //
 // On the thread of the session's loop.
 #ifndef POOLMARK_BROKER_MQTT_REPLAY_H
@@ -28,11 +28,12 @@ struct replays {
 int replays_add(struct replays *replays, struct account *account, struct mqtt_text filter, uint8_t qos)
     __attribute__((warn_unused_result));
 
-// Returns the next message, with a reference for the caller, and the QoS of its subscription. NULL when none
-// is left. Adds the messages visited (in units of 16) to `work`, and those lost for lack of memory to `lost`.
+// Returns the next message, with a reference for the caller, and the QoS of its subscription. NULL: there was none in
+// the next few places; none at all is left when `first` is NULL. Adds its work to `*work` (turn.h), and replays that end
+// early for lack of memory to `*lost`.
 struct message *replays_next(struct replays *replays, struct account *account, struct retained *retained,
                              uint8_t *qos, uint32_t *work, int64_t *lost);
 
-void replays_clear(struct replays *replays, struct account *account);
+void replays_drop_first(struct replays *replays, struct account *account); // there must be one
 
 #endif

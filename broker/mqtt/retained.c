@@ -106,13 +106,14 @@ int64_t retained_match(struct retained *retained, struct mqtt_text filter, retai
     return match.count;
 }
 
-bool retained_has(struct retained *retained, const struct message *message)
+struct message *retained_next(struct retained *retained, struct mqtt_text filter, struct level_cursor *cursor,
+                              int64_t most, int64_t *looked)
 {
     pthread_rwlock_rdlock(&retained->lock);
-    struct level_node *node = level_tree_find(retained->tree, message_topic(message));
-    bool has = node && *level_node_value(node) == message;
+    struct level_node *node = level_tree_next_name(retained->tree, filter, cursor, most, looked);
+    struct message *message = node ? message_ref(*level_node_value(node)) : NULL;
     pthread_rwlock_unlock(&retained->lock);
-    return has;
+    return message;
 }
 
 int64_t retained_count(struct retained *retained)

@@ -38,8 +38,11 @@ typedef void retained_visit(void *context, struct message *message);
 int64_t retained_match(struct retained *retained, struct mqtt_text filter, retained_visit *visit,
                        void *context);
 
-// Is `message` still the retained message of its topic?
-bool retained_has(struct retained *retained, const struct message *message);
+// The same message by message (level_tree_next_name): returns the next one, with a reference for the caller. NULL: there is
+// none among the next `most` levels of topics. Adds the number that it looked at to `*looked`.
+struct level_cursor; // broker/mqtt/level_tree.h
+struct message *retained_next(struct retained *retained, struct mqtt_text filter, struct level_cursor *cursor,
+                              int64_t most, int64_t *looked);
 
 int64_t retained_count(struct retained *retained);
 int64_t

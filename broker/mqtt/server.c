@@ -93,6 +93,13 @@ static void on_tick(void *owner)
     durable_on_tick(worker);
 }
 
+static bool on_rest(void *owner)
+{
+    struct worker *worker = owner;
+    bool has_fan_outs = delivery_fan_out(worker);
+    return server_finish_ended(worker) || has_fan_outs;
+}
+
 static const struct loop_callbacks callbacks = {
     .on_client = on_client,
     .on_accept_failed = on_accept_failed,
@@ -100,6 +107,7 @@ static const struct loop_callbacks callbacks = {
     .on_mail_dropped = delivery_on_mail_dropped,
     .on_watch = on_watch,
     .on_tick = on_tick,
+    .on_rest = on_rest,
     .on_turn_end = durable_on_turn_end,
 };
 
@@ -154,6 +162,7 @@ static int open_worker(struct server *server, const struct server_options *optio
     worker->server = server;
     worker->index = (uint16_t)index;
     worker->start_ns = clock_now_ns();
+    worker->fan_outs.account = &server->account;
     struct loop_options of_loop = {
         .index = (unsigned)index,
         .owner = worker,
@@ -161,6 +170,7 @@ static int open_worker(struct server *server, const struct server_options *optio
         .rules = &server->transport_rules,
         .bytes_received = &worker->counters.bytes_received,
         .bytes_sent = &worker->counters.bytes_sent,
+        .long_turns = &worker->counters.long_turns,
         .descriptors = &server->descriptors,
         .listeners_max = options->listeners_max,
     };
@@ -287,8 +297,15 @@ int64_t server_own_bytes(int threads)
 void server_read_statistics(struct server *server, struct server_statistics *statistics)
 {
     *statistics = (struct server_statistics){0};
-    for (int i = 0; i < server->worker_count; i++)
+    for (int i = 0; i < server->worker_count; i++) {
+        const struct loop *loop = server->workers[i]->loop;
+        int64_t longest_ns = loop_longest_turn_ns(loop), most_work = loop_most_work(loop);
         broker_counters_sum(&statistics->counts, &server->workers[i]->counters);
+        if (longest_ns > statistics->longest_turn_ns)
+            statistics->longest_turn_ns = longest_ns;
+        if (most_work > statistics->most_work)
+            statistics->most_work = most_work;
+    }
     // Relaxed: a recent value is enough.
     statistics->last_reason = atomic_load_explicit(&server->last_reason, memory_order_relaxed);
     statistics->connections = atomic_load_explicit(&server->connection_count, memory_order_relaxed);
@@ -385,10 +402,13 @@ void server_stop(struct server *server)
         CHECK(newcomers_is_valid(&server->workers[i]->newcomers));
         loop_drop_all(server->workers[i]->loop);
         newcomers_close(&server->workers[i]->newcomers, &server->account);
+        delivery_fan_out_dropped(server->workers[i]);
     }
     struct session *session;
     while (server->sessions && (session = session_table_any(server->sessions)))
         server_end_session(server, session);
+    for (int i = 0; i < server->worker_count; i++)
+        (void)server_finish_ended(server->workers[i]); // finishes all, because it is closing
 }
 
 void server_close(struct server *server)

@@ -47,6 +47,8 @@ struct server_statistics {
     const char *last_reason;  // text of the last protocol error; NULL: none
     const char *state_reason; // text of the last failure to write the state file; NULL: none
     int64_t connections, sessions, subscriptions, retained;
+    int64_t longest_turn_ns; // of a loop so far, in CPU time of its thread
+    int64_t most_work;       // of a turn so far (broker/net/turn.h)
     struct account_reading memory;
 };
 

@@ -26,13 +26,45 @@ void server_release_connection(struct server *server)
     atomic_fetch_sub_explicit(&server->connection_count, 1, memory_order_relaxed);
 }
 
+// Of what an ended session has, so much goes at a time.
+enum { PORTION = 64 };
+
+// true: it holds nothing any more.
+static bool let_go_some(struct worker *worker, struct session *session)
+{
+    worker->turn->work += PORTION / 2;
+    if (!topics_leave_some(worker->server->topics, &session->subscriber, PORTION))
+        return false;
+    return !session->flow || flow_clear_some(session->flow, PORTION);
+}
+
+bool server_finish_ended(struct worker *worker)
+{
+    while (worker->ended && (worker->server->is_closing || !turn_part_is_over(worker->turn))) {
+        struct session *session = worker->ended;
+        if (!let_go_some(worker, session))
+            continue;
+        worker->ended = session->next_ended;
+        session_unref(session, &worker->server->stores.arenas);
+    }
+    return worker->ended != NULL;
+}
+
 void server_end_session(struct server *server, struct session *session)
 {
+    struct worker *worker = server->workers[session->owner];
     durable_session_end(server, session);
-    topics_leave(server->topics, &session->subscriber);
-    session->is_ended = true;
     session_table_remove(server->sessions, session);
-    session_unref(session, &server->stores.arenas);
+    session_mark_ended(session);
+    // The file has forgotten it: no other loop may note anything for it from now on.
+    if (session->is_stored)
+        topics_leave(server->topics, &session->subscriber);
+    if (let_go_some(worker, session)) {
+        session_unref(session, &server->stores.arenas);
+    } else {
+        session->next_ended = worker->ended;
+        worker->ended = session;
+    }
 }
 
 bool server_topic_fits(const struct server *server, struct mqtt_text topic)
@@ -45,18 +77,23 @@ bool server_topic_fits(const struct server *server, struct mqtt_text topic)
     return levels <= most;
 }
 
-void worker_count_dropped(struct worker *worker, int code)
+void worker_count_all_dropped(struct worker *worker, int code, int64_t count)
 {
     struct broker_counters *counters = &worker->counters;
-    broker_count(&counters->messages_dropped, 1);
+    broker_count(&counters->messages_dropped, count);
     if (code == -EDQUOT)
-        broker_count(&counters->dropped_queue_full, 1);
+        broker_count(&counters->dropped_queue_full, count);
     else if (code == -EACCES)
-        broker_count(&counters->dropped_sys, 1);
+        broker_count(&counters->dropped_sys, count);
     else if (code == -ETIME)
-        broker_count(&counters->dropped_expired, 1);
+        broker_count(&counters->dropped_expired, count);
     else if (code == -ENOSPC)
-        broker_count(&counters->dropped_retained, 1);
+        broker_count(&counters->dropped_retained, count);
     else
-        broker_count(&counters->dropped_no_memory, 1);
+        broker_count(&counters->dropped_no_memory, count);
+}
+
+void worker_count_dropped(struct worker *worker, int code)
+{
+    worker_count_all_dropped(worker, code, 1);
 }

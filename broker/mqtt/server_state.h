@@ -12,6 +12,7 @@
 #include "broker/mqtt/address_counts.h"
 #include "broker/mqtt/block.h"
 #include "broker/mqtt/counters.h"
+#include "broker/mqtt/fan_out.h"
 #include "broker/mqtt/newcomers.h"
 #include "broker/mqtt/refuse.h"
 #include "broker/mqtt/retained.h"
@@ -37,6 +38,9 @@ struct worker {
     struct refusals refusals;
     struct session_sweep sweep; // of expired sessions
     struct newcomers newcomers; // connections without a CONNECT
+    struct fan_outs fan_outs;   // messages that have not reached all their sessions
+    int fans_left_out;          // turns in a row in which they waited
+    struct session *ended;      // sessions that have ended and still hold something
 };
 
 struct server {
@@ -72,8 +76,10 @@ void server_release_connection(struct server *server);
 // Reserves one in any case, in place of a connection that ends in this turn.
 void server_pass_connection(struct server *server);
 
-// Ends a session, on its owner's thread: removes it from topics and table. The last reference frees it.
+// Ends a session, on its owner's thread: removes it from table and topics, and releases its messages. The last
+// reference frees it. If it has much, the rest of that is done in portions, by server_finish_ended.
 void server_end_session(struct server *server, struct session *session);
+bool server_finish_ended(struct worker *worker); // until the part of the turn is over; true: more is left
 
 // Does a topic name or filter have at most max_topic_levels levels?
 bool server_topic_fits(const struct server *server, struct mqtt_text topic);
@@ -81,6 +87,7 @@ bool server_topic_fits(const struct server *server, struct mqtt_text topic);
 // Counts a dropped message. `code`: -EDQUOT, a queue is full; -EACCES, clients may not publish to its topic;
 // -ENOSPC, a bound of retained messages is reached; -ETIME, its session has expired; another, no memory.
 void worker_count_dropped(struct worker *worker, int code);
+void worker_count_all_dropped(struct worker *worker, int code, int64_t count);
 
 // Returns the session's flow; makes one when there is none. NULL: no memory.
 static inline struct session_flow *worker_flow(const struct worker *worker, struct session *session)

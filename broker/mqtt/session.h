@@ -5,7 +5,7 @@
 // It always belongs to the loop that made it. A client that reconnects on another loop is handed over to this
 // loop. Only this loop's thread touches the session, with four exceptions. `refs` is atomic. The lock of the
 // topics guards `subscriber`. The lock of the session table guards `table_next`. `id`, `owner`, `is_clean`
-// and `is_stored` never change; `is_ended` beside them changes when no other thread finds the session any more.
+// and `is_stored` never change.
 //
 // Lifetime: table and connection together hold one reference, which server_end_session gives back. Each
 // message on its way from another loop holds one more. The last reference is released on the owner's thread.
@@ -28,18 +28,18 @@ enum { SESSION_NATURAL_ID_BYTES = 24 }; // in shape lean, a session with a longe
 
 struct session {
     struct topics_subscriber subscriber;
-    struct session *table_next;
+    struct session *table_next;    // itself: it has ended, and is no longer in the table
     struct connection *connection; // NULL: the client is disconnected
     struct session_flow *flow;     // NULL: nothing is in flight or waiting
     union {
-        struct message *will; // of the connection; NULL: none, or not to be published
-        uint32_t away_tick;   // without a connection: when it ended, on its loop's clock
+        struct message *will;       // of the connection; NULL: none, or not to be published
+        uint32_t away_tick;         // without a connection: when it ended, on its loop's clock
+        struct session *next_ended; // of those that have ended and still hold something
     };
     _Atomic uint32_t refs;
     uint16_t id_bytes;
     uint8_t owner;      // index of its loop
     bool is_clean : 1;  // ends with its connection
-    bool is_ended : 1;  // removed from table and topics
     bool is_stored : 1; // has a number in the state file, behind its id
     char id[];
 };
@@ -70,6 +70,17 @@ uint32_t session_hash(struct mqtt_text id);
 struct session_flow *session_flow_need(struct session *session, struct block_store *arenas,
                                        const struct flow_rules *rules);
 void session_flow_done(struct session *session); // frees the flow if it is empty
+
+// It is removed from the table. What it has in topics and flow goes in portions.
+static inline void session_mark_ended(struct session *session)
+{
+    session->table_next = session;
+}
+
+static inline bool session_is_ended(const struct session *session)
+{
+    return session->table_next == session;
+}
 
 static inline struct session *session_of_subscriber(struct topics_subscriber *subscriber)
 {

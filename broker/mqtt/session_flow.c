@@ -58,18 +58,32 @@ void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool i
 {
     flow->rules = rules;
     flow->replays = (struct replays){NULL, NULL};
+    flow->part = NULL;
     flow->in_arena = in_arena;
     flow->last_packet_id = 0;
     empty(flow);
 }
 
+bool flow_clear_some(struct session_flow *flow, uint32_t most)
+{
+    for (; most > 0; most--) {
+        if (flow->replays.first)
+            replays_drop_first(&flow->replays, flow->rules->account);
+        else if (flow->queue_count > 0)
+            flow_queue_drop_front(flow);
+        else if (flow->inflight_count > 0)
+            flow_inflight_remove(flow, flow_inflight_last(flow));
+        else
+            return true;
+    }
+    return !flow->replays.first && flow->queue_count == 0 && flow->inflight_count == 0;
+}
+
 void flow_clear(struct session_flow *flow)
 {
-    replays_clear(&flow->replays, flow->rules->account);
-    while (flow->queue_count > 0)
-        flow_queue_drop_front(flow);
-    for (uint32_t i = 0; i < flow->inflight_count; i++)
-        message_unref(flow->inflight[i].message);
+    while (!flow_clear_some(flow, UINT32_MAX))
+        continue;
+    flow_part_done(flow);
     give_inflight(flow);
     give_queue(flow);
     give(flow, flow->received, flow->received_capacity * sizeof *flow->received);
@@ -79,7 +93,22 @@ void flow_clear(struct session_flow *flow)
 bool flow_is_empty(const struct session_flow *flow)
 {
     return flow->inflight_count == 0 && flow->queue_count == 0 && flow->received_count == 0 &&
-           !flow->replays.first;
+           !flow->replays.first && !flow->part;
+}
+
+struct flow_part *flow_part_need(struct session_flow *flow)
+{
+    if (!flow->part && (flow->part = take(flow, sizeof *flow->part)))
+        *flow->part = (struct flow_part){.answer = NULL};
+    return flow->part;
+}
+
+void flow_part_done(struct session_flow *flow)
+{
+    if (flow->part)
+        message_unref(flow->part->answer);
+    give(flow, flow->part, sizeof *flow->part);
+    flow->part = NULL;
 }
 
 static int grow_queue(struct session_flow *flow)

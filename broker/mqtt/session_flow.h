@@ -47,6 +47,14 @@ struct delivery {
     bool dup, retain;
 };
 
+// How far a SUBSCRIBE or UNSUBSCRIBE of many filters is handled.
+struct flow_part {
+    struct message *answer; // the SUBACK; NULL: not yet, or an UNSUBSCRIBE
+    size_t left;            // bytes of its list that are still to be checked, then to be applied
+    unsigned count, done;   // filters in it, and those applied
+    bool is_checked;
+};
+
 struct session_flow {
     const struct flow_rules *rules;
     struct delivery *inflight; // in the order of first sending
@@ -57,6 +65,7 @@ struct session_flow {
     uint32_t received_count, received_capacity;
     int64_t inflight_bytes, queue_bytes; // sizes of their messages
     struct replays replays;              // retained messages for new subscriptions
+    struct flow_part *part;              // NULL: no packet is handled in part
     uint16_t last_packet_id;
     bool in_arena;      // the flow itself lies in the session's arena
     bool needs_restart; // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
@@ -66,6 +75,8 @@ struct session_flow {
 
 void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool in_arena);
 void flow_clear(struct session_flow *flow); // releases every message; the flow is empty and usable
+// The same in portions: releases up to `most` messages and replays. true: none is left; flow_clear then takes no time.
+bool flow_clear_some(struct session_flow *flow, uint32_t most);
 bool flow_is_empty(const struct session_flow *flow);
 
 // Appends a message to the queue and takes a reference. 0; -EDQUOT: a bound of the rules is reached; -ENOMEM.
@@ -91,6 +102,8 @@ struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_i
 // PUBREC came: releases the message, and the delivery becomes DELIVERY_RELEASE.
 void flow_inflight_release(struct session_flow *flow, struct delivery *delivery);
 void flow_inflight_remove(struct session_flow *flow, struct delivery *delivery);
+struct flow_part *flow_part_need(struct session_flow *flow); // makes one when there is none; NULL: no memory
+void flow_part_done(struct session_flow *flow);              // does nothing when there is none
 void flow_inflight_restart(struct session_flow *flow); // all must be sent again; sent PUBLISHes with DUP
 
 // Notes a received QoS 2 packet id. 1: new; 0: known, so the packet is a duplicate; -ENOMEM.

@@ -135,12 +135,20 @@ bool topics_unsubscribe(struct topics *topics, struct topics_subscriber *subscri
     return subscription != NULL;
 }
 
-void topics_leave(struct topics *topics, struct topics_subscriber *subscriber)
+bool topics_leave_some(struct topics *topics, struct topics_subscriber *subscriber, uint32_t most)
 {
     pthread_rwlock_wrlock(&topics->lock);
-    while (subscriber->first)
+    for (; subscriber->first && most > 0; most--)
         remove_one(topics, subscriber->first);
+    bool has_left = !subscriber->first;
     pthread_rwlock_unlock(&topics->lock);
+    return has_left;
+}
+
+void topics_leave(struct topics *topics, struct topics_subscriber *subscriber)
+{
+    while (!topics_leave_some(topics, subscriber, UINT32_MAX))
+        continue;
 }
 
 int64_t topics_count(struct topics *topics)

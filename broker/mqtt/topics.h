@@ -46,11 +46,15 @@ bool topics_unsubscribe(struct topics *topics, struct topics_subscriber *subscri
 
 // Ends all subscriptions of a subscriber.
 void topics_leave(struct topics *topics, struct topics_subscriber *subscriber);
+// Ends up to `most` of them. true: none is left.
+bool topics_leave_some(struct topics *topics, struct topics_subscriber *subscriber, uint32_t most);
 
 // Calls `visit` once for each subscriber with a filter that matches `name` (a valid topic name), with the
-// highest QoS of its matching filters [MQTT-3.3.5-1]. Returns the number of calls; -ENOMEM: no call.
+// highest QoS of its matching filters [MQTT-3.3.5-1]. Returns the number of calls; -ENOMEM: no call. Adds the
+// work of the search to `work` (turn.h).
 typedef void topics_visit(void *context, struct topics_subscriber *subscriber, uint8_t qos);
-int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit *visit, void *context);
+int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit *visit, void *context,
+                     uint32_t *work);
 
 // The number of all subscriptions, and of those of one subscriber.
 int64_t topics_count(struct topics *topics);

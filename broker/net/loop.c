@@ -2,6 +2,7 @@
 #include "broker/net/loop.h"
 
 #include "base/clock.h"
+#include "broker/net/counter.h"
 #include "broker/net/listener.h"
 #include "broker/net/spare_fds.h"
 #include "broker/net/transport.h"
@@ -12,15 +13,32 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENT_BATCH = LOOP_EVENTS, ACCEPT_BATCH = 64, TICK_MS = 1000 / TIMER_TICKS_PER_S };
+enum { ACCEPT_BATCH = 64, TICK_MS = 1000 / TIMER_TICKS_PER_S };
+
+// Looks at the epoll set in one turn, when all events are of transports that wait for something else.
+enum { LOOKS_MOST = 64 };
+
+// So many turns in a row may leave out mail and deferred transports.
+enum { LEFT_OUT_MOST = 16 };
+
+enum { LAST_WORK = 1 << 20 }; // of the parts of a last turn: nobody waits for others any more
+
+enum { CLOCK_EVERY_NS = 1000 * 1000 }; // the clock of CPU time is read at most so often
 
 struct loop {
     struct turn turn;
+    struct mail *mail; // of the mailbox, from mail_at on not read yet
+    size_t mail_at, mail_count;
+    bool has_mail;                      // the mailbox has some
+    bool has_rest;                      // on_rest has more to do
+    int left_out;                       // turns in a row
+    int64_t turn_ns, looked_ns, cpu_ns; // when this turn began; when the CPU time was read, and what it was
+    _Atomic int64_t longest_turn_ns, most_work;
     struct spare_fds spare;
     struct loop_options options;
     int64_t start_ns;
     bool is_accepting;
-    bool has_rest; // after a last turn: some transport waits for its output
+    bool is_held_up; // after a last turn: some transport waits for its output
     int listener_count;
     pthread_t thread;
     bool is_started;
@@ -114,6 +132,16 @@ int loop_stack(const struct loop *loop, uintptr_t *from, uintptr_t *to)
     return 0;
 }
 
+int64_t loop_longest_turn_ns(const struct loop *loop)
+{
+    return atomic_load_explicit(&loop->longest_turn_ns, memory_order_relaxed); // only the number is shared
+}
+
+int64_t loop_most_work(const struct loop *loop)
+{
+    return atomic_load_explicit(&loop->most_work, memory_order_relaxed); // as above
+}
+
 bool loop_has_spare(const struct loop *loop)
 {
     return loop->spare.count > 0;
@@ -161,6 +189,7 @@ static void accept_batch(struct loop *loop, const struct listener *listener)
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = spare_fds_accept(&loop->spare, listener->fd);
         if (fd >= 0) {
+            loop->turn.work += TURN_OPEN_WORK;
             callbacks->on_client(loop->options.owner, fd, false);
             continue;
         }
@@ -186,31 +215,58 @@ static void accept_batch(struct loop *loop, const struct listener *listener)
         set_accepting(loop, false);
 }
 
-// Settles or closes the pending transports. Transports that become pending meanwhile join the same list, so
-// this call serves them too.
-static void settle_pending(struct loop *loop)
+static void settle_some(struct turn *turn, struct transport *(*take)(struct turn *turn),
+                        const struct pending_list *list)
 {
-    struct transport *transport;
-    while ((transport = turn_take_pending(&loop->turn)))
-        transport_settle(transport);
-}
-
-static void read_mail(struct loop *loop)
-{
-    struct mail *mail;
-    size_t count = mailbox_take(&loop->turn.mailbox, &mail);
-    for (size_t i = 0; i < count; i++) {
-        if (mail[i].kind == MAIL_TRANSPORT)
-            transport_arrive(mail[i].object, &loop->turn);
-        else
-            loop->options.callbacks->on_mail(loop->options.owner, &mail[i]);
+    while (list->first && !turn_part_is_over(turn)) {
+        turn_begin_share(turn, list->count);
+        transport_settle(take(turn));
     }
 }
 
-static void on_event(struct loop *loop, const struct epoll_event *event)
+// Settles or closes pending transports, those of this turn first. Transports that become pending meanwhile join them.
+static void settle(struct turn *turn)
 {
-    switch ((enum event_source) * (uint8_t *)event->data.ptr) {
+    turn_begin_part(turn, TURN_WORK);
+    settle_some(turn, turn_take_pending, &turn->pending);
+    if (turn->late.count > 0) {
+        uint32_t left = turn_part_is_over(turn) ? 0 : turn->part_end - turn->work;
+        turn_begin_part(turn, TURN_WORK / 2 + left);
+        settle_some(turn, turn_take_late, &turn->late);
+    }
+    turn_make_late(turn);
+}
+
+// Reads mail while the part lasts.
+static void read_mail(struct loop *loop)
+{
+    struct turn *turn = &loop->turn;
+    turn_begin_part(turn, TURN_WORK);
+    if (loop->has_mail && loop->mail_at == loop->mail_count) {
+        loop->mail_count = mailbox_take(&turn->mailbox, &loop->mail);
+        loop->mail_at = 0;
+        loop->has_mail = false;
+    }
+    for (; loop->mail_at < loop->mail_count && !turn_part_is_over(turn); turn->work++) {
+        const struct mail *mail = &loop->mail[loop->mail_at++];
+        turn_begin_share(turn, 1);
+        if (mail->kind == MAIL_TRANSPORT)
+            transport_arrive(mail->object, turn);
+        else
+            loop->options.callbacks->on_mail(loop->options.owner, mail);
+    }
+}
+
+// false: there is nothing to do for it now.
+static bool on_event(struct loop *loop, const struct epoll_event *event)
+{
+    if (!event->data.ptr)
+        return false; // its transport is no longer here
+    switch ((enum event_source)(*(uint8_t *)event->data.ptr & SOURCE_MASK)) {
     case SOURCE_TRANSPORT:
+        if (transport_waits(event->data.ptr, event->events))
+            return false;
+        turn_begin_share(&loop->turn, (size_t)(loop->turn.event_count - loop->turn.event_at + 1));
         transport_on_event(event->data.ptr, event->events);
         break;
     case SOURCE_LISTENER:
@@ -219,21 +275,50 @@ static void on_event(struct loop *loop, const struct epoll_event *event)
     case SOURCE_WATCH:
         loop->options.callbacks->on_watch(loop->options.owner, event->data.ptr);
         break;
-    case SOURCE_MAILBOX:
-        read_mail(loop);
+    case SOURCE_MAILBOX: // noted when the event came
         break;
+    }
+    return true;
+}
+
+// false: the loop has failed.
+static bool look(struct loop *loop, int wait_ms)
+{
+    struct turn *turn = &loop->turn;
+    int count = epoll_wait(turn->epoll_fd, turn->events, TURN_EVENTS, wait_ms);
+    turn->event_at = 0;
+    turn->event_count = count > 0 ? count : 0;
+    for (int i = 0; i < turn->event_count; i++)
+        loop->has_mail = loop->has_mail || turn->events[i].data.ptr == &turn->mailbox;
+    if (count >= 0 || errno == EINTR)
+        return true;
+    // Relaxed: only the number is shared.
+    atomic_store_explicit(&loop->failure, errno, memory_order_relaxed);
+    return false;
+}
+
+// Serves events while the part lasts. The epoll set lists transports that are deferred again and again; it gives others
+// after them, so it is asked again.
+static bool serve_events(struct loop *loop)
+{
+    struct turn *turn = &loop->turn;
+    int served = 0;
+    turn_begin_part(turn, TURN_WORK);
+    for (int looks = 0;; looks++) {
+        while (turn->event_at < turn->event_count && !turn_part_is_over(turn) &&
+               turn->pending.count < TURN_PENDING)
+            served += on_event(loop, &turn->events[turn->event_at++]);
+        if (served > 0 || turn->event_at < turn->event_count || turn->event_count < TURN_EVENTS ||
+            looks == LOOKS_MOST)
+            return true;
+        if (!look(loop, 0))
+            return false;
     }
 }
 
 static struct transport *transport_of_timer(struct timer_node *node)
 {
     return (struct transport *)((char *)node - offsetof(struct transport, timer));
-}
-
-static void on_expired(struct timer_node *node, void *context)
-{
-    const struct loop *loop = context;
-    loop->turn.rules->on_timer(transport_of_timer(node));
 }
 
 static uint32_t tick_now(const struct loop *loop)
@@ -244,41 +329,102 @@ static uint32_t tick_now(const struct loop *loop)
 
 static void run_deadlines(struct loop *loop)
 {
-    if (loop->turn.tick == loop->turn.wheel.tick)
+    struct turn *turn = &loop->turn;
+    bool is_tick = turn->tick != turn->wheel.tick;
+    struct timer_node *node;
+    timer_wheel_turn(&turn->wheel, turn->tick);
+    turn_begin_part(turn, TURN_WORK / 4);
+    while (!turn_part_is_over(turn) && (node = timer_wheel_take_due(&turn->wheel))) {
+        turn->work += TURN_TIMER_WORK;
+        turn->rules->on_timer(transport_of_timer(node));
+    }
+    if (!is_tick)
         return;
-    read_mail(loop); // whose notification may have failed
-    timer_wheel_advance(&loop->turn.wheel, loop->turn.tick, on_expired, loop);
+    loop->has_mail = true; // its notification may have failed
     spare_fds_fill(&loop->spare);
+    turn_begin_part(turn, TURN_WORK / 4);
     loop->options.callbacks->on_tick(loop->options.owner);
     if (!loop->is_accepting)
         set_accepting(loop, true);
+}
+
+// Is there work without an event?
+static bool has_work(const struct loop *loop)
+{
+    const struct turn *turn = &loop->turn;
+    return turn_deferred(turn) > 0 || turn->late.count > 0 || turn->wheel.due || loop->has_rest ||
+           loop->has_mail || loop->mail_at < loop->mail_count;
+}
+
+static void begin_turn(struct loop *loop)
+{
+    struct turn *turn = &loop->turn;
+    loop->turn_ns = clock_now_ns();
+    if (loop->turn_ns - loop->looked_ns >= CLOCK_EVERY_NS) {
+        loop->looked_ns = loop->turn_ns;
+        loop->cpu_ns = clock_thread_cpu_ns();
+    }
+    turn->tick = tick_now(loop);
+    turn->work = 0;
+    turn->is_last = false;
+    turn->is_single = turn->event_count == 1 && turn->event_at == 0 && !has_work(loop);
+}
+
+// Relaxed: this thread alone writes, and only the numbers are shared.
+static void keep_most(_Atomic int64_t *most, int64_t value)
+{
+    if (value > atomic_load_explicit(most, memory_order_relaxed))
+        atomic_store_explicit(most, value, memory_order_relaxed);
+}
+
+static void end_turn(struct loop *loop)
+{
+    keep_most(&loop->most_work, loop->turn.work);
+    int64_t now_ns = clock_now_ns();
+    if (now_ns - loop->turn_ns < CLOCK_EVERY_NS)
+        return;
+    int64_t cpu_ns = clock_thread_cpu_ns(), spent_ns = cpu_ns - loop->cpu_ns;
+    loop->looked_ns = now_ns;
+    loop->cpu_ns = cpu_ns;
+    keep_most(&loop->longest_turn_ns, spent_ns);
+    counter_add(loop->options.long_turns, spent_ns > LOOP_LONG_TURN_MS * NS_PER_MS);
+}
+
+// Do mail and deferred transports wait, because output of earlier turns is to be sent first?
+static bool leaves_out(struct loop *loop)
+{
+    bool waits = loop->turn.late.count > 0 && loop->left_out < LEFT_OUT_MOST;
+    loop->left_out = waits ? loop->left_out + 1 : 0;
+    return waits;
 }
 
 static void *run(void *context)
 {
     struct loop *loop = context;
     struct turn *turn = &loop->turn;
-    struct epoll_event events[EVENT_BATCH];
+    const struct loop_callbacks *callbacks = loop->options.callbacks;
     // Acquire pairs with the release in loop_stop; only the flag is shared.
     while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) {
-        int count = epoll_wait(turn->epoll_fd, events, EVENT_BATCH, turn->deferred_count > 0 ? 0 : TICK_MS);
-        if (count < 0 && errno != EINTR) {
-            // Relaxed: only the number is shared.
-            atomic_store_explicit(&loop->failure, errno, memory_order_relaxed);
+        if (turn->event_at == turn->event_count && !look(loop, has_work(loop) ? 0 : TICK_MS))
             break;
-        }
-        turn->tick = tick_now(loop);
-        turn->work = 0;
-        turn->is_single = count == 1 && turn->deferred_count == 0;
+        begin_turn(loop);
+        bool has_others = !leaves_out(loop);
+        if (has_others)
+            read_mail(
+                loop); // before the events: what was posted before a client sent something is served before it
+        if (!serve_events(loop))
+            break;
         turn->is_last = false;
-        turn_run_deferred(turn, transport_on_turn);
-        for (int i = 0; i < count; i++)
-            on_event(loop, &events[i]);
-        turn->is_last = false;
+        turn_begin_part(turn, 2 * TURN_WORK); // the more they do at a time, the more shares a write
+        if (has_others)
+            turn_run_deferred(turn, transport_on_turn);
         run_deadlines(loop); // after the events: received packets count, even when this loop is late
-        settle_pending(loop);
-        if (loop->options.callbacks->on_turn_end)
-            loop->options.callbacks->on_turn_end(loop->options.owner);
+        turn_begin_part(turn, TURN_WORK / 4);
+        loop->has_rest = callbacks->on_rest && callbacks->on_rest(loop->options.owner);
+        settle(turn);
+        if (callbacks->on_turn_end)
+            callbacks->on_turn_end(loop->options.owner);
+        end_turn(loop);
     }
     return NULL;
 }
@@ -310,41 +456,50 @@ void loop_stop(struct loop *loop)
 static void read_rest(struct timer_node *node, void *context)
 {
     struct loop *loop = context;
+    turn_begin_share(&loop->turn, 1);
     if (transport_read_rest(transport_of_timer(node)))
-        loop->has_rest = true;
+        loop->is_held_up = true;
 }
 
 void loop_last_turn(struct loop *loop)
 {
     struct turn *turn = &loop->turn;
+    const struct loop_callbacks *callbacks = loop->options.callbacks;
     turn->work = 0;
     turn->is_single = false;
-    loop->has_rest = false;
-    turn_run_deferred(turn, transport_on_turn);
+    loop->is_held_up = false;
+    loop->has_mail = true;
     read_mail(loop);
+    turn_begin_part(turn, LAST_WORK);
+    turn_run_deferred(turn, transport_on_turn);
     timer_wheel_visit(&turn->wheel, read_rest, loop);
-    settle_pending(loop);
-    if (loop->options.callbacks->on_turn_end)
-        loop->options.callbacks->on_turn_end(loop->options.owner);
+    turn_begin_part(turn, LAST_WORK);
+    loop->has_rest = callbacks->on_rest && callbacks->on_rest(loop->options.owner);
+    settle(turn);
+    if (callbacks->on_turn_end)
+        callbacks->on_turn_end(loop->options.owner);
 }
 
 bool loop_is_done(const struct loop *loop)
 {
     // Without the lock of the mailbox: no loop runs any more.
-    return !loop->has_rest && loop->turn.deferred_count == 0 && loop->turn.mailbox.count == 0;
+    return !loop->is_held_up && !has_work(loop) && loop->turn.mailbox.count == 0;
 }
 
 void loop_drop_all(struct loop *loop)
 {
     const struct transport_rules *rules = loop->turn.rules;
-    struct mail *mail;
-    size_t count = mailbox_take(&loop->turn.mailbox, &mail);
-    for (size_t i = 0; i < count; i++) {
-        if (mail[i].kind == MAIL_TRANSPORT)
-            rules->on_close(mail[i].object);
-        else
-            loop->options.callbacks->on_mail_dropped(loop->options.owner, &mail[i]);
-    }
+    do {
+        for (; loop->mail_at < loop->mail_count; loop->mail_at++) {
+            const struct mail *mail = &loop->mail[loop->mail_at];
+            if (mail->kind == MAIL_TRANSPORT)
+                rules->on_close(mail->object);
+            else
+                loop->options.callbacks->on_mail_dropped(loop->options.owner, mail);
+        }
+        loop->mail_at = 0;
+        loop->mail_count = mailbox_take(&loop->turn.mailbox, &loop->mail);
+    } while (loop->mail_count > 0);
     struct timer_node *node;
     while ((node = timer_wheel_any(&loop->turn.wheel)))
         rules->on_close(transport_of_timer(node));

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // An event loop: one thread with an epoll set, listeners, transports and a mailbox.
 //
-// A turn is one iteration of the loop. It serves deferred transports, then epoll events (mail is such an
-// event), then deadlines. At the end it sends pending output and closes dead transports. Closing comes last,
-// so nothing is freed while an event may still point at it.
+// A turn is one iteration of the loop, of these parts, each with a budget of work (turn.h):
+//
+//     mail         from other loops
+//     events       of transports that are not heavy; those that the budget does not reach come first in the next turn
+//     deferred     transports that have more to do, and heavy ones
+//     deadlines
+//     the rest     what the owner does for nobody in particular
+//     settling     sends pending output and closes dead transports: those of this turn, then those of earlier ones
+//
+// Mail and deferred transports wait while transports of earlier turns have to be settled. They make new output, and
+// the less often they do, the more of it shares a write. Closing comes last, so nothing is freed while it is in use.
 //
 // The loop does not interpret bytes. It calls its owner's functions, on its own thread.
 //
@@ -27,8 +35,9 @@
 struct loop;
 
 enum {
-    LOOP_EVENTS = 64, // most events of one turn
-    LOOP_STACK_BYTES = 256 << 10
+    LOOP_EVENTS = TURN_EVENTS,
+    LOOP_STACK_BYTES = 256 << 10,
+    LOOP_LONG_TURN_MS = 10, // of CPU time
 };
 
 // A descriptor of the owner that the loop watches for input. The struct must stay valid until
@@ -47,7 +56,9 @@ struct loop_callbacks {
     void (*on_mail_dropped)(void *owner, const struct mail *mail); // called by loop_drop_all instead
     void (*on_watch)(void *owner, struct loop_watch *watch);       // has input; the call may be spurious
     void (*on_tick)(void *owner);                                  // about every TIMER_TICK_NS
-    void (*on_turn_end)(void *owner);                              // transports are settled; NULL: not called
+    bool (*on_rest)(
+        void *owner); // does some of what nobody waits for, until turn_part_is_over; true: more is left
+    void (*on_turn_end)(void *owner); // transports are settled; NULL: not called
 };
 
 struct loop_options {
@@ -56,6 +67,7 @@ struct loop_options {
     const struct loop_callbacks *callbacks;
     const struct transport_rules *rules;
     _Atomic int64_t *bytes_received, *bytes_sent; // counters of the owner; the loop adds to them
+    _Atomic int64_t *long_turns;                  // of more than LOOP_LONG_TURN_MS
     pthread_rwlock_t *descriptors;                // shared by all loops (spare_fds.h)
     int listeners_max;
 };
@@ -84,6 +96,11 @@ int loop_failure(const struct loop *loop); // errno of epoll_wait that ended the
 size_t loop_bytes(struct loop *loop); // what it has allocated. Any thread
 // The addresses of its thread's stack: `*from` to before `*to`. 0, or -errno; while the thread runs. Any thread.
 int loop_stack(const struct loop *loop, uintptr_t *from, uintptr_t *to) __attribute__((warn_unused_result));
+
+// The longest turn, in CPU time of the thread (at most a millisecond more than it was), and the most work of a turn
+// (turn.h). Any thread.
+int64_t loop_longest_turn_ns(const struct loop *loop);
+int64_t loop_most_work(const struct loop *loop);
 
 bool loop_has_spare(const struct loop *loop); // has it a descriptor left in its reserve?
 

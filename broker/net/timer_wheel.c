@@ -55,21 +55,31 @@ static void collect_due(struct timer_node **slot, uint32_t tick, struct timer_no
     }
 }
 
-void timer_wheel_advance(struct timer_wheel *wheel, uint32_t tick, timer_expired *expired, void *context)
+void timer_wheel_turn(struct timer_wheel *wheel, uint32_t tick)
 {
     if (tick <= wheel->tick)
         return;
     // After a long pause one round visits every slot; a second round would find nothing more.
     uint32_t first = tick - wheel->tick > TIMER_WHEEL_SLOTS ? tick - TIMER_WHEEL_SLOTS + 1 : wheel->tick + 1;
     wheel->tick = tick;
-    struct timer_node *due = NULL;
     for (uint32_t at = first; at <= tick; at++)
-        collect_due(&wheel->slots[at % TIMER_WHEEL_SLOTS], tick, &due);
-    while (due) {
-        struct timer_node *node = due;
+        collect_due(&wheel->slots[at % TIMER_WHEEL_SLOTS], tick, &wheel->due);
+}
+
+struct timer_node *timer_wheel_take_due(struct timer_wheel *wheel)
+{
+    struct timer_node *node = wheel->due;
+    if (node)
         timer_wheel_remove(node);
+    return node;
+}
+
+void timer_wheel_advance(struct timer_wheel *wheel, uint32_t tick, timer_expired *expired, void *context)
+{
+    struct timer_node *node;
+    timer_wheel_turn(wheel, tick);
+    while ((node = timer_wheel_take_due(wheel)))
         expired(node, context);
-    }
 }
 
 struct timer_node *timer_wheel_any(const struct timer_wheel *wheel)
@@ -77,7 +87,7 @@ struct timer_node *timer_wheel_any(const struct timer_wheel *wheel)
     for (size_t i = 0; i < TIMER_WHEEL_SLOTS; i++)
         if (wheel->slots[i])
             return wheel->slots[i];
-    return wheel->never;
+    return wheel->due ? wheel->due : wheel->never;
 }
 
 static void visit_slot(struct timer_node *node, timer_expired *visit, void *context)
@@ -93,6 +103,7 @@ void timer_wheel_visit(const struct timer_wheel *wheel, timer_expired *visit, vo
 {
     for (size_t i = 0; i < TIMER_WHEEL_SLOTS; i++)
         visit_slot(wheel->slots[i], visit, context);
+    visit_slot(wheel->due, visit, context);
     visit_slot(wheel->never, visit, context);
 }
 

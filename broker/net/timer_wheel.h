@@ -29,6 +29,7 @@ struct timer_wheel {
     uint32_t tick; // every deadline up to this tick has been called
     struct timer_node *slots[TIMER_WHEEL_SLOTS];
     struct timer_node *never; // nodes with TIMER_NEVER
+    struct timer_node *due;   // reached, and not called yet
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint32_t tick);
@@ -41,6 +42,11 @@ void timer_wheel_remove(struct timer_node *node); // does nothing when the node 
 // and remove any node.
 typedef void timer_expired(struct timer_node *node, void *context);
 void timer_wheel_advance(struct timer_wheel *wheel, uint32_t tick, timer_expired *expired, void *context);
+
+// The same in portions. timer_wheel_turn notes which nodes are due up to `tick`. timer_wheel_take_due takes one of them
+// out of the wheel; NULL: none is left.
+void timer_wheel_turn(struct timer_wheel *wheel, uint32_t tick);
+struct timer_node *timer_wheel_take_due(struct timer_wheel *wheel);
 
 // Any node of the wheel, or NULL when it is empty. For emptying the wheel.
 struct timer_node *timer_wheel_any(const struct timer_wheel *wheel);

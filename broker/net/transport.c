@@ -30,6 +30,8 @@ void transport_close(struct transport *transport)
 {
     timer_wheel_remove(&transport->timer);
     turn_forget_deferred(transport);
+    turn_forget_events(transport);
+    transport->turn->work += TURN_CLOSE_WORK;
     close(transport->fd); // this also removes it from the epoll set
     transport_free_input(transport);
     transport_free_output(transport);
@@ -47,12 +49,24 @@ void transport_unpause(struct transport *transport)
         return;
     transport->is_paused = false;
     transport_watch(transport);
-    transport_resume(transport);
+    (void)transport_resume(transport); // the transport is not touched in either case
+}
+
+bool transport_waits(const struct transport *transport, uint32_t epoll_events)
+{
+    return transport->is_dead || (transport->is_deferred && !(epoll_events & ~(uint32_t)EPOLLIN));
+}
+
+// The events of a heavy transport wait behind those of others.
+static bool is_put_off(struct transport *transport, uint32_t epoll_events)
+{
+    return transport_is_heavy(transport) && !transport->is_paused && epoll_events == EPOLLIN &&
+           turn_defer(transport);
 }
 
 void transport_on_event(struct transport *transport, uint32_t epoll_events)
 {
-    if (transport->is_dead)
+    if (transport->is_dead || is_put_off(transport, epoll_events))
         return;
     if (epoll_events & (EPOLLERR | EPOLLHUP)) {
         transport_break(transport);
@@ -70,10 +84,15 @@ void transport_on_turn(struct transport *transport)
 {
     if (transport->is_dead)
         return;
-    if (transport->is_broken)
+    if (transport->is_broken) {
         transport_drain(transport);
-    else
-        transport->turn->rules->on_resume(transport);
+        return;
+    }
+    if (!transport_resume(transport) || !transport_can_send(transport))
+        return;
+    transport->turn->rules->on_resume(transport);
+    if (!transport->is_paused && !transport->is_deferred && !turn_is_busy(transport->turn))
+        transport_read(transport);
 }
 
 void transport_settle(struct transport *transport)
@@ -95,7 +114,7 @@ void transport_arrive(struct transport *transport, struct turn *turn)
     transport->turn = turn;
     turn->rules->on_moved(transport);
     if (watch_first(transport))
-        transport_resume(transport);
+        (void)transport_resume(transport); // as above
     else
         turn_fail(transport);
 }

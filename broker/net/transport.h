@@ -24,6 +24,8 @@ void transport_set_timer(struct transport *transport, uint32_t deadline_tick);
 void transport_unpause(struct transport *transport);
 
 // For the loop.
+bool transport_waits(const struct transport *transport,
+                     uint32_t epoll_events); // nothing is done for these now
 void transport_on_event(struct transport *transport, uint32_t epoll_events);
 void transport_on_turn(struct transport *transport);                   // goes on with a deferred one
 void transport_settle(struct transport *transport);                    // end of the turn

@@ -15,6 +15,8 @@
 // A buffer grows with the bytes received, not with the announced size, so an announcement costs no memory.
 enum { LARGER_BYTES_MIN = 16 << 10 };
 
+enum { PENDING_WEIGHT = 8 }; // of each transport that has to be settled because of the bytes
+
 struct input {
     uint32_t used, capacity;
     bool is_larger; // BUFFER_READ_LARGER; else BUFFER_READ
@@ -85,7 +87,10 @@ static void keep(struct transport *transport, const uint8_t *from, size_t rest, 
         return;
     }
     bool is_full = in && rest >= in->capacity && needed > rest;
-    if (in && rest <= in->capacity && !is_full) {
+    bool stays = in && rest <= in->capacity && !is_full;
+    if (!stays || from != in->bytes)
+        transport->turn->work += turn_copy_work(rest);
+    if (stays) {
         if (from != in->bytes)
             memmove(in->bytes, from, rest);
         in->used = (uint32_t)rest;
@@ -115,6 +120,7 @@ static bool move(struct transport *transport, struct turn *to)
     transport->is_watched = false;
     timer_wheel_remove(&transport->timer);
     turn_remove_pending(transport);
+    turn_forget_events(transport);
     if (mailbox_post(&to->mailbox, &mail, SIZE_MAX) == 0)
         return true;
     turn_fail(transport);
@@ -125,7 +131,10 @@ static bool move(struct transport *transport, struct turn *to)
 // and must not be touched.
 static bool show(struct transport *transport, const uint8_t *data, size_t size)
 {
-    struct transport_used used = transport->turn->rules->on_bytes(transport, data, size);
+    const struct turn *turn = transport->turn;
+    uint32_t work = turn->work, pending = turn->pending.count;
+    struct transport_used used = turn->rules->on_bytes(transport, data, size);
+    turn_weigh(transport, turn->work - work + PENDING_WEIGHT * (turn->pending.count - pending));
     if (transport->is_dead)
         return true;
     keep(transport, data + used.bytes, size - used.bytes, used.needed);
@@ -148,16 +157,17 @@ static enum progress read_once(struct transport *transport, uint8_t *scratch, in
     struct input *in = transport->in;
     uint8_t *to = in ? in->bytes : scratch;
     size_t used = in ? in->used : 0;
-    size_t capacity = in ? in->capacity : TURN_SCRATCH_BYTES;
+    size_t room = (in ? in->capacity : TURN_SCRATCH_BYTES) - used;
     ssize_t got;
     do
-        got = recv(transport->fd, to + used, capacity - used, MSG_DONTWAIT);
+        got = recv(transport->fd, to + used, room < TURN_READ_BYTES ? room : TURN_READ_BYTES, MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     if (got < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS))
         return READ_NOTHING;
     if (got <= 0)
         return READ_END;
     counter_add(transport->turn->bytes_received, got);
+    transport->turn->work += turn_copy_work((size_t)got);
     *sum += got;
     return show(transport, to, used + (size_t)got) ? READ_SOME : READ_MOVED;
 }
@@ -169,17 +179,11 @@ void transport_read(struct transport *transport)
         turn_fail(transport);
 }
 
-static bool resume(struct transport *transport)
+bool transport_resume(struct transport *transport)
 {
     if (transport->in && transport->in->used > 0)
         return show(transport, transport->in->bytes, transport->in->used);
     return true;
-}
-
-void transport_resume(struct transport *transport)
-{
-    bool is_ours = resume(transport);
-    (void)is_ours; // the transport is not touched in either case
 }
 
 // Reads what has arrived by now, but not what a client that goes on sending adds meanwhile.
@@ -188,7 +192,7 @@ static enum progress read_arrived(struct transport *transport, uint8_t *scratch)
     int arrived;
     if (ioctl(transport->fd, FIONREAD, &arrived) < 0)
         arrived = INT_MAX;
-    if (!resume(transport))
+    if (!transport_resume(transport))
         return READ_MOVED;
     enum progress progress = READ_SOME;
     int64_t sum = 0;

@@ -10,8 +10,10 @@ bool transport_prepare_input(struct transport *transport)
     __attribute__((warn_unused_result)); // eager: the read buffer
 void transport_free_input(struct transport *transport);
 
-void transport_read(struct transport *transport);   // once
-void transport_resume(struct transport *transport); // shows the kept bytes to the owner
+void transport_read(struct transport *transport); // once
+
+// Shows the kept bytes to the owner. false: the transport belongs to another loop now and must not be touched.
+bool transport_resume(struct transport *transport);
 
 // Shows the owner the kept bytes and all bytes that the socket has received. For a transport that is broken
 // or will be closed. Afterwards it is dead, deferred, or at another loop. Not within on_bytes.

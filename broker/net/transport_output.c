@@ -13,8 +13,6 @@
 // within 16 MiB (at 4 KiB each).
 enum { PENDING_MOST = 4096 };
 
-enum { FLUSH_WORK = 8 }; // work of a write that is not shared
-
 // A buffer of BUFFER_WRITE. The rest of a source is sent before the bytes.
 struct output {
     void *source; // NULL: none
@@ -36,7 +34,7 @@ struct gathered {
 static bool may_leave(struct transport *transport)
 {
     const struct turn *turn = transport->turn;
-    enum transport_leave leave = turn->rules->may_send ? turn->rules->may_send(turn->owner) : LEAVE_NOW;
+    enum transport_leave leave = turn->rules->may_send ? turn->rules->may_send(transport) : LEAVE_NOW;
     if (leave == LEAVE_LATER)
         turn_add_pending(transport);
     else if (leave == LEAVE_NEVER)
@@ -161,6 +159,7 @@ static size_t send_parts(struct transport *transport, struct iovec *parts, int c
     do
         sent = sendmsg(transport->fd, &header, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
+    transport->turn->work += TURN_WRITE_WORK + (sent > 0 ? turn_copy_work((size_t)sent) : 0);
     if (sent < 0) {
         if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
             transport_break(transport);
@@ -244,8 +243,7 @@ static void send_soon(struct transport *transport)
     if (transport->is_blocked)
         return;
     struct turn *turn = transport->turn;
-    if (!transport->is_pending && turn->pending_count >= PENDING_MOST && !turn->rules->may_send) {
-        turn->work += FLUSH_WORK;
+    if (!transport->is_pending && turn_unsettled(turn) >= PENDING_MOST && !turn->rules->may_send) {
         transport_flush(transport);
     } else {
         turn_add_pending(transport);

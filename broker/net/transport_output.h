@@ -33,10 +33,12 @@ void transport_watch(struct transport *transport); // tells epoll which events i
 void transport_break(struct transport *transport);
 
 // Would gathering only cost a buffer? So when nothing else of this turn can share the write, and the transport has no
-// buffer: its owner sends the packet as a source.
+// buffer: its owner sends the packet as a source. But not to so many that others wait.
 static inline bool transport_sends_alone(const struct transport *transport)
 {
-    return transport->turn->is_last && !transport->out && !transport->is_pending && !transport->is_blocked;
+    const struct turn *turn = transport->turn;
+    return turn->is_last && !transport->out && !transport->is_pending && !transport->is_blocked &&
+           turn->work < TURN_ALONE;
 }
 
 // Can `bytes` be appended? Sends waiting output to make room.

@@ -57,19 +57,50 @@ int turn_post(struct turn *turn, const struct mail *mail, size_t limit)
     return mailbox_post(&turn->mailbox, mail, limit);
 }
 
+static void append(struct pending_list *list, struct transport *transport)
+{
+    transport->next_pending = NULL;
+    if (list->last)
+        list->last->next_pending = transport;
+    else
+        list->first = transport;
+    list->last = transport;
+    list->count++;
+}
+
+static struct transport *take_first(struct pending_list *list)
+{
+    struct transport *transport = list->first;
+    if (!transport)
+        return NULL;
+    list->first = transport->next_pending;
+    if (!list->first)
+        list->last = NULL;
+    list->count--;
+    transport->is_pending = false;
+    return transport;
+}
+
+static bool take_out(struct pending_list *list, const struct transport *transport)
+{
+    struct transport **link = &list->first, *before = NULL;
+    for (; *link && *link != transport; link = &(*link)->next_pending)
+        before = *link;
+    if (!*link)
+        return false;
+    *link = transport->next_pending;
+    if (list->last == transport)
+        list->last = before;
+    list->count--;
+    return true;
+}
+
 void turn_add_pending(struct transport *transport)
 {
-    struct turn *turn = transport->turn;
     if (transport->is_pending)
         return;
     transport->is_pending = true;
-    transport->next_pending = NULL;
-    if (turn->pending_last)
-        turn->pending_last->next_pending = transport;
-    else
-        turn->pending_first = transport;
-    turn->pending_last = transport;
-    turn->pending_count++;
+    append(&transport->turn->pending, transport);
 }
 
 void turn_remove_pending(struct transport *transport)
@@ -77,27 +108,55 @@ void turn_remove_pending(struct transport *transport)
     struct turn *turn = transport->turn;
     if (!transport->is_pending)
         return;
-    struct transport **link = &turn->pending_first, *before = NULL;
-    for (; *link != transport; link = &(*link)->next_pending)
-        before = *link;
-    *link = transport->next_pending;
-    if (turn->pending_last == transport)
-        turn->pending_last = before;
-    turn->pending_count--;
+    if (!take_out(&turn->pending, transport))
+        take_out(&turn->late, transport);
     transport->is_pending = false;
 }
 
 struct transport *turn_take_pending(struct turn *turn)
 {
-    struct transport *transport = turn->pending_first;
-    if (!transport)
-        return NULL;
-    turn->pending_first = transport->next_pending;
-    if (!turn->pending_first)
-        turn->pending_last = NULL;
-    turn->pending_count--;
-    transport->is_pending = false;
-    return transport;
+    return take_first(&turn->pending);
+}
+
+struct transport *turn_take_late(struct turn *turn)
+{
+    return take_first(&turn->late);
+}
+
+void turn_make_late(struct turn *turn)
+{
+    struct pending_list *pending = &turn->pending, *late = &turn->late;
+    if (!pending->first)
+        return;
+    if (late->last)
+        late->last->next_pending = pending->first;
+    else
+        late->first = pending->first;
+    late->last = pending->last;
+    late->count += pending->count;
+    *pending = (struct pending_list){0};
+}
+
+// Room at the end of the list, by leaving out those at its start that were served.
+static bool make_room(struct turn *turn)
+{
+    size_t room = atomic_load_explicit(&turn->deferred_capacity, memory_order_relaxed);
+    if (turn->deferred_count < room)
+        return true;
+    if (turn->deferred_first > room / 2) {
+        turn->deferred_count -= turn->deferred_first;
+        memmove(turn->deferred, turn->deferred + turn->deferred_first,
+                turn->deferred_count * sizeof(struct transport *));
+        turn->deferred_first = 0;
+        return true;
+    }
+    size_t capacity = room ? room * 2 : 64;
+    struct transport **deferred = realloc(turn->deferred, capacity * sizeof(struct transport *));
+    if (!deferred)
+        return false;
+    turn->deferred = deferred;
+    atomic_store_explicit(&turn->deferred_capacity, capacity, memory_order_relaxed);
+    return true;
 }
 
 bool turn_defer(struct transport *transport)
@@ -105,15 +164,8 @@ bool turn_defer(struct transport *transport)
     struct turn *turn = transport->turn;
     if (transport->is_deferred)
         return true;
-    size_t room = atomic_load_explicit(&turn->deferred_capacity, memory_order_relaxed);
-    if (turn->deferred_count == room) {
-        size_t capacity = room ? room * 2 : 64;
-        struct transport **deferred = realloc(turn->deferred, capacity * sizeof(struct transport *));
-        if (!deferred)
-            return false;
-        turn->deferred = deferred;
-        atomic_store_explicit(&turn->deferred_capacity, capacity, memory_order_relaxed);
-    }
+    if (!make_room(turn))
+        return false;
     turn->deferred[turn->deferred_count++] = transport;
     transport->is_deferred = true;
     return true;
@@ -124,26 +176,47 @@ void turn_forget_deferred(struct transport *transport)
     if (!transport->is_deferred)
         return;
     transport->is_deferred = false;
-    size_t at = 0;
+    size_t at = transport->turn->deferred_first;
     while (transport->turn->deferred[at] != transport)
         at++;
     transport->turn->deferred[at] = NULL;
 }
 
+size_t turn_deferred(const struct turn *turn)
+{
+    return turn->deferred_count - turn->deferred_first;
+}
+
 void turn_run_deferred(struct turn *turn, void (*resume)(struct transport *transport))
 {
-    size_t count = turn->deferred_count;
-    for (size_t i = 0; i < count; i++) {
-        struct transport *transport = turn->deferred[i];
+    bool is_first = true;
+    for (size_t left = turn_deferred(turn); left > 0 && (is_first || !turn_part_is_over(turn)); left--) {
+        struct transport *transport = turn->deferred[turn->deferred_first++];
         if (!transport)
             continue;
-        turn->deferred[i] = NULL;
+        is_first = false;
         transport->is_deferred = false;
+        turn_begin_share(turn, left);
         resume(transport); // may defer it again; no transport is closed meanwhile
     }
-    turn->deferred_count -= count;
-    if (turn->deferred_count > 0)
-        memmove(turn->deferred, turn->deferred + count, turn->deferred_count * sizeof(struct transport *));
+    if (turn->deferred_first == turn->deferred_count)
+        turn->deferred_first = turn->deferred_count = 0;
+}
+
+void turn_forget_events(struct transport *transport)
+{
+    struct turn *turn = transport->turn;
+    for (int i = turn->event_at; i < turn->event_count; i++)
+        if (turn->events[i].data.ptr == transport)
+            turn->events[i].data.ptr = NULL;
+}
+
+void turn_weigh(struct transport *transport, uint32_t work)
+{
+    if (work >= TURN_HEAVY)
+        transport->source |= TRANSPORT_HEAVY;
+    else if (work < TURN_LIGHT && !transport->is_deferred)
+        transport->source &= (uint8_t)~TRANSPORT_HEAVY;
 }
 
 void turn_fail(struct transport *transport)

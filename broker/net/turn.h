@@ -9,8 +9,11 @@
 // pending transports. At the end of the turn the loop calls the owner for each transport in that list:
 // on_settle for a live one, on_close for a dead one.
 //
-// A transport that has used its share of a turn is deferred. The next turn goes on with it; until then it is
-// not read.
+// Nobody waits long for others: a turn is of parts, and each part has a budget of work (TURN_WORK). Work is counted in units of
+// about 0.2 us of the processor, whoever causes it: a packet, a delivery, a write, bytes copied. In a part each
+// transport gets a share. One that has used its share is deferred: a later part goes on with it; until then it is not
+// read. One that used much is heavy: its events wait behind those of others, until it uses little. What cannot
+// be sent or closed within the budget waits for the next turn, behind what that turn brings.
 #ifndef POOLMARK_BROKER_NET_TURN_H
 #define POOLMARK_BROKER_NET_TURN_H
 
@@ -21,18 +24,47 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 
 struct turn;
 
 enum {
     TURN_SCRATCH_BYTES = 65536,
-    TURN_WORK = 8192, // packets and deliveries of a turn; past it each transport gets one packet handled
-    TURN_PARTS = 4,   // most parts of a source
+    TURN_READ_BYTES = 256 << 10, // most bytes of one read
+    TURN_PARTS = 4,              // most parts of a source
+    TURN_EVENTS = 64,            // most events of one look at the epoll set
 };
 
-// The first byte of every object that an epoll event points at.
+// Work, in units of about 0.2 us.
+enum {
+    TURN_WORK = 4096,     // of a part of a turn
+    TURN_SHARE_MIN = 128, // the smallest share of a transport in a part
+    TURN_HEAVY = 1024,    // who used so much at once is heavy
+    TURN_LIGHT = 256,     // who was heavy and used less, with nothing left to do, is so no longer
+    TURN_PENDING = 128,   // with so many transports to settle, further events and mail wait
+    TURN_ALONE = 16384,   // past it a write is shared (is_last)
+    TURN_WRITE_WORK = 32, // of a call that sends
+    TURN_CLOSE_WORK = 64, // of the end of a transport
+    TURN_OPEN_WORK = 64,  // of its beginning
+    TURN_TIMER_WORK = 8,  // of a timer that is due
+};
+
+// The work of copying bytes.
+static inline uint32_t turn_copy_work(size_t bytes)
+{
+    return (uint32_t)(bytes >> 10);
+}
+
+// The first byte of every object that an epoll event points at: one of these, and flags of a transport.
 enum event_source { SOURCE_TRANSPORT, SOURCE_LISTENER, SOURCE_WATCH, SOURCE_MAILBOX };
+enum {
+    SOURCE_MASK = 3,
+    TRANSPORT_HEAVY = 4,
+    TRANSPORT_OWNER_FLAG = 8, // these three are free for the owner
+    TRANSPORT_OWNER_FLAG_2 = 16,
+    TRANSPORT_OWNER_FLAG_3 = 32,
+};
 
 // Mail of the loops themselves: a transport moves to another loop. The owner defines all other kinds.
 enum { MAIL_TRANSPORT = 0 };
@@ -41,7 +73,7 @@ struct input;  // transport_input.c
 struct output; // transport_output.c
 
 struct transport {
-    uint8_t source;          // SOURCE_TRANSPORT
+    uint8_t source;          // SOURCE_TRANSPORT, and flags
     uint8_t is_pending : 1;  // in the turn's list
     uint8_t is_blocked : 1;  // the socket takes no more; waits for EPOLLOUT
     uint8_t is_paused : 1;   // not read until its output has been sent
@@ -96,11 +128,11 @@ struct transport_parts {
 struct transport_rules {
     // Called with the kept bytes and the new ones behind them. The transport may be dead afterwards.
     struct transport_used (*on_bytes)(struct transport *transport, const uint8_t *data, size_t size);
-    void (*on_settle)(struct transport *transport);    // the turn ends
-    void (*on_resume)(struct transport *transport);    // it was deferred; it is neither dead nor broken
-    void (*on_timer)(struct transport *transport);     // its timer is due, and out of the wheel
-    void (*on_moved)(struct transport *transport);     // it has arrived at this loop
-    void (*on_close)(struct transport *transport);     // the owner calls transport_close and frees it
+    void (*on_settle)(struct transport *transport); // the turn ends
+    void (*on_resume)(struct transport *transport); // it was deferred, and kept bytes were shown; it can send
+    void (*on_timer)(struct transport *transport);  // its timer is due, and out of the wheel
+    void (*on_moved)(struct transport *transport);  // it has arrived at this loop
+    void (*on_close)(struct transport *transport);  // the owner calls transport_close and frees it
     void (*on_no_memory)(struct transport *transport); // it is dead, for lack of an input buffer
     // Returns a buffer, or NULL. `owner` is the turn's owner.
     void *(*get_buffer)(void *owner, enum transport_buffer kind, size_t bytes);
@@ -111,9 +143,14 @@ struct transport_rules {
     void (*release_source)(void *source);
     // Called before each write. With it a source is held until the turn ends, so that one call serves all
     // transports of a turn. NULL: output may always leave.
-    enum transport_leave (*may_send)(void *owner);
+    enum transport_leave (*may_send)(struct transport *transport);
     size_t read_bytes, write_bytes;
     bool is_eager; // a transport has its buffers from open to close
+};
+
+struct pending_list {
+    struct transport *first, *last;
+    uint32_t count;
 };
 
 // The owner may read the fields up to its counters, may add to `work` and to these, and set `is_last`. The others are for
@@ -122,20 +159,22 @@ struct turn {
     void *owner;
     const struct transport_rules *rules;
     uint32_t tick;  // in units of TIMER_TICK_NS, since the loop was opened
-    uint32_t work;  // packets and deliveries of this turn so far
+    uint32_t work;  // of this turn so far
     bool is_urgent; // nothing is deferred now
-    bool is_single; // this turn has one event and nothing deferred
+    bool is_single; // this turn has one event, and nothing waits from earlier ones
     // The owner's, within on_bytes: the packet is the last of the turn. So no later one can share a write with it.
     bool is_last;
     _Atomic int64_t *bytes_received, *bytes_sent; // the owner's counters
 
     int epoll_fd;
-    uint8_t *scratch; // read buffer for transports without one
+    uint32_t part_end, share_end; // `work` at which the part and the share of the present transport end
+    struct epoll_event events[TURN_EVENTS];
+    int event_at, event_count; // events from event_at on are not served yet
+    uint8_t *scratch;          // read buffer for transports without one
     struct timer_wheel wheel;
-    struct transport *pending_first, *pending_last;
-    uint32_t pending_count;
-    struct transport **deferred; // NULL entries are no longer deferred
-    size_t deferred_count;
+    struct pending_list pending, late; // `late`: of earlier turns
+    struct transport **deferred;       // from deferred_first on; NULL entries are no longer deferred
+    size_t deferred_first, deferred_count;
     _Atomic size_t deferred_capacity; // relaxed: its thread alone writes it, others count bytes
     struct mailbox mailbox;
 };
@@ -147,26 +186,72 @@ void turn_close(struct turn *turn); // after the last transport was closed
 size_t
 turn_bytes(struct turn *turn); // of its read buffer, its mailbox and its list of deferred ones. Any thread
 
-// Has this turn used up its budget? Then a transport's further packets wait for the next turn, so that other
-// transports are served in between.
+// Begins a part of the turn, with a budget of `work`.
+static inline void turn_begin_part(struct turn *turn, uint32_t work)
+{
+    turn->part_end = turn->share_end = turn->work + work;
+}
+
+static inline bool turn_part_is_over(const struct turn *turn)
+{
+    return turn->work >= turn->part_end;
+}
+
+// Begins the share of a transport: the rest of the part, divided by the `count` that want some.
+static inline void turn_begin_share(struct turn *turn, size_t count)
+{
+    uint32_t left = turn_part_is_over(turn) ? 0 : turn->part_end - turn->work;
+    uint32_t share = count > 1 ? (uint32_t)(left / count) : left;
+    turn->share_end = turn->work + (share > TURN_SHARE_MIN ? share : TURN_SHARE_MIN);
+}
+
+// Has the present transport used up its share? Then its further work waits (turn_defer), so that others are
+// served in between.
 static inline bool turn_is_busy(const struct turn *turn)
 {
-    return turn->work >= TURN_WORK && !turn->is_urgent;
+    return turn->work >= turn->share_end && !turn->is_urgent;
+}
+
+// Transports that are to be settled; and does one wait for that since an earlier turn?
+static inline uint32_t turn_unsettled(const struct turn *turn)
+{
+    return turn->pending.count + turn->late.count;
+}
+
+static inline bool turn_is_late(const struct turn *turn)
+{
+    return turn->late.count > 0;
 }
 
 // Posts mail to the owner of another loop, as mailbox_post does. Any thread. `kind` is not MAIL_TRANSPORT.
 int turn_post(struct turn *turn, const struct mail *mail, size_t limit) __attribute__((warn_unused_result));
 
-// The loop settles or closes a pending transport at the end of the turn.
+// The loop settles or closes a pending transport at the end of the turn, or of a later one.
 void turn_add_pending(struct transport *transport);
 void turn_remove_pending(struct transport *transport);
-struct transport *turn_take_pending(struct turn *turn); // removes and returns the first; NULL: none
+struct transport *
+turn_take_pending(struct turn *turn);                // removes and returns the first of this turn; NULL: none
+struct transport *turn_take_late(struct turn *turn); // of earlier turns
+void turn_make_late(struct turn *turn);              // those of this turn wait, behind those of earlier ones
 
-// Defers the transport to the next turn. false: no memory, so the caller must go on with it now.
+// Defers the transport. false: no memory, so the caller must go on with it now.
 bool turn_defer(struct transport *transport);
 void turn_forget_deferred(struct transport *transport);
-// Calls `resume` for each transport that the previous turn deferred, in order.
+size_t turn_deferred(const struct turn *turn); // most that are deferred
+// Calls `resume` for transports that were deferred before this call, in order, until the part is over; for one at
+// least.
 void turn_run_deferred(struct turn *turn, void (*resume)(struct transport *transport));
+
+// Events that are not served yet shall not name this transport: it is closed, or moves to another loop.
+void turn_forget_events(struct transport *transport);
+
+// The transport has used so much work at once.
+void turn_weigh(struct transport *transport, uint32_t work);
+
+static inline bool transport_is_heavy(const struct transport *transport)
+{
+    return transport->source & TRANSPORT_HEAVY;
+}
 
 // Marks the transport dead. The loop closes it at the end of the turn. Repeated calls are allowed.
 void turn_fail(struct transport *transport);

@@ -293,12 +293,23 @@ def test_a_full_disk_stops_acknowledgements_and_loses_nothing(path, tmp_path):
         client.disconnect()
         publisher.connect(broker.port)
         publisher.publish("a", b"before", 2)
+        calm = Client("calm", clean=True)   # nothing of it is in the file
+        calm.connect(broker.port)
+        calm.subscribe("c", 1)
         full.touch()
         with pytest.raises(Gone):
             publisher.publish("a", b"during", 2)
         assert b"during" not in publisher.accepted
         with pytest.raises(Gone):
             Client("other").connect(broker.port)
+        calm.ping()
+        late = Client("late", clean=True)
+        late.connect(broker.port)
+        late.subscribe("d", 0)
+        late.publish("c", b"still", 0)
+        late.ping()
+        calm.ping()
+        assert [message.payload for message in calm.messages] == [b"still"]
         other = Client("other", clean=True)
         full.unlink()
         while publisher.socket is None:  # until it can be written again

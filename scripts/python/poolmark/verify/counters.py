@@ -52,7 +52,7 @@ PINGS = {"raw": True, "paho": False}
 SCENARIOS = ("connect", "publish", "steps", "churn", "burst", "storm", "subscribe", "soak", "slow")
 # Metrics of a broker's record, and the counters that each is the sum of.
 METRICS = {"broker.connections_accepted": ("accepted",), "broker.messages_received": ("messages_received",),
-           "broker.messages_sent": ("messages_sent",), "broker.messages_dropped": ("messages_dropped",),
+           "broker.messages_sent": ("messages_sent",), "broker.long_turns": ("long_turns",), "broker.messages_dropped": ("messages_dropped",),
            "broker.connections_refused": ("refused_limit", "refused_pool", "refused_memory", "refused_descriptors"),
            "broker.connections_closed_for_cause": ("protocol_errors", "closed_packet_size", "closed_topic_levels", "closed_no_memory")}
 
