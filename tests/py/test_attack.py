@@ -96,6 +96,9 @@ def test_without_a_broker_nothing_can_be_prepared():
 def test_packets_are_those_of_the_protocol():
     assert packets.connect("a") == bytes.fromhex("100d00044d51545404020000000161")
     assert packets.subscribe(["a/b"], 1) == bytes.fromhex("820800010003612f6201")
+    assert packets.connect("a", will="w") == bytes.fromhex("101300044d515454040600000001610001770001") + b"x"
+    assert packets.unsubscribe(["a/b"]) == bytes.fromhex("a20700010003612f62")
+    assert packets.publish("t", b"x", qos=2, number=258) == bytes.fromhex("3406000174") + b"\1\2x"
     assert packets.publish("t", b"x", qos=1, retain=True) == bytes.fromhex("33060001740001") + b"x"
     assert [packets.length(number) for number in (0, 127, 128, (16 << 20) - 1)] == [b"\0", b"\x7f", b"\x80\1", b"\xff\xff\xff\7"]
 

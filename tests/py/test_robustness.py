@@ -75,14 +75,14 @@ def test_figures_are_those_of_the_records(tmp_path):
         cell = record.cell(f"{attack}.{len(record.data['cells'])}", {"attack": attack})
         for metric, value, unit in (("delivery.p99", p99, "ns"), ("arrival.p99", 2e6, "ns"), ("clients.failed", 0, "1"), ("messages.lost", 3, "1"),
                                     ("broker.memory_highest_bytes", 1 << 20, "B"), ("broker.memory_bound_bytes", 1 << 21, "B"),
-                                    ("attack.stop_ns", 5e6, "ns")):
+                                    ("broker.longest_turn_ns", 4e6, "ns"), ("attack.stop_ns", 5e6, "ns")):
             cell.metric(metric, value, unit)
         cell.finish("complete")
     record.close("complete")
     run = load(record.folder)
     rows = [robustness.attack_row("fan-out", run.data["cells"][1:]), robustness.attack_row("silent", [])]
-    assert rows[0][2:] == ["8 ms", "2 ms", "0 / - / 3", "1 MiB of 2 MiB", "5 ms"]
-    assert rows[1][2:] == [robustness.UNKNOWN] * 5
+    assert rows[0][2:] == ["8 ms", "2 ms", "4 ms", "0 / - / 3", "1 MiB of 2 MiB", "5 ms"]
+    assert rows[1][2:] == [robustness.UNKNOWN] * 6
 
 
 def test_a_committed_record_that_was_changed_gives_no_table(tmp_path):

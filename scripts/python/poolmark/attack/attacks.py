@@ -13,19 +13,26 @@ from poolmark.attack import (
     kept_sessions,
     large_retained,
     long_connect,
+    long_topics,
+    many_filters,
     many_levels,
+    overlapping_filters,
     retained_at_stop,
     silent,
+    takeovers,
     tiny_retained,
     unfinished,
     unread,
+    unreleased,
+    wills,
 )
 from poolmark.attack.broker import Broker
 
 FUNCTIONS: tuple[Callable[[Broker], Generator[None, None, None]], ...] = (
     hash_filters.hash_filters, deep_filter.deep_filter, fan_out.fan_out, many_levels.many_levels, unfinished.unfinished,
     long_connect.long_connect, unread.unread, silent.silent, tiny_retained.tiny_retained, large_retained.large_retained,
-    kept_sessions.kept_sessions, retained_at_stop.retained_at_stop,
+    kept_sessions.kept_sessions, overlapping_filters.overlapping_filters, takeovers.takeovers, many_filters.many_filters, wills.wills,
+    unreleased.unreleased, long_topics.long_topics, retained_at_stop.retained_at_stop,
 )
 ATTACKS = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 

@@ -191,10 +191,10 @@ class Broker:
         """A TCP connection that has sent nothing."""
         return Client(self, receive_bytes)
 
-    def connect(self, client_id: str = "", clean: bool = True, receive_bytes: int = 0) -> Client:
+    def connect(self, client_id: str = "", clean: bool = True, receive_bytes: int = 0, will: str = "") -> Client:
         """A client with its CONNACK; `ended` when it was refused."""
         client = Client(self, receive_bytes)
-        if client.send(packets.connect(client_id or f"attack-{os.getpid()}-{next(self.numbers)}", clean)):
+        if client.send(packets.connect(client_id or f"attack-{os.getpid()}-{next(self.numbers)}", clean, will)):
             answer = client.answer(packets.CONNACK)
             if answer is None or answer[1:] != b"\0":
                 client.end()

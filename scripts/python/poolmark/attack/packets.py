@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MQTT 3.1.1 packets that attacks are made of. All functions are pure and give bytes. Nothing is checked: an attack may
 want what the protocol forbids."""
-CONNACK, PUBACK, SUBACK, PINGRESP = 2, 4, 9, 13     # kinds of answers: the upper half of a packet's first byte
+CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 4, 9, 11, 13    # kinds of answers: the upper half of a packet's first byte
 PINGREQ = b"\xc0\x00"
 REFUSED = 0x80      # in a SUBACK, of one filter
 
@@ -26,17 +26,23 @@ def packet(first: int, body: bytes) -> bytes:
     return bytes([first]) + length(len(body)) + body
 
 
-def connect(client_id: str, clean: bool = True) -> bytes:
-    """CONNECT without keep alive, will, user name and password."""
-    return packet(0x10, text("MQTT") + bytes([4, 2 if clean else 0, 0, 0]) + text(client_id))
+def connect(client_id: str, clean: bool = True, will: str = "") -> bytes:
+    """CONNECT without keep alive, user name and password. `will`: the topic of a will at QoS 0; without one there is none."""
+    flags = (2 if clean else 0) | (4 if will else 0)
+    return packet(0x10, text("MQTT") + bytes([4, flags, 0, 0]) + text(client_id) + (text(will) + text("x") if will else b""))
 
 
 def subscribe(filters: list[str], qos: int = 0) -> bytes:
     return packet(0x82, b"\0\1" + b"".join(text(one) + bytes([qos]) for one in filters))
 
 
-def publish(topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> bytes:
-    return packet(0x30 | qos << 1 | retain, text(topic) + (b"\0\1" if qos else b"") + payload)
+def unsubscribe(filters: list[str]) -> bytes:
+    return packet(0xa2, b"\0\1" + b"".join(map(text, filters)))
+
+
+def publish(topic: str, payload: bytes, qos: int = 0, retain: bool = False, number: int = 1) -> bytes:
+    """`number`: the packet identifier above QoS 0."""
+    return packet(0x30 | qos << 1 | retain, text(topic) + (number.to_bytes(2, "big") if qos else b"") + payload)
 
 
 def beginning(first: int, announced: int) -> bytes:

@@ -17,6 +17,7 @@ FILE = "attack.json"
 GOAL_NS = 10_000_000    # of the p99 of others under any attack
 CALM = "calm"           # the cell without an attack
 COUNTS = {"rounds": "1", "connections": "1", "sent_bytes": "B", "refused": "1"}
+LONGEST_TURN = "broker.longest_turn_ns"     # of records since there is such a figure
 MEMORY = {"broker.memory_highest_bytes": "lower", "broker.memory_bound_bytes": "none"}
 # What others feel: (words, metric). A cell has those that its phases measure.
 OTHERS = (("delivery", "delivery.p99"), ("arrival", "arrival.p99"))
@@ -53,6 +54,9 @@ def take(cell: Taker, folder: Path, pool_files: list[Path]) -> None:
         found = [value for metrics in records if (value := value_of(metrics, name)) is not None]
         if records:
             cell.metric(name, None if len(found) < len(records) else sum(found), "B", better)
+    turns = [value for metrics in records if (value := value_of(metrics, LONGEST_TURN)) is not None]
+    if turns:
+        cell.metric(LONGEST_TURN, max(turns), "ns", "lower")
 
 
 def others(cell: CellData) -> dict[str, float]:

@@ -76,6 +76,7 @@ ROWS = [
     ("messages lost", "messages.lost"),
     ("highest memory of the broker", "broker.memory_highest_bytes"),
     ("bound of that, by its options", "broker.memory_bound_bytes"),
+    ("longest turn of the broker", "broker.longest_turn_ns"),
     ("end of the broker after SIGTERM", "attack.stop_ns"),
     ("rounds of the attack", "attack.rounds"),
     ("attacker's connections", "attack.connections"),

@@ -136,12 +136,12 @@ def worst(cells: list[CellData], name: str) -> float | None:
 def attack_row(attack: str, cells: list[CellData]) -> list[str]:
     what = "no attack" if attack == attacked.CALM else about(attack)
     if not cells:
-        return [f"`{attack}`", what, *[UNKNOWN] * 5]
+        return [f"`{attack}`", what, *[UNKNOWN] * 6]
     felt = [max((found for cell in cells if (found := attacked.others(cell).get(words)) is not None), default=None)
             for words, _ in attacked.OTHERS]
     highest, bound = (worst(cells, name) for name in attacked.MEMORY)
     counts = [worst(cells, name) for name in ("clients.failed", "clients.dropped", "messages.lost")]
-    return [f"`{attack}`", what, *(show(one, "ns") for one in felt), " / ".join(map(show_count, counts)),
+    return [f"`{attack}`", what, *(show(one, "ns") for one in felt), show(worst(cells, attacked.LONGEST_TURN), "ns"), " / ".join(map(show_count, counts)),
             f"{show_bytes(highest)} of {show_bytes(bound)}", show(worst(cells, "attack.stop_ns"), "ns")]
 
 
@@ -151,7 +151,7 @@ def attacks(root: Path) -> str:
     for cell in run.data["cells"] if run else []:
         cells.setdefault(attacked.attack_of(cell), []).append(cell)
     return source(run, "scripts/poolmark suite attack") + table(
-        ["attack", "what it does", "delivery p99", "arrival p99", "failed / dropped / lost", "highest memory, of its bound",
+        ["attack", "what it does", "delivery p99", "arrival p99", "longest turn", "failed / dropped / lost", "highest memory, of its bound",
          "end after SIGTERM"], [attack_row(attack, cells.get(attack, [])) for attack in (attacked.CALM, *ATTACKS)])
 
 
