@@ -125,15 +125,15 @@ static void a_share_is_the_rest_of_the_part_divided_by_those_who_want_some(void 
     struct fixture *fixture = *state;
     struct turn *turn = &fixture->turn;
     turn->work = 500;
-    turn_begin_part(turn, 4000);
+    turn_begin_part(turn, 40000);
     turn_begin_share(turn, 4);
-    turn->work += 999;
+    turn->work += 9999;
     assert_false(turn_is_busy(turn));
     turn->work++;
     assert_true(turn_is_busy(turn));
     assert_false(turn_part_is_over(turn));
     turn_begin_share(turn, 1);
-    turn->work += 2999;
+    turn->work += 29999;
     assert_false(turn_is_busy(turn));
     turn->work++;
     assert_true(turn_is_busy(turn) && turn_part_is_over(turn));

@@ -15,9 +15,6 @@
 
 enum { ACCEPT_BATCH = 64, TICK_MS = 1000 / TIMER_TICKS_PER_S };
 
-// Looks at the epoll set in one turn, when all events are of transports that wait for something else.
-enum { LOOKS_MOST = 64 };
-
 // So many turns in a row may leave out mail and deferred transports.
 enum { LEFT_OUT_MOST = 16 };
 
@@ -303,13 +300,13 @@ static bool serve_events(struct loop *loop)
 {
     struct turn *turn = &loop->turn;
     int served = 0;
+    size_t looks = turn_deferred(turn) / TURN_EVENTS;
     turn_begin_part(turn, TURN_WORK);
-    for (int looks = 0;; looks++) {
+    for (;; looks--) {
         while (turn->event_at < turn->event_count && !turn_part_is_over(turn) &&
                turn->pending.count < TURN_PENDING)
             served += on_event(loop, &turn->events[turn->event_at++]);
-        if (served > 0 || turn->event_at < turn->event_count || turn->event_count < TURN_EVENTS ||
-            looks == LOOKS_MOST)
+        if (served > 0 || turn->event_at < turn->event_count || turn->event_count < TURN_EVENTS || looks == 0)
             return true;
         if (!look(loop, 0))
             return false;

@@ -18,8 +18,8 @@ enum { LARGER_BYTES_MIN = 16 << 10 };
 enum { PENDING_WEIGHT = 8 }; // of each transport that has to be settled because of the bytes
 
 struct input {
-    uint32_t used, capacity;
-    bool is_larger; // BUFFER_READ_LARGER; else BUFFER_READ
+    uint32_t start, end, capacity; // kept: bytes[start .. end)
+    bool is_larger;                // BUFFER_READ_LARGER; else BUFFER_READ
     uint8_t bytes[];
 };
 
@@ -60,7 +60,7 @@ static void keep_nothing(struct transport *transport)
     struct input *in = transport->in;
     bool is_eager = transport->turn->rules->is_eager;
     if (in && !in->is_larger && is_eager) {
-        in->used = 0;
+        in->start = in->end = 0;
         return;
     }
     transport_free_input(transport);
@@ -86,6 +86,12 @@ static void keep(struct transport *transport, const uint8_t *from, size_t rest, 
         keep_nothing(transport);
         return;
     }
+    // A deferred transport is shown the rest once more before it is read. So the rest is not moved each time.
+    if (in && transport->is_deferred && in->bytes <= from && from < in->bytes + in->capacity) {
+        in->start = (uint32_t)(from - in->bytes);
+        in->end = in->start + (uint32_t)rest;
+        return;
+    }
     bool is_full = in && rest >= in->capacity && needed > rest;
     bool stays = in && rest <= in->capacity && !is_full;
     if (!stays || from != in->bytes)
@@ -93,7 +99,8 @@ static void keep(struct transport *transport, const uint8_t *from, size_t rest, 
     if (stays) {
         if (from != in->bytes)
             memmove(in->bytes, from, rest);
-        in->used = (uint32_t)rest;
+        in->start = 0;
+        in->end = (uint32_t)rest;
         return;
     }
     struct input *larger = larger_input(transport->turn, rest, needed);
@@ -103,7 +110,7 @@ static void keep(struct transport *transport, const uint8_t *from, size_t rest, 
         return;
     }
     memcpy(larger->bytes, from, rest);
-    larger->used = (uint32_t)rest;
+    larger->end = (uint32_t)rest;
     transport_free_input(transport);
     transport->in = larger;
 }
@@ -156,7 +163,7 @@ static enum progress read_once(struct transport *transport, uint8_t *scratch, in
 {
     struct input *in = transport->in;
     uint8_t *to = in ? in->bytes : scratch;
-    size_t used = in ? in->used : 0;
+    size_t used = in ? in->end : 0; // it starts at 0, because nothing reads a transport that was deferred
     size_t room = (in ? in->capacity : TURN_SCRATCH_BYTES) - used;
     ssize_t got;
     do
@@ -181,9 +188,8 @@ void transport_read(struct transport *transport)
 
 bool transport_resume(struct transport *transport)
 {
-    if (transport->in && transport->in->used > 0)
-        return show(transport, transport->in->bytes, transport->in->used);
-    return true;
+    const struct input *in = transport->in;
+    return !in || in->start == in->end || show(transport, in->bytes + in->start, in->end - in->start);
 }
 
 // Reads what has arrived by now, but not what a client that goes on sending adds meanwhile.

@@ -38,16 +38,16 @@ enum {
 
 // Work, in units of about 0.2 us.
 enum {
-    TURN_WORK = 4096,     // of a part of a turn
-    TURN_SHARE_MIN = 128, // the smallest share of a transport in a part
-    TURN_HEAVY = 1024,    // who used so much at once is heavy
-    TURN_LIGHT = 256,     // who was heavy and used less, with nothing left to do, is so no longer
-    TURN_PENDING = 128,   // with so many transports to settle, further events and mail wait
-    TURN_ALONE = 16384,   // past it a write is shared (is_last)
-    TURN_WRITE_WORK = 32, // of a call that sends
-    TURN_CLOSE_WORK = 64, // of the end of a transport
-    TURN_OPEN_WORK = 64,  // of its beginning
-    TURN_TIMER_WORK = 8,  // of a timer that is due
+    TURN_WORK = 4096,      // of a part of a turn
+    TURN_SHARE_MIN = 2048, // the smallest share of a transport in a part
+    TURN_HEAVY = 1024,     // who used so much at once is heavy
+    TURN_LIGHT = 256,      // who was heavy and used less, with nothing left to do, is so no longer
+    TURN_PENDING = 128,    // with so many transports to settle, further events and mail wait
+    TURN_ALONE = 16384,    // past it a write is shared (is_last)
+    TURN_WRITE_WORK = 32,  // of a call that sends
+    TURN_CLOSE_WORK = 64,  // of the end of a transport
+    TURN_OPEN_WORK = 64,   // of its beginning
+    TURN_TIMER_WORK = 8,   // of a timer that is due
 };
 
 // The work of copying bytes.
