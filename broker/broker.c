@@ -172,6 +172,11 @@ void broker_count_reserve(struct broker *broker)
     server_set_reserve(broker->server, reserve);
 }
 
+const char *broker_state_warning(const struct broker *broker)
+{
+    return server_state_warning(broker->server);
+}
+
 int broker_check(const struct broker *broker, struct err *err)
 {
     return server_check(broker->server, err);

@@ -60,7 +60,10 @@ void broker_count_reserve(struct broker *broker); // updates the pools' reserve 
 // 0, or -errno with `err` set when a loop ended on an error. Then the caller must stop or close the broker.
 int broker_check(const struct broker *broker, struct err *err) __attribute__((warn_unused_result));
 
-// Ends the loops and closes every connection. Statistics can still be read.
+// What the file of --state had lost when it was opened: one static sentence; NULL: nothing is known, or there is none.
+const char *broker_state_warning(const struct broker *broker);
+
+// Ends the loops, handles what their clients had sent by then, and closes every connection. Statistics can still be read.
 void broker_stop(struct broker *broker);
 void broker_close(struct broker *broker); // NULL is allowed
 

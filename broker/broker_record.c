@@ -143,6 +143,14 @@ void broker_record_set_addresses(struct broker_record *record, const struct addr
     record_set(record->record, "config.listen", list);
 }
 
+void broker_record_warn_of_state(struct broker_record *record, const char *warning)
+{
+    if (record->record && warning)
+        record_anomaly(record->record, "state", "--state: %s", warning);
+    else if (warning)
+        fprintf(stderr, "poolmark-broker: state: --state: %s\n", warning);
+}
+
 void broker_record_set_bound(struct broker_record *record, int64_t bytes)
 {
     record->memory_bound = bytes;

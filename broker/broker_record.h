@@ -26,6 +26,8 @@ int broker_record_open(struct broker_record **record, const char *dir, int argc,
 void broker_record_on_event(void *record, const char *pool_name, const struct pool_event *event);
 
 void broker_record_set_addresses(struct broker_record *record, const struct address *addresses, int count);
+// Says on stderr what the file of --state had lost, and notes it as an anomaly `state`. NULL: nothing.
+void broker_record_warn_of_state(struct broker_record *record, const char *warning);
 // The bound of the process's memory (broker/bounds.h), for its metrics; BOUNDS_ANY: the options set none.
 void broker_record_set_bound(struct broker_record *record, int64_t bytes);
 // Whether it has a file for the bytes; otherwise they need not be read.

@@ -231,6 +231,7 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
     int code = broker_open(&watch.broker, config, broker_record_on_event, record, err);
     if (code < 0)
         return code;
+    broker_record_warn_of_state(record, broker_state_warning(watch.broker));
     struct address addresses[CONFIG_LISTEN_MAX], metrics_address = config->metrics_address;
     struct http_page *metrics = NULL;
     struct bytes bytes;

@@ -26,7 +26,7 @@ static struct state *open_state(const char *path)
     struct state_options options = {path, false, release_nothing};
     struct state *state;
     struct err err = {0};
-    if (state_open(&state, &options, &err) < 0)
+    if (state_open(&state, &options, &err) < 0 || state_start(state, &err) < 0)
         fail_msg("%s", err.text);
     return state;
 }

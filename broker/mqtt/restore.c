@@ -320,6 +320,8 @@ int restore(struct server *server, const char *path, struct err *err)
     struct restoring restoring = {.server = server, .path = path, .now_s = clock_wall_ns() / NS_PER_S};
     int code = state_read(server->state, on_row, &restoring, err);
     if (code == 0)
+        code = state_start(server->state, err);
+    if (code == 0)
         publish_wills(&restoring);
     else
         state_abandon(server->state);

@@ -355,6 +355,11 @@ int server_check(const struct server *server, struct err *err)
     return server->state ? state_check(server->state, err) : 0;
 }
 
+const char *server_state_warning(const struct server *server)
+{
+    return server->state ? state_warning(server->state) : NULL;
+}
+
 static bool are_loops_done(const struct server *server)
 {
     for (int i = 0; i < server->worker_count; i++)

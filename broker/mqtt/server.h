@@ -38,7 +38,7 @@ struct server_options {
     int64_t max_connections_per_address; // 0: unbounded
     bool has_retained;                   // false: RETAIN closes the connection
     const char *state_path;              // NULL: nothing survives the server
-    bool is_state_full;                  // state_file_open
+    bool is_state_full;                  // state_file_start
 };
 
 // Statistics, readable while the server runs.
@@ -82,6 +82,9 @@ void server_set_reserve(struct server *server, int64_t bytes); // reserve of the
 
 // 0, or -errno with `err` set when a loop ended on an error, or the state is lost. Then the caller must stop the server.
 int server_check(const struct server *server, struct err *err) __attribute__((warn_unused_result));
+
+// What the state file had lost when it was opened: one static sentence; NULL: nothing is known, or there is none. Any thread.
+const char *server_state_warning(const struct server *server);
 
 // Ends the loops, handles what their clients had sent by then, and closes every connection. Statistics can still be read.
 void server_stop(struct server *server);

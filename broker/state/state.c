@@ -22,6 +22,7 @@ struct act_list {
 
 struct state {
     struct state_options options;
+    const char *warning;
     struct state_file file; // of the thread that set is_writing
     pthread_mutex_t retained;
     pthread_mutex_t lock; // guards all below but the atomics
@@ -43,12 +44,13 @@ int state_open(struct state **opened, const struct state_options *options, struc
     struct state *state = calloc(1, sizeof *state);
     if (!state)
         return err_set(err, -ENOMEM, "out of memory");
-    int code = state_file_open(&state->file, options->path, options->is_full, err);
+    int code = state_file_open(&state->file, options->path, err);
     if (code < 0) {
         free(state);
         return code;
     }
     state->options = *options;
+    state->warning = state->file.warning;
     atomic_init(&state->spare, malloc(SPARE_BYTES));
     pthread_mutex_init(&state->retained, NULL);
     pthread_mutex_init(&state->lock, NULL);
@@ -63,6 +65,16 @@ int state_read(struct state *state, state_visit *visit, void *context, struct er
     int code = state_load(&state->file, visit, context, &highest, err);
     atomic_store_explicit(&state->last_number, highest, memory_order_relaxed); // no other thread runs yet
     return code;
+}
+
+int state_start(struct state *state, struct err *err)
+{
+    return state_file_start(&state->file, state->options.is_full, err);
+}
+
+const char *state_warning(const struct state *state)
+{
+    return state->warning;
 }
 
 int64_t state_next_number(struct state *state)

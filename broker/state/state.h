@@ -12,7 +12,8 @@
 // in the file.
 //
 //     struct state *state;
-//     if (state_open(&state, &options, &err) < 0 || state_read(state, visit, context, &err) < 0) ...
+//     if (state_open(&state, &options, &err) < 0 || state_read(state, visit, context, &err) < 0 ||
+//         state_start(state, &err) < 0) ...
 //     struct state_batch batch = {.state = state};
 //     state_note(&batch, &(struct state_act){.kind = STATE_AWAY, .session = 7, .value = now});
 //     state_publish(&batch);
@@ -34,7 +35,7 @@ struct state;
 
 struct state_options {
     const char *path;
-    bool is_full;                // state_file_open
+    bool is_full;                // state_file_start
     void (*release)(void *held); // of an act, when it is durable or dropped. Any thread, without a lock
 };
 
@@ -50,6 +51,12 @@ int state_open(struct state **state, const struct state_options *options, struct
 // Reads the file (state_load). Before the first act.
 int state_read(struct state *state, state_visit *visit, void *context, struct err *err)
     __attribute__((warn_unused_result));
+
+// Acts may be committed from here on. Writes the file: not before all that may refuse it. 0, or -errno of state_file_start.
+int state_start(struct state *state, struct err *err) __attribute__((warn_unused_result));
+
+// What the file lost before it was opened: one static sentence; NULL: nothing is known. Any thread.
+const char *state_warning(const struct state *state);
 
 int64_t state_next_number(struct state *state); // the next one of the sequence, from 1
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/state/state_file.h"
 
+#include "broker/state/state_log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -87,6 +89,13 @@ static uint32_t big_endian(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
+// The mark of state_log.h: SQLite's "write version" of the file.
+static bool has_log(const uint8_t *header)
+{
+    enum { WRITE_VERSION_AT = 18, OF_A_LOG = 2 };
+    return header[WRITE_VERSION_AT] == OF_A_LOG;
+}
+
 // Does the header belong to a state file that this program can read? Others may be open in their program,
 // and SQLite would change them.
 static int check_header(const struct state_file *file, const uint8_t *header, ssize_t bytes, struct err *err)
@@ -115,7 +124,7 @@ static int check_header(const struct state_file *file, const uint8_t *header, ss
 }
 
 // Closed before SQLite opens the file: a close would give up SQLite's locks.
-static int inspect(const struct state_file *file, struct err *err)
+static int inspect(struct state_file *file, struct err *err)
 {
     uint8_t header[100];
     struct stat status;
@@ -131,6 +140,8 @@ static int inspect(const struct state_file *file, struct err *err)
     if (code == 0)
         code = check_header(file, header, bytes, err);
     close(fd);
+    if (code == 0 && bytes > 0)
+        file->warning = state_log_inspect(file->path, has_log(header));
     return code;
 }
 
@@ -181,6 +192,12 @@ static int make_tables(struct state_file *file)
     return sqlite3_exec(file->db, sql, NULL, NULL, NULL);
 }
 
+// Keeps other writers out from here on, and writes nothing. Of an empty file it would write a page without any mark of ours.
+static int lock(struct state_file *file)
+{
+    return sqlite3_exec(file->db, "BEGIN IMMEDIATE; COMMIT", NULL, NULL, NULL);
+}
+
 static int check_tables(struct state_file *file, struct err *err)
 {
     int64_t tables = 0;
@@ -188,7 +205,7 @@ static int check_tables(struct state_file *file, struct err *err)
     int code = ask(file, "SELECT count(*) FROM sqlite_schema", NULL, &tables, &unused);
     if (code == SQLITE_OK && tables == 0)
         code = make_tables(file);
-    else if (code == SQLITE_OK)
+    else if (code == SQLITE_OK && (code = lock(file)) == SQLITE_OK)
         code = ask(file, "PRAGMA quick_check(1)", "ok", &tables, &is_whole);
     if (code != SQLITE_OK)
         return state_file_error(file, code, err);
@@ -212,25 +229,7 @@ static int prepare_all(struct state_file *file)
     return code == SQLITE_ERROR ? SQLITE_CORRUPT : code; // a table or a column is missing
 }
 
-// The log is written from here on.
-static int start_log(struct state_file *file, bool is_full, struct err *err)
-{
-    int64_t unused;
-    bool is_on = false;
-    int code = ask(file, "PRAGMA journal_mode=WAL", "wal", &unused, &is_on);
-    if (code == SQLITE_OK && !is_on)
-        return err_set(err, -EUCLEAN, "--state %s: this file system allows no write-ahead log", file->path);
-    char sql[200];
-    snprintf(sql, sizeof sql,
-             "PRAGMA synchronous=%s; PRAGMA cache_size=-%d; PRAGMA journal_size_limit=%d; BEGIN IMMEDIATE; "
-             "COMMIT",
-             is_full ? "FULL" : "NORMAL", STATE_CACHE_KIB, 4 << 20);
-    if (code == SQLITE_OK)
-        code = sqlite3_exec(file->db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : state_file_error(file, code, err);
-}
-
-int state_file_open(struct state_file *file, const char *path, bool is_full, struct err *err)
+int state_file_open(struct state_file *file, const char *path, struct err *err)
 {
     *file = (struct state_file){.path = path};
     int code = sqlite_calls_load(err);
@@ -243,11 +242,29 @@ int state_file_open(struct state_file *file, const char *path, bool is_full, str
         code = check_tables(file, err);
     if (code == 0) {
         int prepared = prepare_all(file);
-        code = prepared == SQLITE_OK ? start_log(file, is_full, err) : state_file_error(file, prepared, err);
+        code = prepared == SQLITE_OK ? 0 : state_file_error(file, prepared, err);
     }
     if (code < 0)
         state_file_close(file, true);
     return code;
+}
+
+// The first transaction changes nothing. It makes a log without any distinguishable from one of a broker that only started.
+int state_file_start(struct state_file *file, bool is_full, struct err *err)
+{
+    int64_t unused;
+    bool is_on = false;
+    int code = ask(file, "PRAGMA journal_mode=WAL", "wal", &unused, &is_on);
+    if (code == SQLITE_OK && !is_on)
+        return err_set(err, -EUCLEAN, "--state %s: this file system allows no write-ahead log", file->path);
+    char sql[200];
+    snprintf(
+        sql, sizeof sql,
+        "PRAGMA synchronous=%s; PRAGMA cache_size=-%d; PRAGMA journal_size_limit=%d; PRAGMA user_version=%d",
+        is_full ? "FULL" : "NORMAL", STATE_CACHE_KIB, 4 << 20, STATE_SCHEMA);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(file->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? 0 : state_file_error(file, code, err);
 }
 
 static int run(sqlite3_stmt *statement)
@@ -298,8 +315,11 @@ void state_file_close(struct state_file *file, bool is_kept)
     sqlite3_finalize(file->rollback);
     for (int i = 0; i < STATE_KINDS; i++)
         sqlite3_finalize(file->acts[i]);
-    if (file->db && !is_kept)
+    if (file->db && !is_kept) {
         sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        // What fails here stays in the log, which the next broker reads.
+        sqlite3_exec(file->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
+    }
     sqlite3_close(file->db);
     *file = (struct state_file){.path = file->path};
 }

@@ -3,6 +3,7 @@
 import array
 import contextlib
 import fcntl
+import json
 import shutil
 import signal
 import sqlite3
@@ -281,6 +282,54 @@ def test_a_copy_of_the_file_and_its_log_is_a_state(path, tmp_path):
         shutil.copy(path.with_name(name), tmp_path / name.replace("state", "copy"))
     with StateBroker(tmp_path / "copy") as broker:
         assert Client("s").connect(broker.port)
+
+
+def crashed(path):
+    """A broker that acknowledged messages for a session, and was killed."""
+    with StateBroker(path) as broker:
+        client, publisher = Client("s"), Client("p")
+        client.connect(broker.port)
+        client.subscribe("a", 1)
+        client.disconnect()
+        publisher.connect(broker.port)
+        for i in range(20):
+            publisher.publish("a", b"%d" % i, 1)
+        broker.kill()
+    return path.with_name("state-wal")
+
+
+def started(path, folder):
+    """(what a broker said of the state, the anomalies of its record); it ends in order."""
+    with StateBroker(path, "--record", folder) as broker:
+        assert broker.port and broker.stop() == 0
+        said = [line for line in broker.said().splitlines() if ": state: " in line]
+    return said, [one["text"] for one in json.loads((folder / "run.json").read_text(encoding="utf-8"))["anomalies"] if one["what"] == "state"]
+
+
+def test_a_log_that_is_gone_after_a_kill_is_told_once(path, tmp_path):
+    crashed(path).unlink()
+    said, noted = started(path, tmp_path / "one")
+    assert len(said) == 1 and "what it acknowledged last may be missing" in said[0] and noted == [said[0].partition(": state: ")[2]]
+    assert started(path, tmp_path / "two") == ([], [])
+
+
+def test_a_log_that_is_damaged_after_a_kill_is_told(path, tmp_path):
+    wal = crashed(path)
+    data = bytearray(wal.read_bytes())
+    data[len(data) // 2] ^= 255
+    wal.write_bytes(data)
+    said, noted = started(path, tmp_path / "one")
+    assert len(said) == 1 and "is damaged before its end" in said[0] and len(noted) == 1
+    assert started(path, tmp_path / "two") == ([], [])
+    wal = crashed(path)
+    wal.unlink()
+    with StateBroker(path) as broker:       # without a record
+        assert broker.stop() == 0 and broker.said().count("may be missing") == 1
+
+
+def test_a_kill_with_its_log_is_told_by_nobody(path, tmp_path):
+    crashed(path)
+    assert started(path, tmp_path / "one") == ([], [])
 
 
 @needs_shim
