@@ -11,13 +11,17 @@ import pytest
 from poolmark import cli
 from poolmark.base.errors import UsageError
 from poolmark.base.escape import markdown
+from poolmark.base.paths import build_dir
 from poolmark.facts import described
 from poolmark.model import asked, by_account, evidence, held_out, host_limits, needs, needs_chart, needs_told
 from poolmark.model.asked import Asked
 from poolmark.records import read_record
 from poolmark.records.read_record import Run
+from poolmark.suites import suite_file
+from poolmark.suites.suite_options import phases_text
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILD = build_dir()
 SCHEMA = json.loads((ROOT / "results/capacity.schema.json").read_text(encoding="utf-8"))
 COUNTS = [1_000, 10_000, 50_000, 100_000]
 RATES = [1_000, 2_000, 4_000, 8_000, 16_000]
@@ -277,6 +281,67 @@ def test_several_strategies_are_the_askers_choice(tmp_path):
     with pytest.raises(UsageError, match="several strategies: expand, malloc; name one with --strategy"):
         answer(runs, connections=5)
     assert answer(runs, connections=5, strategy="expand")["configuration"] == "strategy expand, shape classic"
+
+
+def generators_record(folder):
+    """What poolmark-loadgen --record makes by itself: it does not know which strategy its target has."""
+    header = ("at_ns", "connections", "target_rss_bytes", "target_pss_bytes", "target_private_bytes", "kernel_slab_bytes", "kernel_tcp_bytes")
+
+    def row(count):
+        user = 4_000_000 + USER * count
+        return f"{user},{user},{user},{KERNEL * count},0"
+
+    steps = [f"{10 + at},{count},{row(count)}" for at, count in enumerate(COUNTS)]
+    folder.mkdir(parents=True)
+    (folder / "steps.csv").write_text("\n".join([",".join(header), *steps]) + "\n")
+    memory = [f"{at + 1},{'start' if at == 0 else 'steps'},{count},{row(count)}" for at, count in enumerate([0, *COUNTS])]
+    (folder / "memory.csv").write_text("\n".join([",".join(("at_ns", "phase", *header[1:])), *memory]) + "\n")
+    run = made(folder, "load", [], {"scenario": "steps", "engine": "raw", "targets": ["mqtt://127.0.0.1:1"], "steps": COUNTS})
+    run.data["readings"] = {"start": 1}
+    return run
+
+
+def test_a_record_made_by_hand_has_no_strategy_that_is_known(tmp_path):
+    facts = answer([generators_record(tmp_path / "hand")], connections=200_000)
+    assert facts["configuration"] == "a target of which strategy and shape are not known" and "malloc" not in json.dumps(facts)
+    assert figure(facts, "memory of the server")["value"] == pytest.approx(4e6 + USER * 200_000, rel=0.01)
+    with pytest.raises(UsageError, match="--strategy 'malloc': no cell here is of it"):
+        answer([generators_record(tmp_path / "again")], connections=5, strategy="malloc")
+    with pytest.raises(UsageError, match="neither shape nor strategy is known"):
+        answer([generators_record(tmp_path / "third")], connections=5, what_if={"shape": "classic"})
+
+
+def test_the_gap_of_another_qos_names_a_run_that_fills_it(tmp_path):
+    """It is asked of the suite, whether its cells would publish so; a run of it has the figure."""
+    facts = answer([load_run(tmp_path / "qos0")], rate=10_000, qos=2)
+    command = next(one["measure"] for one in facts["gaps"] if one["what"] == "CPU for messages")
+    found = re.search(r"suite forecast --only 'malloc' --set (load\.qos=2)", command)
+    cell = next(cell for cell in suite_file.load("forecast", build=BUILD, sets=[found[1]]).cells if "malloc" in cell.id)
+    words = phases_text(cell)
+    filled = load_cell(1)
+    filled["config"]["phases"] = words
+    filled["phases"] = [{"name": phase["name"], "scenario": phase["scenario"], "folder": "load", "prefix": f"{phase['name']}."} for phase in cell.phases]
+    facts = answer([made(tmp_path / "qos2", "steps", [filled])], rate=10_000, qos=2)
+    assert "CPU for messages" not in {one["what"] for one in facts["gaps"]} and figure(facts, "CPU for messages")["value"] > 0
+
+
+def test_a_need_that_no_number_of_hosts_carries_is_not_answered(tmp_path, poolmark):
+    facts = answer([load_run(tmp_path)], connections=1_000, memory_bytes=8 << 30, spare_bytes=100 << 30)
+    assert figure(facts, "hosts")["value"] is None and not facts["answered"]
+    gap, = facts["gaps"]
+    assert gap["what"] == "hosts" and "carries nothing" in gap["why"] and "what is missing is a host of more than 100 GiB (--memory)" in gap["why"]
+    done = poolmark("capacity", "--connections", "10k", "--spare", "900GiB")
+    assert done.returncode == 1 and "not known: hosts: memory:" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("strategy", ["malloc", "fixed", "sync"])
+def test_an_answer_by_another_shape_says_so(strategy, poolmark):
+    """These are in the committed quick suite alone, whose shape is classic."""
+    done = poolmark("capacity", "--rate", "1k/s", "--strategy", strategy)
+    assert f"by strategy {strategy}, shape classic: " in done.stdout, done.stderr
+    assert f"answered by strategy {strategy}, shape classic: the committed runs have no cell of strategy {strategy} with shape lean" in done.stdout
+    done = poolmark("capacity", "--connections", "10k", "--strategy", strategy)
+    assert done.returncode == 1 and f"no run in steps of connections is of strategy {strategy}, shape classic" in done.stdout, done.stdout
 
 
 # --- by account

@@ -73,7 +73,8 @@ def line_of(text, wanted):
     (("phones = {", "fones = {"), "fones", "'fones' is no group and no key of a phase; did you mean 'phones'?"),
     (("churn\", rate", "churn\", rte"), "rte", "'rte' is not a key of what a group does; did you mean 'rate'?"),
     (("{ do = \"churn\", rate = 2.5 }", "7"), "phones = 7", "phones is 7; it must be a table"),
-    (("name = \"day\"", ""), "[[phase]]", "a phase's name is None"),
+    (("name = \"day\"", ""), "[[phase]]", "phase: 'name' is missing: what is it called?"),
+    (("name = \"day\"", "name = 7"), "name = 7", "a phase's name is 7; it must be a text"),
     # These the generator itself finds.
     (("qos = 1", "qos = 3"), "qos = 3", "group sensors: qos: \"3\" is out of bounds"),
     (("role = \"idle\"", "role = \"lazy\""), "role = \"lazy\"", "role: \"lazy\" is unknown; it takes"),
@@ -98,6 +99,45 @@ def test_all_faults_of_the_form_are_told_at_once(tmp_path):
     said = faults_of(tmp_path, GROUPS.replace("qos", "qoss").replace("from", "form") + ARRIVE.replace("all", "al"))
     assert "3 faults, nothing was started" in said
     assert [int(number) for number in re.findall(r"x\.toml:(\d+): ", said)] == [4, 8, 17]
+
+
+def test_all_faults_of_values_are_told_at_once(tmp_path):
+    """Each with its line, and with what was meant; a value that is right beside them has none."""
+    text = (GROUPS.replace("qos = 1", "qos = 3").replace('"idle"', '"idel"').replace("[group.boards]", "[group.memory]").replace("= 4", "= 0")
+            + 'retain = true\n' + ARRIVE + DAY.replace('"churn", rate = 2.5', '"churn", rate = -1, backoff = "soon"').replace('"30s"', '"long"'))
+    said = faults_of(tmp_path, text)
+    wanted = {"qos = 3": 'group sensors: qos: "3" is out of bounds', '"idel"': 'role: "idel" is unknown', "[group.memory]": "figures of the run have this name",
+              "connections = 0": 'group memory: connections: "0" is out of bounds', "rate = -1": "phase day: group phones: ",
+              '"long"': "phase day: duration: "}
+    for part, complaint in wanted.items():
+        assert re.search(rf"x\.toml:{line_of(text, part)}: .*{re.escape(complaint)}", said), (part, said)
+    assert "did you mean 'idle'?" in said and said.count("group phones: rate: ") == said.count("group phones: backoff: ") == 1
+    assert "retain" not in said     # of which role it is nobody knows
+    assert "7 faults, nothing was started" in said or "8 faults" in said, said
+
+
+def test_a_key_that_a_group_does_not_use_is_told_beside_the_others(tmp_path):
+    said = faults_of(tmp_path, GROUPS.replace("qos = 1", "qos = 3") + "retain = true\n" + ARRIVE)
+    assert "retain: idle does not use it; it is for publisher, pairs" in said and 'qos: "3"' in said and "2 faults" in said
+
+
+def test_one_of_each_is_one(tmp_path, poolmark):
+    file = write(tmp_path, '[group.a]\nrole = "idle"\nconnections = 1\n[[phase]]\nname = "p"\na = "connect"\n')
+    told = poolmark("mix", file, "--dry-run").stdout
+    assert "1 group, 1 client in all" in told and "1 phase, about" in told and "due: 1 connect\n" in told
+
+
+@pytest.mark.parametrize("words, told", [
+    (("mix", "ofice"), "there is no mix 'ofice'; did you mean 'office'?"), (("mix", "office", "--recrod", "x"), "; did you mean '--record'?"),
+    (("attack", "hash-filter"), "there is no attack 'hash-filter'; did you mean 'hash-filters'?"),
+    (("attack", "unread", "--taget", "x"), "did you mean '--target'?"), (("capacity", "--conections", "5"), "did you mean '--connections'?"),
+    (("capacity", "--connections", "5", "--strategy", "slap"), "--strategy 'slap': no cell here is of it; did you mean 'slab'?"),
+    (("capacity", "--connections", "5", "--strategy", "slab", "--shape", "laen"), "did you mean 'lean'?"),
+    (("capacty",), "'capacty' is not a command; did you mean 'capacity'?"),
+])
+def test_a_misspelt_name_has_the_nearest_one(words, told, poolmark):
+    done = poolmark(*words)
+    assert done.returncode == 2 and told in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("text, complaint", [
@@ -164,6 +204,15 @@ def test_a_target_that_nobody_serves_is_exit_code_1(tmp_path, poolmark):
 def test_each_mix_that_is_shipped_can_be_played(name, poolmark):
     assert poolmark("mix", name, "--dry-run", "--engine", "raw").returncode == 0
     assert json.loads(poolmark("mix", name, "--plain").stdout)["phases"]
+
+
+def test_the_documents_example_takes_the_engine_that_it_names(tmp_path):
+    text = (ROOT / "docs/mix.md").read_text(encoding="utf-8")
+    example = re.search(r"```toml\n(.*?)```", text, re.S)[1]
+    assert mix_file.load(write(tmp_path, example), BUILD, ["--engine", "raw"]).planned["config"]["engine"] == "raw"
+    said = faults_of(tmp_path, example)
+    assert f"x.toml:{line_of(example, 'by = ')}: " in said and "engine paho can only send a DISCONNECT" in said and "1 fault" in said
+    assert "It takes `--engine raw`" in text
 
 
 def test_every_key_has_a_line_in_the_document():

@@ -130,7 +130,9 @@ def answer(argv: list[str]) -> int:
         print(f"poolmark {version()} ({tree_commit()[0]})")
         return 0
     if argv[0] not in COMMANDS:
-        print(f"poolmark: '{argv[0]}' is not a command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        from poolmark.base.faults import nearest
+
+        print(f"poolmark: '{argv[0]}' is not a command{nearest(argv[0], COMMANDS)}", file=sys.stderr)
         return 2
     return run_command(argv[0], argv[1:])
 

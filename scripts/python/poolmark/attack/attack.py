@@ -16,6 +16,7 @@ from types import FrameType
 from poolmark.attack.attacks import ATTACKS, about
 from poolmark.attack.broker import Broker
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.faults import nearest
 from poolmark.base.options import span
 
 PAUSE_S = 0.1       # between rounds: the attack costs the host little, so that others are slowed by the broker alone
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.name is None:
         raise UsageError(f"name an attack: {', '.join(ATTACKS)}")
     if args.name not in ATTACKS:
-        raise UsageError(f"there is no attack {args.name!r}; there are: {', '.join(ATTACKS)}")
+        raise UsageError(f"there is no attack {args.name!r}" + nearest(args.name, ATTACKS))
     if not args.target:
         raise UsageError("no --target: name the broker, as mqtt://127.0.0.1:1883")
     broker = Broker(args.target)

@@ -22,6 +22,7 @@ class FileFaults(UsageError):
         super().__init__("\n".join([f"{path}: {count}, nothing was started", *found]))
 
 
+DID_YOU_MEAN = "; did you mean "
 MOST_NAMES = 40     # more are no help on one line
 
 
@@ -31,7 +32,7 @@ def nearest(wrong: object, known: Iterable[object], printed_by: str = "scripts/p
     names = [str(name) for name in known]
     near = difflib.get_close_matches(str(wrong).lower(), names, n=1, cutoff=0.6)
     if near:
-        return f"; did you mean {near[0]!r}?"
+        return f"{DID_YOU_MEAN}{near[0]!r}?"
     if len(names) > MOST_NAMES:
         return f"; there are {len(names)}: {printed_by} prints them"
     return f"; there are: {', '.join(names)}" if names else ""

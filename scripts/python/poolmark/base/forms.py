@@ -22,6 +22,7 @@ class MetricData(TypedDict):
     unit: str
     better: str                     # lower, higher or none
     why: NotRequired[str]           # why there is no value
+    doubt: NotRequired[str]         # the anomaly by which the value may be disturbed
     samples: NotRequired[list[float]]
 
 
@@ -154,6 +155,15 @@ class Taker(Protocol):
     def value(self, name: str) -> float | None: ...
 
     def anomaly(self, what: str, text: str) -> None: ...
+
+
+WITHHELD = "withheld: "             # the beginning of `why`: a cell's anomaly took the value away
+
+
+def sound_value(metrics: Mapping[str, MetricData], name: str) -> float | None:
+    """A metric's value; None without one, or when others may have disturbed it."""
+    metric = metrics.get(name)
+    return None if metric is None or "doubt" in metric else metric.get("value")
 
 
 def value_of(metrics: Mapping[str, MetricData], name: str) -> float | None:

@@ -6,9 +6,10 @@ value argparse names the option, and the type names the value and the bounds. Ex
 """
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from poolmark.base.errors import UsageError
+from poolmark.base.faults import DID_YOU_MEAN, nearest
 from poolmark.base.units import parse_bytes, parse_count, parse_seconds, show_bytes, show_count
 
 MOST_CONNECTIONS = 100_000_000  # the generator's bound
@@ -31,9 +32,22 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def meant(parser: argparse.ArgumentParser, message: str) -> str:
+    """For argparse's message about options that the parser does not have: "; did you mean '--connections'?" for each that is near one."""
+    start, known = "unrecognized arguments: ", [name for action in parser._actions for name in action.option_strings]  # pylint: disable=protected-access
+    words = message.removeprefix(start).split() if message.startswith(start) else []
+    hints = (nearest(word.partition("=")[0], known) for word in words if word.startswith("--"))
+    return "".join(dict.fromkeys(hint for hint in hints if hint.startswith(DID_YOU_MEAN)))
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(message + meant(self, message))
+
+
 def make_parser(**how: Any) -> argparse.ArgumentParser:
     """A parser whose options take one value each, unless they say otherwise. Names must be written in full."""
-    made = argparse.ArgumentParser(allow_abbrev=False, **how)
+    made = Parser(allow_abbrev=False, **how)
     for name in (None, "store"):
         made.register("action", name, Once)
     return made

@@ -16,7 +16,7 @@ from poolmark.compare import compare_builds, pairing, power_told, thresholds, ve
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
-from poolmark.base.options import MOST_REPETITIONS, count, span
+from poolmark.base.options import MOST_REPETITIONS, count, meant, span
 from poolmark.base.paths import for_people
 from poolmark.records.read_record import Run, load
 from poolmark.verify.complaints import damage
@@ -35,7 +35,7 @@ def end_with_usage(parser: argparse.ArgumentParser) -> None:
     """A wrong call ends with exit code 4, since 2 means undecided."""
     def error(message: str) -> NoReturn:
         parser.print_usage(sys.stderr)
-        parser.exit(USAGE, f"{parser.prog}: {message}\n")
+        parser.exit(USAGE, f"{parser.prog}: {message}{meant(parser, message)}\n")
 
     parser.error = error  # type: ignore[assignment]
 

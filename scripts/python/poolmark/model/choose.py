@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.faults import DID_YOU_MEAN, nearest
 from poolmark.base.units import plural, show_count
 from poolmark.limits import bounds
 from poolmark.model.asked import Asked
@@ -52,15 +53,15 @@ class Chosen:
 
 def _target(found: Evidence, asked: Asked, committed: bool) -> tuple[str, str | None]:
     every = list(dict.fromkeys((kind.target, kind.strategy) for kind in found.kinds()))
-    names = ", ".join(sorted({strategy or target for target, strategy in every}))
+    names = sorted({strategy or target for target, strategy in every})
     if asked.strategy:
         every = [one for one in every if one[1] == asked.strategy]
         if not every:
-            raise UsageError(f"--strategy {asked.strategy!r}: no cell here is of it; there are: {names}")
+            raise UsageError(f"--strategy {asked.strategy!r}: no cell here is of it" + nearest(asked.strategy, names))
     elif committed and ("poolmark", COMMITTED_STRATEGY) in every:
         every = [("poolmark", COMMITTED_STRATEGY)]
     if len(every) > 1:
-        raise UsageError(f"the cells are of several strategies: {names}; name one with --strategy, or cells with --only")
+        raise UsageError(f"the cells are of several strategies: {', '.join(names)}; name one with --strategy, or cells with --only")
     return every[0]
 
 
@@ -69,8 +70,9 @@ def _memory(found: list[Memory], asked: Asked, committed: bool, notes: list[str]
     if asked.shape and found:
         found = [one for one in found if one.kind.shape == asked.shape]
         if not found:
-            raise UsageError(f"--shape {asked.shape!r}: no cell in steps is of it; there are: {', '.join(map(str, shapes))}; --what-if "
-                             f"shape={asked.shape} computes it by account")
+            hint = nearest(asked.shape, shapes)
+            raise UsageError(f"--shape {asked.shape!r}: no cell in steps is of it{hint}"
+                             + ("" if hint.startswith(DID_YOU_MEAN) else f"; --what-if shape={asked.shape} computes it by account"))
     elif committed and COMMITTED_SHAPE in shapes:
         found = [one for one in found if one.kind.shape == COMMITTED_SHAPE]
     elif len(shapes) > 1:
@@ -157,6 +159,9 @@ def choose(found: Evidence, asked: Asked, committed: bool) -> Chosen:
     kinds = [one.kind for one in ours(found.loads)] + [one.kind for one in ours(found.connects)] + [one.kind for one in ours(found.limits)]
     shapes = Counter(kind.shape for kind in kinds)
     shape = memory[0].kind.shape if memory else asked.shape or (shapes.most_common(1)[0][0] if shapes else None)
+    if committed and shape is not None and shape != (asked.shape or COMMITTED_SHAPE):
+        notes.append(f"answered by strategy {strategy}, shape {shape}: the committed runs have no cell of strategy {strategy} with shape "
+                     f"{asked.shape or COMMITTED_SHAPE}")
     loads = _of_shape(_loads(ours(found.loads), asked, notes if asked.rate else []), shape, "the cost of messages", notes if asked.rate else [])
     connects = _of_shape(ours(found.connects), shape, "the cost of connects", notes)
     scale = _scale(_of_shape(ours(found.limits), shape, "the highest rate", notes), asked, notes)

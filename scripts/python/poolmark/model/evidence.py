@@ -11,26 +11,28 @@ was left out is in `found.left_out`, with its reason.
 import re
 from dataclasses import dataclass, field
 
-from poolmark.base.forms import CellData, Config, PhaseData, value_of
+from poolmark.base.forms import CellData, Config, PhaseData, sound_value
 from poolmark.base.errors import UsageError
 from poolmark.limits import told
 from poolmark.limits.search import FAILED, HELD, LIMIT
 from poolmark.model.model import Step
 from poolmark.model.steps import cells_of, read_steps, step_counts, what_to_run
 from poolmark.records.read_record import Run
+from poolmark.verify import withheld
 
 BROKER = "poolmark-broker"
 LEAST, MOST = 1e-9, 1e15        # of a rate, a time in ns
 # Anomalies with which latencies and CPU times are not the target's alone.
 NOT_ALONE = ("busy", "throttled", "late", "stalled")
 # Of the programs, where a cell names none; a test compares them with --describe.
+UNNAMED = "a target of which strategy and shape are not known"
 DEFAULT_STRATEGY, DEFAULT_SHAPE, DEFAULT_PAYLOAD = "malloc", "lean", "64"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The configuration that a cell measured, as far as an answer tells cells apart."""
-    target: str
+    """The configuration that a cell measured, as far as an answer tells cells apart. Strategy and shape are those of this project's broker."""
+    target: str                 # UNNAMED: of a generator's own record, which does not know what it loaded
     strategy: str | None
     shape: str | None
 
@@ -121,7 +123,7 @@ def _text(value: object, default: str) -> str:
 
 
 def kind_of(config: Config) -> Kind:
-    target = _text(config.get("target"), "poolmark")
+    target = _text(config.get("target"), "poolmark" if "targets" not in config else UNNAMED)     # `targets`: a generator's own
     if target != "poolmark":
         return Kind(target, None, None)
     return Kind(target, _text(config.get("strategy"), DEFAULT_STRATEGY), _text(config.get("shape"), DEFAULT_SHAPE))
@@ -135,7 +137,7 @@ def option(words: str, name: str, default: str) -> str:
 
 def number(cell: CellData, name: str) -> float | None:
     """A metric's value, when it is a number above zero that a measurement can have."""
-    value = value_of(cell.get("metrics", {}), name)
+    value = sound_value(cell.get("metrics", {}), name)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and LEAST <= value <= MOST else None
 
 
@@ -161,6 +163,8 @@ def phases_of(cell: CellData) -> list[tuple[PhaseData, str]]:
 
 def disturbed(cell: CellData, phase: str, several: bool) -> str:
     """The anomaly for which the figures of a phase are not the target's alone; "" when there is none."""
+    if withheld.others_counted(cell):
+        return "other_clients"
     for one in cell.get("anomalies", []):
         text = str(one.get("text", ""))
         if one.get("what") in NOT_ALONE and (not several or one["what"] == "busy" or text.startswith(f"{phase}: ")):
@@ -180,10 +184,12 @@ def _take_loads(found: Evidence, run: Run, cell: CellData) -> None:
     for phase, words in phases:
         prefix, name = _text(phase.get("prefix"), ""), str(phase.get("name", ""))
         rate = number(cell, f"{prefix}messages.rate")
-        if phase.get("scenario") != "publish" or rate is None or option(words, "pattern", "pairs") != "pairs":
+        if phase.get("scenario") != "publish" or option(words, "pattern", "pairs") != "pairs":
             continue
-        if why := disturbed(cell, name, len(phases) > 1):
+        why = disturbed(cell, name, len(phases) > 1)
+        if why:
             found.left_out.append((kind_of(cell["config"]), f"{cell['id']}, {name}: {why}"))
+        if why or rate is None:
             continue
         qos = option(words, "qos", "0")
         found.loads.append(Load(run, cell["id"], kind_of(cell["config"]), int(qos) if qos in ("0", "1", "2") else 0,

@@ -304,6 +304,18 @@ def hosts_needed(parts: Parts, limits: list[Limit]) -> Figure:
     return Figure("hosts", float(most), "1", _known_of_hosts(parts, most), "; ".join(told), low, high)
 
 
+def hosts_gap(parts: Parts, limits: list[Limit], hosts: Figure) -> Gap | None:
+    """Why no number of hosts carries the need, where every part of it is known."""
+    if hosts.value is not None or parts.gaps:
+        return None
+    nothing = [one for one in limits if one.name in (MEMORY, PROCESSORS, LAW) and _hosts(one.share) is None]
+    told = [f"{one.name}: {one.arithmetic} carries nothing" for one in nothing] or [hosts.basis or "no part of the need is told"]
+    if any(one.name == MEMORY for one in nothing) and parts.memory is not None:
+        least = (parts.memory.base_bytes + parts.asked.spare_bytes) / (1 - parts.asked.reserve)
+        told.append(f"what is missing is a host of more than {show_bytes(least)} (--memory), or less --spare and --reserve")
+    return Gap("hosts", "; ".join(told), "")
+
+
 def p99_hosts(limits: list[Limit]) -> list[Figure]:
     """Hosts over which the need is spread so far that p99 is known to hold."""
     found = next((one for one in limits if one.name == "p99"), None)
@@ -423,7 +435,7 @@ def answer(found: Evidence, asked: Asked, committed: bool) -> Json:
     limits = [*memory_limit(parts), *cpu_limits(parts), *p99_limit(parts), *settings]
     hosts = hosts_needed(parts, limits)
     p99, gap = p99_figure(parts, round(hosts.value) if hosts.value is not None else None)
-    gaps = parts.gaps + ([gap] if gap else [])
+    gaps = parts.gaps + [one for one in (gap, hosts_gap(parts, limits, hosts)) if one]
     first, hard = host_limits.first_of(limits), host_limits.first_of([one for one in limits if not one.is_setting])
     wrong = failed_checks(parts)
     measured: list[Memory | Load | Connect] = [*parts.chosen.memory, *parts.chosen.loads, *parts.chosen.connects]

@@ -127,8 +127,9 @@ def cpu_part(chosen: Chosen, asked: Asked) -> tuple[CpuPart, list[Gap]]:
     gaps = []
     only = f" --only '{chosen.kind.strategy}'" if chosen.kind.strategy else ""
     if asked.rate is not None and cost is None:
+        qos = f" --set load.qos={asked.qos}" if asked.qos else ""
         gaps.append(Gap("CPU for messages", f"no cell of {chosen.kind.words()} published at QoS {asked.qos} with the target's CPU time known",
-                        f"{CALLED} suite forecast{only}"))
+                        f"{CALLED} suite forecast{only}{qos}, and give its run to capacity"))
     if asked.connects is not None and part.connect is None:
         gaps.append(Gap("CPU for connects", f"no cell of {chosen.kind.words()} has the target's CPU time of a connect",
                         f"{CALLED} suite forecast{only}"))

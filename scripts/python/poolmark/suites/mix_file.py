@@ -11,7 +11,8 @@
     mix.planned       what the generator makes of it: every rate and number, as the record will have them
 
 The keys are the generator's own (`--describe`), which also checks their values and what may be in which phase. This module finds the
-lines: every fault of the file's form is reported at once, and the generator's first fault with its line.
+lines: every fault of the file's form is reported at once, then every fault of its values (mix_values.py), and the generator's first
+fault of what groups and phases are to each other.
 """
 import functools
 import hashlib
@@ -26,10 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.faults import Faults
+from poolmark.base.faults import Faults, nearest
 from poolmark.base.forms import Json, Place
 from poolmark.base.paths import MIXES, for_people
 from poolmark.facts import described
+from poolmark.suites import mix_values
 from poolmark.suites.toml_text import read_text
 
 LOADGEN = "poolmark-loadgen"
@@ -61,7 +63,7 @@ def find(name: str | Path) -> Path:
     if path.suffix == ".toml":
         return path
     if "/" in str(name) or not (MIXES / f"{name}.toml").is_file():
-        raise UsageError(f"there is no mix {str(name)!r}; there are: {', '.join(names())}; or name a .toml file")
+        raise UsageError(f"there is no mix {str(name)!r}{nearest(name, names())}; or name a .toml file")
     return MIXES / f"{name}.toml"
 
 
@@ -136,8 +138,10 @@ class Reader:
         place = ("phase", number)
         table = self.table(value, place, "phase")
         name = table.get("name")
-        if not isinstance(name, str):
-            self.faults.add(place, f"a phase's name is {name!r}; it must be a text")
+        if name is None:
+            self.faults.add(place, "phase: 'name' is missing: what is it called?")
+        elif not isinstance(name, str):
+            self.faults.add((*place, "name"), f"a phase's name is {name!r}; it must be a text")
         options: list[str] = []
         acts: list[Json] = []
         known = [*self.groups, ALL, "name", *self.keys["phase"]]
@@ -215,11 +219,25 @@ def remove_files() -> None:
 
 def plain_file(name: str | Path, build: Path | None = None) -> Path:
     """A file with the plain form, for command lines of this process. One content has one name."""
-    text = text_of(read(find(name), build)[0])
-    file = Path(_folder().name) / f"{find(name).stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    return _file_of(read(find(name), build)[0], find(name).stem)
+
+
+def _file_of(plain: Json, stem: str) -> Path:
+    text = text_of(plain)
+    file = Path(_folder().name) / f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
     if not file.exists():
         file.write_text(text, encoding="utf-8")
     return file
+
+
+def value_faults(path: Path, data: Json, faults: Faults, words: list[str], build: Path | None) -> dict[Place, str]:
+    """Adds every fault of a value to `faults`; their places and texts."""
+    keys = keys_of(build)
+    reader, found = Reader(path, data, faults, keys), dict[Place, str]()
+    for place, text, hint in mix_values.faults(data, reader.word, keys, lambda plain: ask(_file_of(plain, "value"), words, build)[1]):
+        faults.add(place, text + hint)
+        found[place] = text
+    return found
 
 
 def load(name: str | Path, build: Path | None, words: Sequence[str] = ()) -> Mix:
@@ -231,7 +249,9 @@ def load(name: str | Path, build: Path | None, words: Sequence[str] = ()) -> Mix
         place, said = place_of(wrong, plain, data)
         if not place and not re.match("phase|group", wrong):
             raise UsageError(f"{for_people(path)}: {wrong}")
-        faults.add(place, said)
+        of_values = value_faults(path, data, faults, list(words), build)
+        if place not in of_values and said not in of_values.values():
+            faults.add(place, said)
         faults.end()
     assert told is not None     # a fault has ended it
     return Mix(path, plain, {"config": told["config"], "plan": told["plan"]})

@@ -8,7 +8,7 @@ import math
 
 from poolmark.base.forms import Json
 from poolmark.base.progress import span
-from poolmark.base.units import show_count
+from poolmark.base.units import plural, show_count
 from poolmark.suites.mix_file import Mix
 
 CONNECTS_PER_S = 7_000      # of a small host that has both ends
@@ -55,6 +55,11 @@ def deliveries_of(mix: Mix, act: Json, messages: int) -> int:
     return messages * int(group["subscribers"]) // (int(group["topics"]) if group["pattern"] == "topics" else 1)
 
 
+def counted(number: int | None, what: str) -> str:
+    """1 client, 1 000 clients."""
+    return f"{show_count(number)} {what if number == 1 else plural(2, what).partition(' ')[2]}"
+
+
 def rate_text(rate: float) -> str:
     return f"{rate:.3g}" if rate < 1000 else show_count(rate)
 
@@ -65,47 +70,46 @@ def act_text(phase: Json, act: Json) -> str:
     if kind == "publish":
         messages = messages_of(phase, act)
         total = "as fast as they are delivered" if messages is None else \
-            f"{rate_text(rate)} messages a second, {show_count(messages)} in all"
+            f"{rate_text(rate)} {'message' if rate == 1 else 'messages'} a second, {show_count(messages)} in all"
         return f"{act['group']} publish {total}"
     if kind == "connect":
         return f"{number} {act['group']} connect{by_rate}"
     if kind == "churn":
         about = "about " if act["schedule"] == "poisson" else ""
-        return f"{act['group']} churn{by_rate}, {about}{show_count(messages_of(phase, act))} arrivals in all, by {act['by']}"
+        return f"{act['group']} churn{by_rate}, {about}{counted(messages_of(phase, act), 'arrival')} in all, by {act['by']}"
     if kind == "storm":
         return f"all {number} {act['group']} leave by {act['by']} and come back at once"
     if kind == "leave":
         return f"{number} {act['group']} leave by {act['by']}"
     if kind == "slow":
-        how = f"read {show_count(act['read_bytes_per_s'])} bytes a second each" if act["read_bytes_per_s"] else "read nothing"
+        how = f"read {counted(act['read_bytes_per_s'], 'byte')} a second each" if act["read_bytes_per_s"] else "read nothing"
         return f"{act['group']} {how}" + (f" for {span(act['for_ns'] / 1e9)}" if act["for_ns"] else "")
-    filters = f"{show_count(act['filters'])} filter{'s' if act['filters'] != 1 else ''} each"
-    return f"{act['group']} {kind}, {filters}{by_rate}"
+    return f"{act['group']} {kind}, {counted(act['filters'], 'filter')} each{by_rate}"
 
 
 def group_text(group: Json) -> str:
-    told = f"{show_count(group['connections'])} clients, QoS {group['qos']}"
+    told = f"{counted(group['connections'], 'client')}, QoS {group['qos']}"
     if group["role"] == "publisher":
-        return f"{told}, {group['pattern']} to {show_count(group['subscribers'])} subscribers, about {show_count(group['payload_bytes'])} bytes"
+        return f"{told}, {group['pattern']} to {counted(group['subscribers'], 'subscriber')}, about {counted(group['payload_bytes'], 'byte')}"
     return told + (f", of {group['from']}" if "from" in group else "")
 
 
 def totals(mix: Mix) -> dict[str, int]:
-    found = {"connects": 0, "messages": 0, "deliveries": 0, "arrivals": 0}
+    found = {"connect": 0, "message": 0, "delivery": 0, "arrival": 0}
     once: set[str] = set()
     for phase in mix.planned["config"]["phases"]:
         for act in phase["acts"]:
             if act["do"] == "connect":
-                found["arrivals" if act["group"] in once else "connects"] += count_of(act)
+                found["arrival" if act["group"] in once else "connect"] += count_of(act)
                 once.add(act["group"])
             elif act["do"] == "publish":
                 messages = messages_of(phase, act) or 0
-                found["messages"] += messages
-                found["deliveries"] += deliveries_of(mix, act, messages)
+                found["message"] += messages
+                found["delivery"] += deliveries_of(mix, act, messages)
             elif act["do"] == "churn":
-                found["arrivals"] += messages_of(phase, act) or 0
+                found["arrival"] += messages_of(phase, act) or 0
             elif act["do"] == "storm":
-                found["arrivals"] += count_of(act)
+                found["arrival"] += count_of(act)
     return found
 
 
@@ -113,11 +117,11 @@ def lines(mix: Mix) -> list[str]:
     config, groups = mix.planned["config"], groups_of(mix)
     wide, long = max(map(len, groups)), max(len(phase["name"]) for phase in config["phases"])
     told = [config["title"] or mix.path.name,
-            f"{len(groups)} groups, {show_count(config['connections'])} clients in all, engine {config['engine']}"]
+            f"{plural(len(groups), 'group')}, {counted(config['connections'], 'client')} in all, engine {config['engine']}"]
     told += [f"  {name:<{wide}}  {group['role']}: {group_text(group)}" for name, group in groups.items()]
-    told += [f"{len(config['phases'])} phases, about {span(seconds(mix))} in all"]
+    told += [f"{plural(len(config['phases']), 'phase')}, about {span(seconds(mix))} in all"]
     for phase in config["phases"]:
         acts = [act_text(phase, act) for act in phase["acts"]] or ["all hold what they have"]
         told += [f"  {phase['name']:<{long}}  about {span(phase_seconds(phase))}: {'; '.join(acts)}"]
-    told += ["due: " + ", ".join(f"{show_count(number)} {what}" for what, number in totals(mix).items() if number)]
+    told += ["due: " + ", ".join(counted(number, what) for what, number in totals(mix).items() if number)]
     return told

@@ -122,7 +122,9 @@ class Check:
         for i, phase in enumerate(self.tables(part, "phase")):
             here = (*path, "phase", i)
             name = phase.get("name")
-            if not re.fullmatch(r"[a-z0-9_-]+", str(name or "")):
+            if name is None:
+                self.faults.add(here, "phase: 'name' is missing: what is it called?")
+            elif not re.fullmatch(r"[a-z0-9_-]+", str(name or "")):
                 self.faults.add((*here, "name"), f"a phase's name is {name!r}; it must be of a-z, 0-9, _ and -")
             elif name in seen or name == CELL:
                 self.faults.add((*here, "name"), f"the phase's name {name!r} is taken"
