@@ -223,6 +223,83 @@ def test_a_stranger_that_publishes_between_two_samples_is_found_by_the_brokers_c
     assert done.returncode == 1 and "by its files there is a 'other_clients', and the cell does not have it" in done.stdout
 
 
+PUBLISHED = HELD + """
+[[phase]]
+name = "qos1"
+scenario = "publish"
+pairs = 5
+publish-rate = 500
+qos = 1
+warmup = "100ms"
+duration = "500ms"
+"""
+
+
+def held_with(folder, stranger):
+    """The suite PUBLISHED; while its clients are held `stranger` gets the port of its broker. (record, what the suite printed)"""
+    folder.mkdir()
+    cell_folder = folder / "run/cells/lean-malloc-raw-200.1"
+    with suite(folder, PUBLISHED) as process:
+        limit, memory = time.monotonic() + GUARD_S, cell_folder / "load/memory.csv"
+        while not memory.is_file() or ",hold,200," not in memory.read_text(encoding="utf-8"):
+            assert process.poll() is None and time.monotonic() < limit
+            time.sleep(0.02)
+        stranger(port_of(cell_folder))
+        said, _ = process.communicate(timeout=GUARD_S)
+    assert process.returncode == 0, said
+    return read_record.load(folder / "run"), said
+
+
+def test_figures_that_a_stranger_may_be_in_are_withheld_or_marked_for_every_reader(tmp_path):
+    """A few bytes between two readings: only the broker counts them, and nobody knows which phase they were in."""
+    base, _ = held_with(tmp_path / "alone", lambda port: None)
+    run, said = held_with(tmp_path / "disturbed", publish_once)
+    [ours], [cell] = base.data["cells"], run.data["cells"]
+    assert not any(one.get("doubt") or one.get("why", "").startswith("withheld") for one in ours["metrics"].values())
+    generators = {phase["prefix"]: read_record.load(run.folder / "cells" / cell["id"] / phase["folder"]).data["metrics"] for phase in cell["phases"]}
+    on_target = ("memory.", "kernel.", "cpu.per_", "account.", "pool.")
+    for name, one in cell["metrics"].items():
+        if name.removeprefix("qos1.").startswith(on_target):
+            assert one["value"] is None and one["why"] == "withheld: see the anomaly other_clients of the cell", name
+        elif one["value"] is not None:
+            assert one.get("doubt") == ("other_clients" if one["better"] != "none" else None), name
+    for name in ("connect.p99", "qos1.delivery.p99", "qos1.messages.lost"):     # the generators' own figures stay, marked
+        assert "doubt" in cell["metrics"][name]
+        assert any(cell["metrics"][name]["value"] == found[name.removeprefix(prefix)]["value"] for prefix, found in generators.items()
+                   if name.removeprefix(prefix) in found)
+    assert {"memory.per_connection_bytes", "pool.hit_rate", "qos1.cpu.per_message_ns"} <= set(cell["metrics"])
+
+    # The suite's table, its CSV, the report.
+    table = {words[0].strip(): words[1].strip() for line in said.splitlines() if len(words := line.rsplit("  ", 1)) == 2}
+    assert table["memory per connection"] == table["pool hit rate"] == table["CPU per message, qos1"] == "withheld"
+    assert table["connect p99"].endswith(" ?") and table["clients failed"] == "0 ?" and "comparisons leave it out" in said
+    lines = (run.folder / "summary.csv").read_text(encoding="utf-8").splitlines()
+    row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    assert row["doubt"] == "other_clients" and row["pool.hit_rate [%]"] == "" and row["connect.p99 [ns]"] != ""
+    assert ",doubt," not in (base.folder / "summary.csv").read_text(encoding="utf-8")
+    assert poolmark("report", run.folder, "--out", tmp_path / "page").returncode == 0
+    page = (tmp_path / "page/report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "Others used the target of 1 configuration meanwhile" in page and "| pool hit rate | withheld |" in page
+    assert [line for line in page.splitlines() if line.startswith("| connect p99 |")][0].rstrip(" |").endswith(" ?")
+
+    # A comparison decides by none of it, and says why.
+    for pair in ((base, run), (run, base)):
+        compared = poolmark("compare", *(one.folder for one in pair))
+        assert compared.returncode in (2, 3) and "other_clients" in compared.stdout and "regression:" not in compared.stdout, compared.stdout
+
+    # verify demands it.
+    assert poolmark("verify", run.folder).returncode == 0
+    for name, change, told in (("connect.p99", lambda one: one.pop("doubt"), "the record says doubt None, its files say 'other_clients'"),
+                               ("pool.hit_rate", lambda one: one.update(value=99.0), "the record says 99, its files give none")):
+        data = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+        change(data["cells"][0]["metrics"][name])
+        shutil.copytree(run.folder, tmp_path / name)
+        (tmp_path / name / "run.json").write_text(json.dumps(data), encoding="utf-8")
+        seal(tmp_path / name)
+        done = poolmark("verify", tmp_path / name)
+        assert done.returncode == 1 and f"{name}: {told}" in done.stdout, done.stdout
+
+
 # --- generators that are started by hand -------------------------------------------------------------------------
 
 

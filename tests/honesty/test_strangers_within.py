@@ -302,8 +302,8 @@ def test_in_a_suites_cell_record_table_report_and_comparison_say_it(tmp_path, al
     assert len(said) == 2  # by the generator, and by the target's own counters
     assert re.search(told, said[0]) and said[0].startswith("connect: ") and "Somebody else used the target" in said[1]
     for name in OF_A_CONNECTION:
-        assert cell["metrics"][name] == generator["metrics"][name] and cell["metrics"][name]["value"] is None, name
-    assert "other_clients" in out and "memory per connection" not in out
+        assert generator["metrics"][name]["value"] is None and cell["metrics"][name]["value"] is None, name
+    assert "other_clients" in out and re.search(r"memory per connection +withheld", out)
     assert read(alone).data["cells"][0]["metrics"]["cpu.per_connection_ns"]["value"] > 0
 
     report = poolmark("report", tmp_path / "beside", "--out", tmp_path / "page")

@@ -71,3 +71,31 @@ def test_a_list_of_another_kind_withholds_nothing(parts):
                                           ({"value": None, "why": "of 3 samples: it takes 100"}, "")])
 def test_a_metric_without_a_value_may_name_the_anomaly(metric, what):
     assert withheld.reason_of(metric) == what
+
+
+def made(value, better="lower"):
+    return {"value": value, "unit": "1", "better": better}
+
+
+COUNTED = {"what": "other_clients", "text": "counted by the target itself: 3 connections opened, 2 at most of this run's clients."}
+
+
+def test_a_cell_whose_target_others_used_has_no_figure_of_the_target():
+    names = {"step.100.user_bytes": None, "step.100.kernel_bytes": None, "step.100.connections.owned": None, "step.100.cpu_per_connection_ns": None,
+             "step.100.took_ns": "doubt", "step.100.connect.p99": "doubt", "memory.full_bytes": None, "pool.hit_rate": None,
+             "qos0.cpu.per_message_ns": None, "qos0.delivery.p99": "doubt", "generator.busiest_ran": "value", "broker.memory_bound_bytes": "value"}
+    cell = {"id": "x.1", "phases": [{"name": "qos0", "prefix": "qos0."}], "anomalies": [COUNTED],
+            "metrics": {name: made(1.0, "none" if what == "value" else "lower") for name, what in names.items()} | {"not.known": made(None)}}
+    withheld.in_cell(cell)
+    for name, what in names.items():
+        assert (cell["metrics"][name]["value"] is None) == (what is None) and ("doubt" in cell["metrics"][name]) == (what == "doubt"), name
+    assert cell["metrics"]["not.known"] == made(None)
+    assert withheld.reasons(cell, "pool.hit_rate") == withheld.reasons(cell, "qos0.delivery.p99") == {"other_clients": COUNTED["text"]}
+    assert withheld.reasons(cell, "generator.busiest_ran") == {}
+
+
+def test_others_that_only_a_generator_saw_are_its_own_records_matter():
+    """Its record has withheld what they cost; the brokers' counters, where there are any, have them too."""
+    cell = {"id": "x.1", "anomalies": [{"what": "other_clients", "text": "connect: memory has no figure"}], "metrics": {"connect.p99": made(1.0)}}
+    withheld.in_cell(cell)
+    assert cell["metrics"] == {"connect.p99": made(1.0)}

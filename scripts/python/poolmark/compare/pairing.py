@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from poolmark.base.forms import CellData, Config, MetricData, RecordData, value_of
+from poolmark.base.forms import CellData, Config, MetricData, RecordData, sound_value, value_of
 from poolmark.base.units import plural
 from poolmark.records import raw_data
 from poolmark.verify import withheld
@@ -119,8 +119,8 @@ def at_full_speed(ours: list[CellData], theirs: list[CellData]) -> tuple[list[Ce
 
 
 def values(cells: list[CellData], metric: str) -> list[float]:
-    """One value a repetition. For a single repetition its samples instead, when there are several."""
-    found = [cell["metrics"][metric] for cell in cells if metric in cell["metrics"]]
+    """One value a repetition, of those that others did not disturb. For a single repetition its samples instead, when there are several."""
+    found = [cell["metrics"][metric] for cell in cells if metric in cell["metrics"] and "doubt" not in cell["metrics"][metric]]
     if len(found) == 1 and len(found[0].get("samples", [])) > 1:
         return [float(value) for value in found[0]["samples"]]
     return [float(one["value"]) for one in found if one["value"] is not None]
@@ -142,17 +142,14 @@ def without_value(cells: list[CellData], found: list[float]) -> int:
 
 def why_without(cells: list[CellData], metric: str) -> str:
     """Why repetitions of a side have no value of a metric, in the words of their records: "value in 3 of 8 runs: served_before (5): TEXT";
-    "" when all have one. An anomaly is a reason when it withholds this metric, or names it."""
+    "" when all have one. A value that others may have disturbed counts as none."""
     ran = [cell for cell in cells if cell["metrics"]]
-    without = [cell for cell in ran if value_of(cell["metrics"], metric) is None]
+    without = [cell for cell in ran if sound_value(cell["metrics"], metric) is None]
     found: dict[str, tuple[int, str]] = {}
     if not without:
         return ""
     for cell in without:
-        reason = withheld.reason_of(cell["metrics"].get(metric))
-        told = {one["what"]: one["text"] for one in cell.get("anomalies", [])
-                if withheld.withholds(one["what"], metric) or metric in one["text"] or one["what"] == reason}
-        found |= {what: (found.get(what, (0, ""))[0] + 1, text) for what, text in told.items()}
+        found |= {what: (found.get(what, (0, ""))[0] + 1, text) for what, text in withheld.reasons(cell, metric).items()}
     reasons = "; ".join(f"{what} ({count}): {text}" for what, (count, text) in found.items())
     return f"value in {len(ran) - len(without)} of {plural(len(ran), 'run')}" + (f": {reasons}" if reasons else "")
 
@@ -164,7 +161,7 @@ def files_of(cells: list[CellData], metric: str) -> list[str]:
 def turns(cells: list[CellData], metric: str | None = None) -> list[int | None]:
     """The turn of each repetition that has a value of the metric; None of one that does not know its turn."""
     return [cell.get("turn") for cell in cells
-            if metric is None or metric in cell["metrics"] and cell["metrics"][metric]["value"] is not None]
+            if metric is None or sound_value(cell["metrics"], metric) is not None]
 
 
 def in_turn(base: RecordData, candidate: RecordData) -> bool:

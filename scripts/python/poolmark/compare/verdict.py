@@ -391,7 +391,9 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
     paired = pair(base, candidate)
     rows, notes = paired.rows, paired.notes
     if not rows:
-        return not_comparable(base, candidate, ["no configuration was measured in both"], notes=notes)
+        without = next((f": {note}" for note in notes if "was measured on one side only" in note), "")
+        return not_comparable(base, candidate, [f"no figure has values of both{without}" if without else "no configuration was measured in both"],
+                              notes=notes)
     patterns = primary.patterns_for(base, candidate, list(judged))
     give_roles(rows, patterns)
     if not any(row.role == primary.PRIMARY and row.metric != NOT_COMPLETE for row in rows):

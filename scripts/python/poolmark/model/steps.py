@@ -53,6 +53,8 @@ def read_steps(cell: CellData) -> tuple[list[Step], int]:
 
     steps = [make_step(count, user, value(f"step.{count}.kernel_bytes"), pools_of(cell, count))
              for count in step_counts(cell) if (user := value(f"step.{count}.user_bytes")) is not None]
+    if not steps and withheld.others_counted(cell):
+        raise UsageError("others used the target, so its memory at the steps is withheld")
     if not steps:
         raise UsageError("the record has no memory of a target at any step: give --watch-pid")
     instances = sum("poolmark-broker" in command[0] for command in cell.get("commands", []) if command)

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A suite's table, also as Markdown and CSV: a row for each measure, a column for each configuration.
 
-With several repetitions a column has medians; the CSV has every cell. Incomplete cells are marked with "!".
+With several repetitions a column has medians; the CSV has every cell. Incomplete cells are marked with "!". A figure that others may have
+disturbed has a "?"; one that they took away is "withheld".
 """
 import re
 import shutil
 import statistics
 
 from poolmark.records import accounts, phases
-from poolmark.base.forms import CellData, Json, RecordData, value_of
+from poolmark.base.forms import WITHHELD, CellData, Json, RecordData, sound_value, value_of
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import show
 
@@ -103,6 +104,22 @@ def values(cells: list[CellData], metric: str) -> list[float]:
     return [value for value in found if value is not None]
 
 
+def is_shown(cells: list[CellData], metric: str) -> bool:
+    """Whether a row of it says anything: a value, or that it is withheld."""
+    return bool(values(cells, metric)) or any(_is_withheld(cell, metric) for cell in cells)
+
+
+def _is_withheld(cell: CellData, metric: str) -> bool:
+    return metric in cell["metrics"] and cell["metrics"][metric].get("why", "").startswith(WITHHELD)
+
+
+def marked(text: str, cells: list[CellData], metric: str) -> str:
+    """`text`: the median of the cells."""
+    if not values(cells, metric) and any(_is_withheld(cell, metric) for cell in cells):
+        return "withheld"
+    return f"{text} ?" if any("doubt" in cell["metrics"].get(metric, ()) for cell in cells) else text
+
+
 def columns(cells: list[CellData]) -> dict[str, list[CellData]]:
     """Groups the repetitions of each configuration, in the order of their first run."""
     grouped: dict[str, list[CellData]] = {}
@@ -165,13 +182,13 @@ def rows(grouped: dict[str, list[CellData]]) -> list[list[str]]:
     table: list[list[str]] = []
     every = [cell for cells in grouped.values() for cell in cells]
     for label, metric in by_phase([row for label, metric in ROWS for row in chosen(every, label, metric)]):
-        if not values(every, metric):
+        if not is_shown(every, metric):
             continue
         line = [label]
         for cells in grouped.values():
             found = values(cells, metric)
             unit = next((cell["metrics"][metric]["unit"] for cell in cells if metric in cell["metrics"]), "")
-            line.append(of_some(show(statistics.median(found) if found else None, unit), len(found), len(cells)))
+            line.append(marked(of_some(show(statistics.median(found) if found else None, unit), len(found), len(cells)), cells, metric))
         table.append(line)
     return table
 
@@ -192,8 +209,9 @@ def ratio_spread(ours: list[float], theirs: list[float]) -> tuple[float, float, 
 def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | None:
     """One [[ratio]] of the suite with its spread: each repetition of one side over each of the other."""
     def side(wanted: Json) -> list[float]:
-        matching = [cell for cell in cells if all(cell["config"].get(key) == value for key, value in wanted.items())]
-        return values(matching, ratio["metric"])
+        matching = (cell for cell in cells if all(cell["config"].get(key) == value for key, value in wanted.items()))
+        found = (sound_value(cell["metrics"], ratio["metric"]) for cell in matching)
+        return [value for value in found if value is not None]
 
     more = {ratio["by"]: by_value} if ratio.get("by") else {}
     ours, theirs = side({**ratio["of"], **more}), side({**ratio["to"], **more})
@@ -228,7 +246,7 @@ def step_tables(grouped: dict[str, list[CellData]]) -> list[tuple[str, list[str]
         counts = sorted({int(key.split(".")[1]) for cell in cells for key in cell["metrics"]
                          if re.match(r"step\.\d+\.", key)})
         columns = [(head, metric) for head, metric in STEP_COLUMNS
-                   if any(values(cells, f"step.{count}.{metric}") for count in counts)]
+                   if any(is_shown(cells, f"step.{count}.{metric}") for count in counts)]
         if not columns:
             continue
         table = []
@@ -238,13 +256,18 @@ def step_tables(grouped: dict[str, list[CellData]]) -> list[tuple[str, list[str]
                 found = values(cells, f"step.{count}.{metric}")
                 middle = statistics.median(found) if found else None
                 text = show(middle if middle is None or middle >= 0 else None, "B" if metric.endswith("bytes") else "ns")  # no size is below 0
-                line.append(of_some(text, len(found), len(cells)))
+                line.append(marked(of_some(text, len(found), len(cells)), cells, f"step.{count}.{metric}"))
             table.append(line)
         tables.append((name, ["connections", *(head for head, _ in columns)], table))
     return tables
 
 
 AFFECT_ALL = ("busy", "throttled", "other_clients", "not_reached")      # anomalies of every figure: they come first
+
+
+def doubts(cell: CellData) -> str:
+    """The anomalies by which figures of a cell may be disturbed; "" for none."""
+    return " ".join(dict.fromkeys(one["doubt"] for one in cell["metrics"].values() if "doubt" in one))
 
 
 def notes(data: RecordData, cells: list[CellData] | None = None) -> list[str]:
@@ -255,6 +278,8 @@ def notes(data: RecordData, cells: list[CellData] | None = None) -> list[str]:
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")
+    if any(doubts(cell) for cell in data.get("cells", [])):
+        lines.append("? and withheld: others used the target meanwhile; a figure with ? may be disturbed, and comparisons leave it out")
     return lines + [f"{one['what']}: {one['text']}" for one in data.get("anomalies", [])]
 
 
@@ -308,10 +333,12 @@ def of_unit(cell: CellData, name: str, unit: str) -> float | str | None:
 
 
 def csv(data: RecordData) -> str:
-    """A line for each cell. A column for each configuration key and for each metric with its unit."""
+    """A line for each cell. A column for each configuration key and for each metric with its unit; one for doubts, if there are any."""
+    cells = data.get("cells", [])
+    doubt = ["doubt"] if any(map(doubts, cells)) else []
     config = list(dict.fromkeys(key for cell in data.get("cells", []) for key in cell["config"]))
     metrics = dict.fromkeys((name, metric["unit"]) for cell in data.get("cells", []) for name, metric in cell["metrics"].items())
-    table = [[cell["id"], cell["status"], cell["repetition"], *(cell["config"].get(key, "") for key in config),
+    table = [[cell["id"], cell["status"], cell["repetition"], *(doubts(cell) for _ in doubt), *(cell["config"].get(key, "") for key in config),
               *(of_unit(cell, name, unit) for name, unit in metrics)]
-             for cell in data.get("cells", [])]
-    return csv_text(["cell", "status", "repetition", *config, *(f"{name} [{unit}]" for name, unit in metrics)], table)
+             for cell in cells]
+    return csv_text(["cell", "status", "repetition", *doubt, *config, *(f"{name} [{unit}]" for name, unit in metrics)], table)

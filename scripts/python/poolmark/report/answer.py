@@ -13,7 +13,7 @@ from operator import truediv
 
 from poolmark.base.forms import CellData, Metrics, value_of
 from poolmark.base.units import plural, show, show_count
-from poolmark.records import attacked, bare, beside, phases
+from poolmark.records import attacked, bare, beside, phases, summary
 from poolmark.records.read_record import Run
 from poolmark.report.names import Name
 from poolmark.report.source import Source, cells_of, median, values
@@ -172,6 +172,10 @@ def trouble(source: Source, run: Run) -> list[str]:
     if bad:
         lines.append(f"{plural(len(bad), 'configuration')} did not end as {'it' if len(bad) == 1 else 'they'} should: "
                      f"{', '.join(list(bad)[:5])}.")
+    others = dict.fromkeys(source.name(run, cell).label for cell in run.data.get("cells", []) if summary.doubts(cell))
+    if others:
+        lines.append(f"Others used the target of {plural(len(others), 'configuration')} meanwhile: {', '.join(list(others)[:5])}. What stands on "
+                     f"it is withheld; other figures have a ? and may be disturbed.")
     return lines
 
 

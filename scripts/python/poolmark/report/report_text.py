@@ -8,7 +8,7 @@ from poolmark.base.units import show
 from poolmark.records import accounts, beside, summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
-from poolmark.report.source import Source, median, values
+from poolmark.report.source import Source, median
 from poolmark.report.trade_data import bench_contender, benchmark
 
 TITLES = {"bench": "Micro-benchmarks: what they show", "load": "A load: what it met", "broker": "A broker: what it did",
@@ -37,15 +37,16 @@ def _suite_table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]
     rows: list[list[Field]] = []
     for label, metric in summary.by_phase([row for label, name in summary.ROWS for row in summary.chosen(every, label, name)]):
         one = next((cell["metrics"][metric] for cell in every if metric in cell["metrics"]), None)
-        if one is None or not values(every, metric):
+        if one is None or not summary.is_shown(every, metric):
             continue
         middles = [median(cells, metric) for cells in groups.values()]
-        known = [value for value in middles if value is not None]
+        known = [value for value, cells in zip(middles, groups.values(), strict=True) if value is not None
+                 and not any("doubt" in cell["metrics"].get(metric, ()) for cell in cells)]     # none of others' making is the best
         best = None
         if one["better"] in ("lower", "higher") and len(set(known)) > 1:
             best = min(known) if one["better"] == "lower" else max(known)
-        rows.append([Field(label), *(Field(show(value, one["unit"]) if value is not None else "-",
-                                           best is not None and value == best) for value in middles)])
+        rows.append([Field(label), *(Field(summary.marked(show(value, one["unit"]), cells, metric), best is not None and value == best)
+                                     for value, cells in zip(middles, groups.values(), strict=True))])
     return ["", *groups], rows
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from poolmark.base.errors import RecordError
 from poolmark.base.forms import CellData, Json, Row
 from poolmark.compare.pairing import stem
-from poolmark.records import hlog, raw_data
+from poolmark.records import hlog, raw_data, summary
 from poolmark.records.read_record import Run
 from poolmark.report.names import Name, names
 
@@ -47,7 +47,9 @@ class Source:
     bad: dict[str, set[str]] = field(default_factory=dict)      # run's id -> damaged files
 
     def __post_init__(self) -> None:
-        self._names = names([cell for run in self.runs for cell in cells_of(run)])
+        every = [cell for run in self.runs for cell in cells_of(run)]
+        doubtful = {stem(cell["id"]) for cell in every if summary.doubts(cell)}     # others used its target: marked in every chart
+        self._names = {key: Name(f"{name.label} ?", name.strategy, name.rest) if key in doubtful else name for key, name in names(every).items()}
 
     def open(self, run: Run, path: str) -> Path:
         """The path of one of a run's files; RecordError when it is damaged."""

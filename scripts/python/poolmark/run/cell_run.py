@@ -23,7 +23,7 @@ from poolmark.suites.suite_options import BARE_CLIENT, bare_words, load_options
 from poolmark.suites.targets import Target, make_target, option_words
 from poolmark.base.progress import span
 from poolmark.base.units import show_bytes, show_count
-from poolmark.verify import counters
+from poolmark.verify import counters, withheld
 
 # Added to three times the estimated time of a phase; only a guard against a hanging generator.
 PHASE_GUARD_S = 1800.0
@@ -241,7 +241,8 @@ class CellRun:
         self.compare_counters()
 
     def compare_counters(self) -> None:
-        """What the brokers counted against what the clients of all phases did: clients of others, and acts that never came."""
+        """What the brokers counted against what the clients of all phases did: clients of others, and acts that never came. Figures that
+        others may be in are withheld or marked."""
         try:
             found = counters.of_cell(self.cell.folder, self.cell.data)
         except UsageError as error:
@@ -252,6 +253,7 @@ class CellRun:
                 self.lost(what, text)
             else:
                 self.cell.anomaly(what, text)
+        withheld.in_cell(self.cell.data)
 
     def tell_busy(self, others: OthersClock) -> None:
         """Call after the end of all processes of the cell. Not for a target that was running before, because its CPU time

@@ -10,7 +10,7 @@ from poolmark.base.paths import build_dir
 from poolmark.base.units import show_number
 from poolmark.facts import described
 
-COUNTED = "counted by the program alone, in no other file"
+COUNTED = "not checked: no second source"      # counted by the program alone, in no other file and in no equation
 UNNAMED = "of a version that did not name the readings they are of"
 ABSENT = "whose raw files are not there"
 UNKNOWN = "not known, as an anomaly says"
@@ -68,8 +68,8 @@ def beside_catalogue(where: str, metrics: Mapping[str, Mapping[str, Any]], progr
 def against(account: Account, where: str, name: str, one: Mapping[str, Any], made: Mapping[str, Any]) -> None:
     """Compares a metric of a cell with the one made from its files."""
     account.compare(where, name, one["value"], [made["value"]])
-    account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {made[key]!r}"
-                      for key in ("unit", "better") if one[key] != made[key]]
+    account.wrong += [f"{where}{name}: the record says {key} {one.get(key)!r}, its files say {made.get(key)!r}"
+                      for key in ("unit", "better", "doubt") if one.get(key) != made.get(key)]
     told, found = one.get("samples"), made.get("samples")
     if told is not None and found is not None and (len(told) != len(found) or not all(map(same, told, found))):
         account.wrong.append(f"{where}{name}: the record's {len(told)} samples are not the {len(found)} that its files give")

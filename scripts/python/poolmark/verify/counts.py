@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks counts of a load's record against each other: figures that follow from counts, the books, the metrics that the books give.
 The equations: loadgen/run_books.c."""
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from poolmark.base.forms import RecordData, value_of
 from poolmark.records.read_record import Run
 
 Books = Mapping[str, Mapping[str, Any]]     # source -> column -> count
+Bounds = dict[str, tuple[float, float]]     # metric -> the least and the most that it may be
 
 NOT_WHOLE = ("lost", "not_sent", "unreadable", "unfinished")    # columns that are 0 in a complete record (base/books.h)
 
@@ -34,6 +35,19 @@ OF_PART = {
     "arrivals.unfinished": ("arrivals", ("unfinished",), ()), "subscriptions.added": ("subacks", ("measured", "unreadable"), ()),
     "subscriptions.removed": ("unsubacks", ("measured", "unreadable"), ()),
 }
+# Metrics of a run: (sources, columns whose sum over all of them it is).
+OF_LINES = {
+    "arrivals.count": (("arrivals",), ("measured", "unreadable")), "arrivals.failed": (("arrivals",), ("lost", "failed")),
+    "arrivals.not_sent": (("arrivals",), ("not_sent",)), "arrivals.unfinished": (("arrivals",), ("unfinished",)),
+    "slow.due": (("slow_deliveries",), ("attempted",)), "slow.missed": (("slow_deliveries",), ("failed",)),
+    "subscriptions.added": (("subacks",), ("measured", "unreadable")), "subscriptions.removed": (("unsubacks",), ("measured", "unreadable")),
+    "subscriptions.failed": (("subacks", "unsubacks"), ("lost", "failed")), "subscriptions.not_sent": (("subacks", "unsubacks"), ("not_sent",)),
+    "subscriptions.unfinished": (("subacks", "unsubacks"), ("unfinished",)), "clients.alive": (("signs_of_life",), ("measured",)),
+    "replay.retained": (("retains",), ("measured",)), "replay.messages_due": (("replayed",), ("attempted",)),
+    "replay.messages": (("replayed",), ("measured", "unreadable")), "replay.messages_lost": (("replayed",), ("lost",)),
+}
+# Metrics of a group that all follow from its books when there is this line: a line without samples is not there.
+OF_GROUPS = {"subscriptions": "subacks", "replay": "replayed"}
 
 
 def parts_of(books: Iterable[str]) -> list[str]:
@@ -52,15 +66,16 @@ def count_figures(record: RecordData, latencies: Mapping[str, Any]) -> dict[str,
         return value_of(record.get("metrics", {}), name)
 
     found: dict[str, list[float | None]] = {}
-    connected, seconds = value("clients.connected"), value("connect.seconds")
-    if connected is not None and seconds:
-        found["connect.rate"] = [connected / seconds]
-    arrived, seconds = value("arrivals.count"), value("arrivals.seconds")
-    if arrived is not None and seconds:
-        found["arrivals.rate"] = [arrived / seconds]
-    changed, seconds = [value(f"subscriptions.{name}") for name in ("added", "removed")], value("subscriptions.seconds")
-    if None not in changed and seconds:
-        found["subscriptions.rate"] = [sum(changed) / seconds]
+    changed = [value(f"subscriptions.{name}") for name in ("added", "removed")]
+    for name, count in (("connect", value("clients.connected")), ("arrivals", value("arrivals.count")),
+                        ("subscriptions", None if None in changed else sum(changed))):
+        rate, seconds = value(f"{name}.rate"), value(f"{name}.seconds")
+        if count is not None and seconds:
+            found[f"{name}.rate"] = [count / seconds]
+        if count is not None and rate:
+            found[f"{name}.seconds"] = [count / rate]
+        if name == "connect" and rate and seconds:
+            found["clients.connected"] = [rate * seconds]
     config = record.get("config", {})
     found |= {name: [config.get(key)] for name, key in
               (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s"),
@@ -76,7 +91,10 @@ def count_figures(record: RecordData, latencies: Mapping[str, Any]) -> dict[str,
         found["deliveries.rate"] = [arrived / value("messages.seconds")]
         # A message with several subscribers counts by the part of them that it reached.
         sent, due = (books.get(f"{own}publishes") or {}).get("measured"), deliveries.get("attempted")
-        found["messages.rate"] = [arrived * (sent / due if sent and due else 1) / value("messages.seconds")]
+        reached = arrived * (sent / due if sent and due else 1)
+        found["messages.rate"] = [reached / value("messages.seconds")]
+        if rate := value("messages.rate"):
+            found["messages.seconds"] = [reached / rate]
     elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # older versions
         found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]
     return found
@@ -95,16 +113,25 @@ def book_complaints(record: RecordData, latencies: Mapping[str, Any], rows: dict
             wrong.append(f"books.{source}: {', '.join(left)}, and the record is complete")
         if source in rows and line.get("measured") != rows[source]:
             wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
+    for tags, lines in _sampled(books, latencies):
+        counts = sum(latencies[f"{tag}.count"] for tag in tags)
+        censored = sum(value_of(record.get("metrics", {}), f"{tag}.censored") or 0 for tag in tags)
+        counted = sum(line.get("measured", 0) for line in lines) + censored
+        if counts != counted:
+            wrong.append(f"books: {counted:g} samples of {tags[0]}, latency.hlog has {counts}")
+            wrong += [f"{tag}.censored: with it and its books there are {counted:g} samples, latency.hlog has {counts}" for tag in tags]
+    return wrong + part_complaints(record)
+
+
+def _sampled(books: Books, latencies: Mapping[str, Any]) -> list[tuple[list[str], list[Mapping[str, Any]]]]:
+    """(tags of latency.hlog, lines of the books) that have the same samples."""
+    found = []
     for part in ("", *parts_of(books)):
         for tags, sources in SAMPLES:
             lines = [books[part + source] for source in sources if part + source in books]
-            counts = [latencies[f"{part}{tag}.count"] for tag in tags if f"{part}{tag}.count" in latencies]
-            if lines and counts:
-                censored = sum(value_of(record.get("metrics", {}), f"{part}{tag}.censored") or 0 for tag in tags)
-                counted = sum(line.get("measured", 0) for line in lines) + censored
-                if sum(counts) != counted:
-                    wrong.append(f"books: {counted:g} samples of {part}{tags[0]}, latency.hlog has {sum(counts)}")
-    return wrong + part_complaints(record)
+            there = [part + tag for tag in tags if f"{part}{tag}.count" in latencies]
+            found += [(there, lines)] if lines and there else []
+    return found
 
 
 def part_complaints(record: RecordData) -> list[str]:
@@ -120,84 +147,139 @@ def part_complaints(record: RecordData) -> list[str]:
             found = sum(line.get(column) or 0 for line in lines)
             if found != books[source][column]:
                 wrong.append(f"books.{source}: {books[source][column]} {column}, those of the groups and phases are {found}")
-    for part in parts:
-        for name, (source, columns, more) in OF_PART.items():
-            value, line = value_of(metrics, part + name), books.get(part + source)
-            if not line or not isinstance(value, (int, float)):
-                continue
-            low = sum(line.get(column) or 0 for column in columns)
-            if not low <= value <= low + sum(line.get(column) or 0 for column in more):
-                wrong.append(f"{part}{name}: the record says {value:g}, its books give {low:g}")
-    return wrong
-
-
-def count_complaints(record: RecordData) -> list[str]:
-    """Counts among the metrics of a load that its books contradict (equations: loadgen/run_books.c)."""
-    books: Books = record.get("books") or {}
-
-    def line(source: str, *columns: str) -> float:
-        return sum((books.get(source) or {}).get(column) or 0 for column in columns)
-
-    bounds: dict[str, tuple[float, float]] = {}
-    own = messages_of(record)
-    if f"{own}publishes" in books:
-        warm = f"{own}warm_up_deliveries"
-        due = line(f"{own}deliveries", "attempted") + line(warm, "attempted") - line(warm, "not_sent")
-        sent, not_sent = due, line(f"{own}publishes", "not_sent") + line(warm, "not_sent")
-        if record.get("config", {}).get("pattern", "pairs") != "pairs":  # a message has a delivery for each subscriber
-            bounds["deliveries.expected"] = (due, due)
-            sent = line("publishes", "measured") + line("warm_up_publishes", "measured")
-            not_sent = line("publishes", "not_sent") + line("warm_up_publishes", "not_sent")
-        # An unreadable delivery is corrupt, or its worker died with its sample; of the warm-up, which has no samples, only the first.
-        corrupt = value_of(record.get("metrics", {}), "messages.corrupt") or 0
-        least = line(warm, "unreadable")
-        bounds["messages.corrupt"] = (least, least + line(f"{own}deliveries", "unreadable"))
-        for name, count in (("sent", sent), ("not_sent", not_sent),
-                            ("received", line(f"{own}deliveries", "measured", "unreadable") + line(warm, "measured", "unreadable") - corrupt),
-                            ("lost", line(f"{own}deliveries", "lost") + line(warm, "lost")),
-                            ("unfinished", line(f"{own}deliveries", "unfinished") + line(warm, "unfinished"))):
-            bounds[f"messages.{name}"] = (count, count)
-    if "acks" in books:  # the metric has the warm-up too, the book does not
-        lost = line("acks", "lost")
-        bounds["messages.unacknowledged"] = (lost, lost + line("warm_up_deliveries", "attempted") + line("warm_up_publishes", "attempted"))
-    if "arrivals" in books:
-        for name, columns in (("count", ("measured", "unreadable")), ("failed", ("lost", "failed")), ("not_sent", ("not_sent",)),
-                              ("unfinished", ("unfinished",))):
-            bounds[f"arrivals.{name}"] = (line("arrivals", *columns),) * 2
-    if "slow_deliveries" in books:
-        bounds["slow.due"] = (line("slow_deliveries", "attempted"),) * 2
-        bounds["slow.missed"] = (line("slow_deliveries", "failed"),) * 2
-        received = line("slow_deliveries", "measured")  # an unreadable one arrived, or is corrupt
-        bounds["slow.received"] = (received, received + line("slow_deliveries", "unreadable"))
-        bounds["slow.not_recovered"] = (line("recoveries", "failed"),) * 2
-        reasons = (record.get("summary") or {}).get("slow_closed")
-        if isinstance(reasons, dict):
-            bounds["slow.closed"] = (sum(count for count in reasons.values() if isinstance(count, (int, float))),) * 2
-    if "subacks" in books:
-        both = ("subacks", "unsubacks")
-        for name, sources, columns in (("added", both[:1], ("measured", "unreadable")), ("removed", both[1:], ("measured", "unreadable")),
-                                       ("failed", both, ("lost", "failed")), ("not_sent", both, ("not_sent",)),
-                                       ("unfinished", both, ("unfinished",))):
-            bounds[f"subscriptions.{name}"] = (sum(line(source, *columns) for source in sources),) * 2
-    if "replayed" in books:
-        bounds["replay.retained"] = (line("retains", "measured"),) * 2
-        for name, columns in (("messages_due", ("attempted",)), ("messages", ("measured", "unreadable")), ("messages_lost", ("lost",))):
-            bounds[f"replay.{name}"] = (line("replayed", *columns),) * 2
-    if "connects" in books and not any(source.startswith("probe_") for source in books):
-        connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
-        bounds["clients.connected"] = (connected, connected)
-        # Clients whose connect was never due count as failed as well; the books count them as not sent.
-        bounds["clients.failed"] = (failed, failed + line("connects", "not_sent"))
-    wrong = []
-    for name in ("failed", "dropped"):
-        reasons = (record.get("summary") or {}).get(name)
-        if isinstance(reasons, dict) and all(isinstance(count, (int, float)) for count in reasons.values()):
-            bounds.setdefault(f"clients.{name}", (sum(reasons.values()),) * 2)
-    for name, (low, high) in bounds.items():
-        value = value_of(record.get("metrics", {}), name)
+    for name, (low, high) in _part_bounds(record).items():
+        value = value_of(metrics, name)
         if isinstance(value, (int, float)) and not low <= value <= high:
             wrong.append(f"{name}: the record says {value:g}, its books give {low:g}")
     return wrong
+
+
+def _part_bounds(record: RecordData) -> Bounds:
+    """As bounds_of, of a mix's groups and phases."""
+    found, books = Bounds(), _books_of(record)
+    for part in parts_of(books) if record.get("config", {}).get("scenario") == "mix" else ():
+        for name, (source, columns, more) in OF_PART.items():
+            if line := books.get(part + source):
+                low = sum(line.get(column) or 0 for column in columns)
+                found[part + name] = (low, low + sum(line.get(column) or 0 for column in more))
+    return found
+
+
+def _books_of(record: RecordData) -> Books:
+    return record.get("books") or {}
+
+
+class _Lines:
+    """The books of a load, for equations."""
+
+    def __init__(self, record: RecordData) -> None:
+        self.record = record
+        self.books = _books_of(record)
+        self.own = messages_of(record)
+
+    def sum(self, source: str, *columns: str) -> float:
+        return sum((self.books.get(source) or {}).get(column) or 0 for column in columns)
+
+    def reasons(self, name: str) -> float | None:
+        """The sum of the counts by reason in the record's summary."""
+        found = (self.record.get("summary") or {}).get(name)
+        if not isinstance(found, dict) or not all(isinstance(count, (int, float)) for count in found.values()):
+            return None
+        return float(sum(found.values()))
+
+
+def _exactly(value: float) -> tuple[float, float]:
+    return value, value
+
+
+def _of_messages(lines: _Lines) -> Bounds:
+    own = lines.own
+    if f"{own}publishes" not in lines.books:
+        return {}
+    found: Bounds = {}
+    warm, deliveries = f"{own}warm_up_deliveries", f"{own}deliveries"
+    due = lines.sum(deliveries, "attempted") + lines.sum(warm, "attempted") - lines.sum(warm, "not_sent")
+    sent, not_sent = due, lines.sum(f"{own}publishes", "not_sent") + lines.sum(warm, "not_sent")
+    if lines.record.get("config", {}).get("pattern", "pairs") != "pairs":  # a message has a delivery for each subscriber
+        found["deliveries.expected"] = _exactly(due)
+        sent = lines.sum("publishes", "measured") + lines.sum("warm_up_publishes", "measured")
+        not_sent = lines.sum("publishes", "not_sent") + lines.sum("warm_up_publishes", "not_sent")
+    # An unreadable delivery is corrupt, or its worker died with its sample; of the warm-up, which has no samples, only the first.
+    corrupt = value_of(lines.record.get("metrics", {}), "messages.corrupt") or 0
+    least = lines.sum(warm, "unreadable")
+    found["messages.corrupt"] = (least, least + lines.sum(deliveries, "unreadable"))
+    arrived = lines.sum(deliveries, "measured", "unreadable") + lines.sum(warm, "measured", "unreadable")
+    return found | {f"messages.{name}": _exactly(count) for name, count in (
+        ("sent", sent), ("not_sent", not_sent), ("received", arrived - corrupt),
+        ("lost", lines.sum(deliveries, "lost") + lines.sum(warm, "lost")),
+        ("unfinished", lines.sum(deliveries, "unfinished") + lines.sum(warm, "unfinished")))}
+
+
+def _of_acks(lines: _Lines) -> Bounds:
+    """The metric has the warm-up too, the book does not."""
+    lost = lines.sum("acks", "lost")
+    most = lost + lines.sum("warm_up_deliveries", "attempted") + lines.sum("warm_up_publishes", "attempted")
+    return {"messages.unacknowledged": (lost, most)} if "acks" in lines.books else {}
+
+
+def _of_lines(lines: _Lines) -> Bounds:
+    """Metrics that are sums of columns. A run that only added subscriptions has none that it removed."""
+    return {name: _exactly(sum(lines.sum(source, *columns) for source in sources)) for name, (sources, columns) in OF_LINES.items()
+            if OF_GROUPS.get(name.partition(".")[0], sources[0]) in lines.books}
+
+
+def _of_slow_readers(lines: _Lines) -> Bounds:
+    found: Bounds = {}
+    if "slow_deliveries" in lines.books:
+        received = lines.sum("slow_deliveries", "measured")  # an unreadable one arrived, or is corrupt
+        found["slow.received"] = (received, received + lines.sum("slow_deliveries", "unreadable"))
+        found["slow.not_recovered"] = _exactly(lines.sum("recoveries", "failed"))
+        if (closed := lines.reasons("slow_closed")) is not None:
+            found["slow.closed"] = _exactly(closed)
+    readers = lines.record.get("config", {}).get("slow_readers")
+    return found | ({"slow.readers": _exactly(readers)} if isinstance(readers, int) else {})
+
+
+def _of_clients(lines: _Lines) -> Bounds:
+    found: Bounds = {}
+    if "connects" in lines.books and not any(source.startswith("probe_") for source in lines.books):
+        failed = lines.sum("connects", "failed")
+        found["clients.connected"] = _exactly(lines.sum("connects", "measured", "unreadable"))
+        # Clients whose connect was never due count as failed as well; the books count them as not sent.
+        found["clients.failed"] = (failed, failed + lines.sum("connects", "not_sent"))
+    for name in ("failed", "dropped"):
+        if (count := lines.reasons(name)) is not None:
+            low, high = found.get(f"clients.{name}", (count, count))
+            found[f"clients.{name}"] = (max(low, count), min(high, count))
+    return found
+
+
+def bounds_of(record: RecordData) -> Bounds:
+    """What the books of a load allow each of its counts to be (equations: loadgen/run_books.c)."""
+    lines = _Lines(record)
+    found: Bounds = {}
+    for part in (_of_messages, _of_acks, _of_lines, _of_slow_readers, _of_clients):
+        found |= part(lines)
+    return found
+
+
+def count_complaints(record: RecordData) -> list[str]:
+    """Counts among the metrics of a load that its books contradict."""
+    wrong, metrics = list[str](), record.get("metrics", {})
+    for name, (low, high) in bounds_of(record).items():
+        value = value_of(metrics, name)
+        if name in metrics and value is None and low == high:
+            wrong.append(f"{name}: the record gives no value, its books give {low:g}")
+        elif isinstance(value, (int, float)) and not low <= value <= high:
+            wrong.append(f"{name}: the record says {value:g}, its books give {min(low, high):g}")
+    return wrong
+
+
+def decided(record: RecordData, figures: Mapping[str, Sequence[float | None]]) -> set[str]:
+    """Metrics without a file of their own that an equation with the books gives. `figures`: those that were computed again."""
+    found = {name for name, (low, high) in bounds_of(record).items() if low == high}
+    found |= {name for name, (low, high) in _part_bounds(record).items() if low == high}
+    return found | {f"{tag}.censored" for tags, _ in _sampled(_books_of(record), figures) for tag in tags}
 
 
 def cell_complaints(data: RecordData) -> list[str]:

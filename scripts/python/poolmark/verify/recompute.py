@@ -9,7 +9,7 @@
 
 The rules are those that made the record: measures.py for suites, bench_results.py for benchmarks, hlog.py for percentiles. Figures
 that the generator computes in C are computed here from latency.hlog and memory.csv. Counts of a program (clients, messages) are
-in no other file; they are checked against each other.
+in no other file; they are checked against each other (counts.py). What is in no equation either is left as COUNTED.
 """
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,9 +27,9 @@ from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
 from poolmark.verify import above, anomalies, bench_again, counters, derived, searches, soaks
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
-from poolmark.verify.counts import book_complaints, count_complaints, count_figures
+from poolmark.verify.counts import book_complaints, count_complaints, count_figures, decided
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
-from poolmark.verify.withheld import Withheld
+from poolmark.verify.withheld import Withheld, in_cell
 
 Figures = dict[str, list[float | None]]     # metric -> its value by each definition that a record may follow
 TEXT_COLUMNS = ("pool", "strategy", "event", "moment")
@@ -94,6 +94,8 @@ def memory_figures(path: Path, record: RecordData) -> Figures:
         standing = value_of(record.get("metrics", {}), "subscriptions.standing")
         found |= {"memory.subscribed_bytes": [subscribed.get(user)],
                   "memory.per_subscription_bytes": [_grown(full, subscribed, user, standing or 0)]}
+        if each := value_of(record.get("metrics", {}), "memory.per_subscription_bytes"):
+            found["subscriptions.standing"] = [_slope(full.get(user), subscribed.get(user), each)]
     found |= {"memory.start_bytes": [start.get(user)], "memory.full_bytes": [full.get(user)],
               "memory.per_connection_bytes": [_grown(low, full, user)] if low is not None else []}
     if record.get("config", {}).get("scenario") == "soak":
@@ -146,7 +148,7 @@ def load_account(run: Run, where: str = "") -> Account:
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account
-    unknown = Withheld(run.data)
+    unknown, given = Withheld(run.data), decided(run.data, figures)
     for name, one in run.data.get("metrics", {}).items():
         group = name.partition(".")[0]
         if unknown.has(name) and one["value"] is None:
@@ -155,6 +157,8 @@ def load_account(run: Run, where: str = "") -> Account:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, and by an anomaly there is no figure")
         elif name in figures:
             account.compare(where, name, one["value"], figures[name])
+        elif name in given:     # a contradiction is among the complaints
+            account.count += 1
         elif name.endswith(".throttled_ns") or name == "cpu.idle_share":
             account.leave(COUNTED, where + name)
         elif group in ("memory", "cpu", "kernel") or name in ("generator.per_client_bytes", "generator.cpu_per_client_ns"):
@@ -296,6 +300,8 @@ def replay(run: Run, cell: CellData) -> tuple[Metrics, str]:
     if "attack" in cell.get("files", {}):
         missing = missing or ("" if (folder / attacked.FILE).is_file() else ABSENT)
         attacked.take(made, folder, pools or [])
+    made.data["phases"], made.data["anomalies"] = phases, cell.get("anomalies", [])
+    in_cell(made.data)
     return made.data["metrics"], missing
 
 

@@ -5,11 +5,13 @@
 its cells.
 
 It checks run.json against the schema and its seal, every file against its checksum, every metric against a new computation
-from the raw files, every table beside the record against run.json, and a report that was made of it later (complaints.py).
+from the raw files or an equation with the books, every table beside the record against run.json, and a report that was made of it later
+(complaints.py). A figure of which there is no second source is named: it is not checked.
 Exit 0: all unchanged; 1: something changed; 2: something is not a record.
 """
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from poolmark.base.errors import UsageError
@@ -18,7 +20,7 @@ from poolmark.records.read_record import Run, added_files, load
 from poolmark.verify.complaints import complaints
 from poolmark.verify import above
 from poolmark.verify import counters
-from poolmark.verify.account import Account
+from poolmark.verify.account import COUNTED, Account
 from poolmark.base.table import clean
 from poolmark.base.units import plural, show_count
 
@@ -38,6 +40,12 @@ def told_figures(account: Account) -> str:
     left = [f"{len(names)} {reason}" for reason, names in account.left.items()]
     tables = [f"{plural(account.tables, 'table')} as run.json gives them"] if account.tables else []
     return "; ".join([f"{plural(account.count, 'figure')} computed again", *tables, *left])
+
+
+def without_second_source(account: Account) -> str:
+    """The names of figures that nothing here can contradict, with how many have each: a suite has them of every phase."""
+    names = Counter(name.rpartition(": ")[2] for name in account.left.get(COUNTED, []))
+    return ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(names.items()))
 
 
 def came_after(run: Run, account: Account, wrong: list[str]) -> list[str]:
@@ -71,6 +79,9 @@ def verify(where: Path | str, present: bool) -> int:
     if not wrong:
         part = f"{there} of {count} files" if there < count else plural(count, "file")
         print(f"{run.id}: good; {status}, {plural(len(cells), 'cell')}, {part} as recorded, {told_figures(account)}")
+    if names := without_second_source(account):
+        count = len(account.left[COUNTED])
+        print(f"{run.id}: {COUNTED}: {plural(count, 'figure')}, which rest{'s' if count == 1 else ''} on the seal alone: {clean(names)}")
     if not run.sealed and not run.broken_seal and status != "running":
         print(f"{run.id}: has no seal (it was made before there were seals): an edit of what no file gives would not be found")
     return 1 if wrong else 0

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures that a load's record withholds though its files would give them: an anomaly says that they would not be those of the
-connections, arrivals or messages."""
+connections, arrivals or messages. And those of a suite's cell whose target others used, as its brokers' own counters say."""
+import re
 from collections.abc import Mapping, Sequence
 
-from poolmark.base.forms import AnomalyData, RecordData
+from poolmark.base.forms import WITHHELD as TAKEN_AWAY
+from poolmark.base.forms import AnomalyData, CellData, MetricData, RecordData, sound_value
+from poolmark.verify.counters import BEGINNINGS, MORE
 
 # Anomaly -> the beginnings of the names of the metrics that it withholds. The table of loadgen/withheld.c; the generator's --describe
 # prints that one, and tests/py/test_withheld.py compares the two. Here it is for records of hosts without the program.
@@ -20,6 +23,10 @@ WITHHELD: dict[str, tuple[str, ...]] = {
     "other_clients": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
     "beside": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
 }
+# What stands on the target of a cell: others are in it. Of a step, all but what the generator measured itself.
+OF_TARGET = ("memory.", "kernel.", "cpu.per_", "account.", "pool.", "soak.", "slow.memory_per_reader_", "slow.tcp_per_reader_", "arrivals.pool_hit_rate",
+             "broker.memory_highest_")
+OF_STEP = re.compile(r"step\.\d+\.(?!took_ns$|connect\.|delivery\.)")
 # The parts of a forecast, and the figure of the record that each is.
 PARTS = {"user": "memory.per_connection_bytes", "kernel": "kernel.per_connection_bytes"}
 
@@ -73,3 +80,35 @@ def no_figures(anomalies: Sequence[AnomalyData]) -> dict[str, str]:
             if withholds(str(one.get("what")), metric):
                 found.setdefault(part, one.get("text", ""))
     return found
+
+
+def others_counted(cell: CellData) -> bool:
+    """Whether its brokers' counters told of clients that are not the cell's."""
+    return any(one.get("what") == MORE and str(one.get("text")).startswith(BEGINNINGS[MORE]) for one in cell.get("anomalies", []))
+
+
+def in_cell(cell: CellData) -> None:
+    """Takes the values away that stand on a target which others used, and marks those of the generators' own books that a comparison
+    would judge. In which phase the others came is not known: it holds for all. Does nothing for a cell without others."""
+    if not others_counted(cell):
+        return
+    prefixes = {"", *(phase.get("prefix", "") for phase in cell.get("phases") or [])}
+    for name, one in cell["metrics"].items():
+        made: MetricData = {"value": one["value"], "unit": one["unit"], "better": one["better"]}
+        if OF_STEP.match(name) or any(name.startswith(prefix) and name.removeprefix(prefix).startswith(OF_TARGET) for prefix in prefixes):
+            made["value"], made["why"] = None, f"{TAKEN_AWAY}see the anomaly {MORE} of the cell"
+        elif one["value"] is not None and one["better"] != "none":
+            made["doubt"] = MORE
+        else:
+            continue
+        cell["metrics"][name] = made
+
+
+def reasons(cell: CellData, metric: str) -> dict[str, str]:
+    """{anomaly: text} of a cell for which a metric has no value that counts: it withholds or marks this metric, or names it."""
+    one = cell["metrics"].get(metric)
+    if sound_value(cell["metrics"], metric) is not None:
+        return {}
+    of_cell = one is not None and ("doubt" in one or one.get("why", "").startswith(TAKEN_AWAY))
+    return {told["what"]: told["text"] for told in cell.get("anomalies", [])
+            if withholds(told["what"], metric) or metric in told["text"] or told["what"] == reason_of(one) or of_cell and told["what"] == MORE}
