@@ -332,7 +332,10 @@ def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
     assert "poolmark-loadgen publish --target mqtt://127.0.0.1:PORT1 --engine paho --pairs 10 --qos 1" in done.stdout
     assert "--connections 100 " in done.stdout
     done = poolmark("suite", file, "--dry-run", "--connections", "70")
-    assert "--connections 70 --watch-pid PID1 --seed 1 --record results/runs/RUN/cells/classic-malloc-paho-70.1/load" in done.stdout
+    cell = "results/runs/RUN/cells/classic-malloc-paho-70.1"
+    assert (f"--connections 70 --watch-record {cell}/broker --fresh-target --watch-pid PID1 --seed 1 --record {cell}/load "
+            in done.stdout)    # the first phase of a broker that is started for it
+    assert done.stdout.count("--fresh-target") == 2    # of each cell
     assert not (ROOT / "results/runs/RUN").exists()
 
 
