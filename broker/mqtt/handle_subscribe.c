@@ -12,7 +12,7 @@
 enum { FILTERS_FEW = 64, SUBACK_HEAD_BYTES = MQTT_HEADER_MAX + 2 };
 
 // Work of a filter, and of a portion of filters that are checked.
-enum { FILTER_WORK = 4, CHECK_BYTES = 4096, CHECK_WORK = 16 };
+enum { FILTER_WORK = 10, CHECK_BYTES = 4096, CHECK_WORK = 16 };
 
 // The SUBACK while it is built.
 struct answer {

@@ -32,7 +32,7 @@ enum { PORTION = 64 };
 // true: it holds nothing any more.
 static bool let_go_some(struct worker *worker, struct session *session)
 {
-    worker->turn->work += PORTION / 2;
+    worker->turn->work += PORTION;
     if (!topics_leave_some(worker->server->topics, &session->subscriber, PORTION))
         return false;
     return !session->flow || flow_clear_some(session->flow, PORTION);
