@@ -51,7 +51,7 @@ static const struct opt options[] = {
      "a wildcard; fan-out: few publishers, each subscriber gets each message; topics:N: publishers and "
      "subscribers spread over N topics",
      parse_pattern},
-    {"pairs", "N", OPT_COUNT, AT(pairs), "0", 0, 1e6, NULL,
+    {"pairs", "N", OPT_COUNT, AT(pairs), "0", 0, 5e7, NULL,
      "pattern pairs: publisher and subscriber each; 0: 100", NULL},
     {"publishers", "N", OPT_COUNT, AT(publishers), "0", 0, 1e6, NULL,
      "of the other patterns; 0: 100 for fan-in, 1 for fan-out, one a topic", NULL},

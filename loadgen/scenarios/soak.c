@@ -34,7 +34,7 @@ static const struct opt options[] = {
      "how long, 1h for soak: a run of minutes is mostly too short to tell", NULL},
     OPTION_CONNECTIONS(AT(connections), "how many are held; 0: 1000"),
     OPTIONS_TURNS(AT(turns)),
-    {"pairs", "N", OPT_COUNT, AT(pairs), "0", 0, 1e6, NULL, "pairs of further clients that publish; 0: 10",
+    {"pairs", "N", OPT_COUNT, AT(pairs), "0", 0, 5e7, NULL, "pairs of further clients that publish; 0: 10",
      NULL},
     {"publish-rate", "N/s", OPT_RATE, AT(publish_rate_per_s), "1000", 0, 1e9, NULL,
      "messages of 64 bytes a second, all pairs together, open loop", NULL},
