@@ -19,7 +19,7 @@ from poolmark.verify.verify import complaints
 
 # Metrics that are in no other file and follow from no other count; only the seal protects them, and `verify` names them. A metric that is
 # not here has a second source.
-COUNTED_ALONE = ("network.", "clients.bytes_", "generator.busiest_", "broker.memory_", "connect_uncorrected.censored",
+COUNTED_ALONE = ("network.", "clients.bytes_", "generator.busiest_", "broker.memory_", "broker.longest_turn_ns", "broker.turn_work", "connect_uncorrected.censored",
                  "delivery_uncorrected.censored", "ack_uncorrected.censored")
 COUNTED_ALONE_LAST = ("throttled_ns", "cpu.idle_share", "messages.duplicates", "messages.unacknowledged")
 KINDS = ("suite", "bench", "connect", "publish", "steps", "broker")
