@@ -103,8 +103,18 @@ repeat = 1
 subscribe-rate = 2000
 settle = "500ms"
 [[group]]
-config = { connections = 1506 }
-broker = { max = ["5000"] }
+config = { connections = 1507 }
+[[group.phase]]
+name = "replays"
+scenario = "subscribe"
+connections = 100
+retained = 20
+repeat = 1
+subscribe-rate = 2000
+settle = "500ms"
+[[group]]
+config = { connections = 1506, strategy = "slab" }
+broker = { max = ["5000"], pressure = ["bound=1MiB"] }
 [[group.phase]]
 name = "soak"
 scenario = "soak"
