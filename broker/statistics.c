@@ -104,9 +104,12 @@ void statistics_print_prometheus(const struct broker_statistics *statistics,
                 statistics->sessions);
     print_gauge(to, "broker_subscriptions", "subscriptions now", statistics->subscriptions);
     print_gauge(to, "broker_retained_messages", "retained messages now", statistics->retained);
-    print_gauge(to, "broker_longest_turn_ns",
-                "longest turn of a loop so far, in processor time of its thread",
-                statistics->longest_turn_ns);
+    fprintf(
+        to,
+        "# HELP poolmark_broker_longest_turn_seconds longest turn of a loop so far, in processor time of its "
+        "thread\n# TYPE poolmark_broker_longest_turn_seconds gauge\npoolmark_broker_longest_turn_seconds "
+        "%.9f\n",
+        (double)statistics->longest_turn_ns / 1e9);
     print_gauge(to, "broker_turn_work", "most work of a turn so far, in units of about 0.2 us",
                 statistics->most_work);
 #define X(name, help)                                                                                        \

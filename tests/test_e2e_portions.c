@@ -43,7 +43,7 @@ static void end(struct process *broker)
 static size_t list_of(uint8_t *to, size_t size, enum mqtt_packet_type type, int count)
 {
     struct mqtt_subscription *filters = calloc((size_t)count, sizeof *filters);
-    char(*texts)[8] = calloc((size_t)count, sizeof *texts);
+    char(*texts)[16] = calloc((size_t)count, sizeof *texts);
     assert_true(filters && texts);
     for (int i = 0; i < count; i++) {
         snprintf(texts[i], sizeof texts[i], "%d", 10000 + i);

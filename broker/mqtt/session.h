@@ -4,8 +4,8 @@
 // It lies at the start of a block of `arenas` (a heap block, when the client id is too long for an object).
 // It always belongs to the loop that made it. A client that reconnects on another loop is handed over to this
 // loop. Only this loop's thread touches the session, with four exceptions. `refs` is atomic. The lock of the
-// topics guards `subscriber`. The lock of the session table guards `table_next`. `id`, `owner`, `is_clean`
-// and `is_stored` never change.
+// topics guards `subscriber`. The lock of the session table guards `table_next`, whose writes are atomic as well
+// (session_is_ended). `id`, `owner`, `is_clean` and `is_stored` never change.
 //
 // Lifetime: table and connection together hold one reference, which server_end_session gives back. Each
 // message on its way from another loop holds one more. The last reference is released on the owner's thread.
@@ -71,15 +71,16 @@ struct session_flow *session_flow_need(struct session *session, struct block_sto
                                        const struct flow_rules *rules);
 void session_flow_done(struct session *session); // frees the flow if it is empty
 
-// It is removed from the table. What it has in topics and flow goes in portions.
+// It is removed from the table. What it has in topics and flow goes in portions. Its loop's thread alone marks and asks,
+// without the table's lock. Atomic and relaxed: meanwhile other threads may link it anew in the table, but never to itself.
 static inline void session_mark_ended(struct session *session)
 {
-    session->table_next = session;
+    __atomic_store_n(&session->table_next, session, __ATOMIC_RELAXED);
 }
 
 static inline bool session_is_ended(const struct session *session)
 {
-    return session->table_next == session;
+    return __atomic_load_n(&session->table_next, __ATOMIC_RELAXED) == session;
 }
 
 static inline struct session *session_of_subscriber(struct topics_subscriber *subscriber)

@@ -86,6 +86,12 @@ static uint32_t hash_of(const struct session *session)
     return session_hash(session_id(session));
 }
 
+// Under the lock. Atomic because the session of the link may be asked without it whether it has ended.
+static void set_link(struct session **link, struct session *to)
+{
+    __atomic_store_n(link, to, __ATOMIC_RELAXED);
+}
+
 static struct session *find(const struct session_table *table, struct mqtt_text id, uint32_t hash)
 {
     struct session *session = *bucket_of(table, hash);
@@ -119,8 +125,8 @@ static void split_one(struct session_table *table)
     while (*from) {
         struct session *session = *from;
         if (hash_of(session) & bit) {
-            *from = session->table_next;
-            session->table_next = *to;
+            set_link(from, session->table_next);
+            set_link(&session->table_next, *to);
             *to = session;
         } else {
             from = &session->table_next;
@@ -143,7 +149,7 @@ static void merge_one(struct session_table *table)
     struct session **into = bucket_at(table, table->bucket_count - (table->mask + 1));
     while (*into)
         into = &(*into)->table_next;
-    *into = *last;
+    set_link(into, *last);
     *last = NULL;
     if (table->bucket_count % SEGMENT_BUCKETS == 0) {
         size_t segment = table->bucket_count / SEGMENT_BUCKETS;
@@ -158,7 +164,7 @@ int session_table_insert(struct session_table *table, struct session *session)
     pthread_mutex_lock(&table->lock);
     if (!find(table, session_id(session), hash_of(session))) {
         struct session **bucket = bucket_of(table, hash_of(session));
-        session->table_next = *bucket;
+        set_link(&session->table_next, *bucket);
         *bucket = session;
         table->count++;
         if (table->count > (int64_t)table->bucket_count * SESSIONS_PER_BUCKET)
@@ -176,7 +182,7 @@ void session_table_remove(struct session_table *table, struct session *session)
     while (*link && *link != session)
         link = &(*link)->table_next;
     if (*link) {
-        *link = session->table_next;
+        set_link(link, session->table_next);
         table->count--;
         // Merges at half the load that splits. So a client that connects and leaves does not cause a split
         // and a merge each time.
