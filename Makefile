@@ -138,6 +138,9 @@ test: test-deps
 	@scripts/run-tests $(B)
 
 tests: $(tests)
+# Those that scripts/run-tests --unit runs.
+.PHONY: unit-tests
+unit-tests: $(filter-out $(B)/tests/test_e2e_%,$(tests))
 
 # Facts about the build, for records; rewritten only when they change.
 $(B)/base/build_facts.h: FORCE
