@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum { LOOPS_MAX = CONFIG_THREADS_MAX };
-// Measured, glibc 2.36: what an arena has before its first block, and the cache of the thread that made it.
+// By the sizes in glibc 2.36: what an arena has before its first block, and the cache of the thread that made it.
 enum { ARENA_OWN_BYTES = 2256 + 656 };
 
 // The kernel's side and the heap's.

@@ -79,8 +79,7 @@ const struct metric loadgen_catalogue[] = {
     METRIC_LATENCY("replay", METRIC_PRIMARY, REPLAY),
     {"replay.retained", "1", "none", METRIC_SECONDARY,
      "scenario subscribe, --retained: messages that were published with RETAIN before, and removed after, "
-     "and "
-     "acknowledged"},
+     "and acknowledged"},
     {"replay.messages_due", "1", "none", METRIC_SECONDARY,
      "retained messages that SUBSCRIBEs match: their number for each SUBSCRIBE that was sent"},
     {"replay.messages", "1", "none", METRIC_SECONDARY, "of these, those that arrived, each counted once"},
@@ -97,8 +96,7 @@ const struct metric loadgen_catalogue[] = {
      "subscriptions that there were at the reading memory.subscribed_bytes"},
     {"subscriptions.not_sent", "1", "lower", METRIC_SECONDARY,
      "SUBSCRIBEs and UNSUBSCRIBEs that were due and not sent: the client's change before was under way, or "
-     "the "
-     "client was not there"},
+     "the client was not there"},
     {"subscriptions.failed", "1", "lower", METRIC_PRIMARY,
      "SUBSCRIBEs and UNSUBSCRIBEs that were refused, lost with their connection, or not answered within "
      "`--drain`"},
@@ -131,8 +129,7 @@ const struct metric loadgen_catalogue[] = {
      "messages that were on their way when the run ended early"},
     {"messages.foreign", "1", "lower", METRIC_SECONDARY,
      "messages that arrived at this run's subscribers and are of no publisher of it, by their header: "
-     "another "
-     "generator's on the same topics, or another program's; only there when there were any"},
+     "another generator's on the same topics, or another program's; only there when there were any"},
     {"messages.duplicates", "1", "lower", METRIC_SECONDARY, "messages that arrived a second time"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY,
      "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},
@@ -152,8 +149,7 @@ const struct metric loadgen_catalogue[] = {
      "growth of the kernel's TCP memory of the whole host in that time, divided by slow.readers"},
     {"memory.start_bytes", "B", "lower", METRIC_SECONDARY,
      "user memory of the target, all instances, private to it (`summary.memory_is`: or what stands in for "
-     "that): before the first connection; of a publishing phase, "
-     "before the first message"},
+     "that): before the first connection; of a publishing phase, before the first message"},
     {"memory.full_bytes", "B", "lower", METRIC_SECONDARY,
      "the same with all connections open; of a publishing phase, after the last message"},
     {"memory.peak_bytes", "B", "lower", METRIC_PRIMARY,
@@ -167,10 +163,8 @@ const struct metric loadgen_catalogue[] = {
      "memory.subscribed_bytes less memory.full_bytes, divided by subscriptions.standing"},
     {"memory.per_connection_bytes", "B", "lower", METRIC_PRIMARY,
      "slope of user memory over open connections, from the first step (a tenth of the connections, or more "
-     "when "
-     "the target may have served so many before; without one the start) to all of them; not known of a "
-     "target "
-     "that served before, or of which that cannot be told (anomaly `served_before`)"},
+     "when the target may have served so many before; without one the start) to all of them; not known of a "
+     "target that served before, or of which that cannot be told (anomaly `served_before`)"},
     MEMORY_KINDS("memory.start_", "memory.start_bytes"),
     MEMORY_KINDS("memory.full_", "memory.full_bytes"),
     MEMORY_KINDS("memory.per_connection_", "memory.per_connection_bytes"),
@@ -181,8 +175,7 @@ const struct metric loadgen_catalogue[] = {
      "growth of PageTables of the whole host, the generator's among it"},
     {"soak.memory_slope", "B/h", "lower", METRIC_PRIMARY,
      "growth of the target's user memory an hour while soak loads it, without the first tenth of the time: "
-     "Theil-Sen "
-     "over the readings (docs/design.md)"},
+     "Theil-Sen over the readings (docs/design.md)"},
     {"soak.memory_slope_low", "B/h", "none", METRIC_SECONDARY,
      "the interval of that with 95 % confidence: from"},
     {"soak.memory_slope_high", "B/h", "none", METRIC_SECONDARY, "to"},
@@ -192,8 +185,7 @@ const struct metric loadgen_catalogue[] = {
     {"soak.memory_readings", "1", "none", METRIC_SECONDARY, "how many readings these are of"},
     {"soak.pool_fullness", "%", "lower", METRIC_SECONDARY,
      "objects in use at most, of the maximum, of the pool where that is most (pools.csv of `--watch-record`; "
-     "pools without "
-     "a maximum do not count)"},
+     "pools without a maximum do not count)"},
     {"soak.reuse", "%", "higher", METRIC_SECONDARY,
      "gets of the target's pools, while soak loaded it, that were served from owned memory (pools.csv, to "
      "the second)"},
@@ -223,17 +215,14 @@ const struct metric loadgen_catalogue[] = {
      "suite `attack`: from SIGTERM to the end of the broker, with what the attack left in it"},
     {"cpu.per_connection_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from the start to all connected, divided by connections; in `steps` without "
-     "what "
-     "the probes cost. Not known, as the other cpu.per_*, with the anomalies `failed_share`, `target_busy` "
-     "and "
-     "`other_clients`"},
+     "what the probes cost. Not known, as the other cpu.per_*, with the anomalies `failed_share`, "
+     "`target_busy` and `other_clients`"},
     {"cpu.per_arrival_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from all connected to the end of the arrivals, divided by arrivals; leaving is "
      "in it"},
     {"cpu.per_change_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from all connected to the last subscription gone, divided by "
-     "subscriptions.added and "
-     ".removed; it is at rest for a part of that time (`--settle`)"},
+     "subscriptions.added and .removed; it is at rest for a part of that time (`--settle`)"},
     {"cpu.per_message_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target while publishing, divided by messages"},
     {"cpu.per_delivery_ns", "ns", "lower", METRIC_SECONDARY,
@@ -267,19 +256,16 @@ const struct metric loadgen_catalogue[] = {
     {"cpu.throttled_ns", "ns", "none", METRIC_SECONDARY, "the same of the target, when it is watched"},
     {"cpu.idle_share", "1", "none", METRIC_SECONDARY,
      "share of a processor that the target took in the run's pauses, without a client or with idle ones: the "
-     "load "
-     "of others, or work of its own; of each pause the quietest half second, of all pauses the busiest"},
+     "load of others, or work of its own; of each pause the quietest half second, of all pauses the busiest"},
     {"network.listen_overflows", "1", "none", METRIC_SECONDARY,
      "handshakes that found an accept queue full, in the network namespaces of generator and target, "
-     "whoever's they "
-     "are; more than 0 is an anomaly `accept_queue`"},
+     "whoever's they are; more than 0 is an anomaly `accept_queue`"},
     {"network.listen_drops", "1", "none", METRIC_SECONDARY, "those, and others that a listener dropped"},
     {"network.syn_retransmits", "1", "none", METRIC_SECONDARY,
      "SYNs and SYN-ACKs sent again; more than 0 is an anomaly `retransmits`"},
     {"network.ports_passed_over", "1", "none", METRIC_SECONDARY,
      "local ports that connects passed over, because they were taken (another program, TIME_WAIT); only "
-     "where "
-     "each client has its own (--ports, `config.ports`)"},
+     "where each client has its own (--ports, `config.ports`)"},
     {"network.tcp_timeouts", "1", "none", METRIC_SECONDARY, "retransmission timers that expired"},
     {"network.tcp_memory_pressures", "1", "none", METRIC_SECONDARY,
      "times that the kernel was short of TCP memory (tcp_mem)"},
@@ -317,8 +303,7 @@ const struct metric loadgen_catalogue[] = {
     {"phase.PHASE.connections", "1", "none", METRIC_SECONDARY, "connections of all groups at its end"},
     {"phase.PHASE.memory_bytes", "B", "lower", METRIC_SECONDARY,
      "user memory of the target then, as memory.full_bytes; not known from the first phase on in which "
-     "others "
-     "loaded it"},
+     "others loaded it"},
     {"phase.PHASE.cpu_seconds", "s", "lower", METRIC_SECONDARY,
      "CPU time of the target from the end of the phase before; not known when others loaded it then"},
     {"GROUP.PHASE.clients.connected", "1", "none", METRIC_SECONDARY,

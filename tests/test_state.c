@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state file: what survives, which files are refused, and what a failing write does.
-#include "broker/state/state.h"
+#include "tests/state_rows.h"
 #include "tests/temp_dir.h"
 
 #include <errno.h>
@@ -20,51 +20,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static void release_counted(void *held)
-{
-    ++*(int *)held;
-}
-
-static int try_open(struct state **state, const char *path, struct err *err)
-{
-    struct state_options options = {path, true, release_counted};
-    return state_open(state, &options, err);
-}
-
-static struct state *open_state(const char *path)
-{
-    struct state *state;
-    struct err err = {0};
-    if (try_open(&state, path, &err) < 0 || state_start(state, &err) < 0)
-        fail_msg("%s", err.text);
-    return state;
-}
-
-static void close_state(struct state *state)
-{
-    state_finish(state);
-    state_close(state);
-}
-
-// The rows as text, in the order of reading.
-struct rows {
-    char text[4096];
-    size_t used;
-};
-
-static int list_row(void *context, const struct state_act *act, struct err *err)
-{
-    (void)err;
-    struct rows *rows = context;
-    rows->used += (size_t)snprintf(rows->text + rows->used, sizeof rows->text - rows->used,
-                                   "%d:%lld,%lld,%lld,%lld,%d,%d,%d,%d,%.*s,%.*s\n", act->kind,
-                                   (long long)act->session, (long long)act->delivery, (long long)act->message,
-                                   (long long)act->value, act->packet_id, act->qos, act->stage, act->retain,
-                                   (int)act->text_bytes, act->text ? act->text : "", (int)act->payload_bytes,
-                                   act->payload ? act->payload : "");
-    return 0;
-}
-
 static int count_row(void *context, const struct state_act *act, struct err *err)
 {
     (void)err;
@@ -72,31 +27,9 @@ static int count_row(void *context, const struct state_act *act, struct err *err
     return 0;
 }
 
-static void expect_rows(struct state *state, const char *expected)
-{
-    struct rows rows = {.used = 0};
-    struct err err = {0};
-    if (state_read(state, list_row, &rows, &err) < 0)
-        fail_msg("%s", err.text);
-    rows.text[rows.used] = '\0';
-    assert_string_equal(rows.text, expected);
-}
-
-static struct state_act with_text(enum state_kind kind, const char *text)
-{
-    return (struct state_act){.kind = (uint8_t)kind, .text = text, .text_bytes = (uint32_t)strlen(text)};
-}
-
-static void note_session(struct state_batch *batch, int64_t session, const char *client)
-{
-    struct state_act act = with_text(STATE_SESSION, client);
-    act.session = session;
-    state_note(batch, &act);
-}
-
 static void note_message(struct state_batch *batch, int64_t message, int *releases)
 {
-    struct state_act act = with_text(STATE_MESSAGE, "a/b");
+    struct state_act act = state_rows_act(STATE_MESSAGE, "a/b");
     act.message = message;
     act.qos = 2;
     act.payload = "xyz";
@@ -122,12 +55,12 @@ static void make_durable(struct state_batch *batch)
 static void what_was_committed_is_there_when_the_file_is_opened_again(void **state)
 {
     const char *path = ((struct temp_place *)*state)->file;
-    struct state *made = open_state(path);
-    expect_rows(made, "");
+    struct state *made = state_rows_open(path);
+    state_rows_expect(made, "");
     struct state_batch batch = {.state = made};
     int releases = 0;
-    note_session(&batch, 1, "client");
-    struct state_act subscribe = with_text(STATE_SUBSCRIBE, "a/#");
+    state_rows_note_session(&batch, 1, "client");
+    struct state_act subscribe = state_rows_act(STATE_SUBSCRIBE, "a/#");
     subscribe.session = 1;
     subscribe.qos = 2;
     state_note(&batch, &subscribe);
@@ -138,7 +71,7 @@ static void what_was_committed_is_there_when_the_file_is_opened_again(void **sta
                &(struct state_act){
                    .kind = STATE_DELIVERY_SENT, .session = 1, .delivery = 4, .packet_id = 7, .value = 5});
     state_note(&batch, &(struct state_act){.kind = STATE_RECEIVED, .session = 1, .packet_id = 9});
-    struct state_act retain = with_text(STATE_RETAIN, "a/b");
+    struct state_act retain = state_rows_act(STATE_RETAIN, "a/b");
     retain.message = 2;
     state_note(&batch, &retain);
     state_note(&batch, &(struct state_act){.kind = STATE_WILL, .message = 2});
@@ -148,29 +81,31 @@ static void what_was_committed_is_there_when_the_file_is_opened_again(void **sta
     state_free_batch(&batch);
     state_abandon(made); // as a crash: only the log has it
     state_close(made);
-    made = open_state(path);
-    expect_rows(made, "7:0,0,2,0,0,2,0,0,a/b,xyz\n0:1,0,0,0,0,0,0,0,client,\n3:1,0,0,0,0,2,0,0,a/#,\n"
-                      "9:1,4,2,5,7,2,1,0,,\n9:1,3,2,0,0,2,0,0,,\n5:1,0,0,0,9,0,0,0,,\n"
-                      "13:0,0,2,0,0,0,0,0,a/b,\n15:0,0,2,0,0,0,0,0,,\n");
+    made = state_rows_open(path);
+    state_rows_expect(made, "7:0,0,2,0,0,2,0,0,a/b,xyz\n0:1,0,0,0,0,0,0,0,client,\n3:1,0,0,0,0,2,0,0,a/#,\n"
+                            "9:1,4,2,5,7,2,1,0,,\n9:1,3,2,0,0,2,0,0,,\n5:1,0,0,0,9,0,0,0,,\n"
+                            "13:0,0,2,0,0,0,0,0,a/b,\n15:0,0,2,0,0,0,0,0,,\n");
     assert_int_equal(state_next_number(made), 6);
-    close_state(made);
-    made = open_state(path); // from the file without its log
+    state_rows_close(made);
+    made = state_rows_open(path); // from the file without its log
     assert_int_equal(access(path, F_OK), 0);
-    struct rows rows = {.used = 0};
-    assert_int_equal(state_read(made, list_row, &rows, NULL), 0);
-    assert_int_not_equal(rows.used, 0);
-    close_state(made);
+    int rows[STATE_KINDS] = {0};
+    assert_int_equal(state_read(made, count_row, rows, NULL), 0);
+    assert_int_equal(rows[STATE_SESSION], 1);
+    assert_int_equal(rows[STATE_MESSAGE], 1);
+    assert_int_equal(rows[STATE_DELIVERY], 2);
+    state_rows_close(made);
 }
 
 static void an_end_takes_everything_of_it_away(void **state)
 {
     const char *path = ((struct temp_place *)*state)->file;
-    struct state *made = open_state(path);
+    struct state *made = state_rows_open(path);
     struct state_batch batch = {.state = made};
     int releases = 0;
     for (int64_t session = 1; session <= 2; session++) {
-        note_session(&batch, session, "client");
-        struct state_act subscribe = with_text(STATE_SUBSCRIBE, "a");
+        state_rows_note_session(&batch, session, "client");
+        struct state_act subscribe = state_rows_act(STATE_SUBSCRIBE, "a");
         subscribe.session = session;
         state_note(&batch, &subscribe);
         note_delivery(&batch, session, 10 + session, 3);
@@ -182,24 +117,24 @@ static void an_end_takes_everything_of_it_away(void **state)
     state_note(&batch, &(struct state_act){.kind = STATE_AWAY, .session = 1, .value = 77});
     state_note(&batch, &(struct state_act){.kind = STATE_SESSION_END, .session = 2});
     state_note(&batch, &(struct state_act){.kind = STATE_RECEIVED_END, .session = 1, .packet_id = 9});
-    struct state_act unsubscribe = with_text(STATE_UNSUBSCRIBE, "a");
+    struct state_act unsubscribe = state_rows_act(STATE_UNSUBSCRIBE, "a");
     unsubscribe.session = 1;
     state_note(&batch, &unsubscribe);
     make_durable(&batch);
-    expect_rows(made, "0:1,0,0,77,0,0,0,0,client,\n9:1,11,0,0,0,2,2,0,,\n");
+    state_rows_expect(made, "0:1,0,0,77,0,0,0,0,client,\n9:1,11,0,0,0,2,2,0,,\n");
     state_note(&batch, &(struct state_act){.kind = STATE_DELIVERY_END, .session = 1, .delivery = 11});
     state_note(&batch, &(struct state_act){.kind = STATE_SESSION_END, .session = 1});
     state_note(&batch, &(struct state_act){.kind = STATE_SESSION_END, .session = 1}); // again: no effect
     make_durable(&batch);
-    expect_rows(made, "");
+    state_rows_expect(made, "");
     state_free_batch(&batch);
-    close_state(made);
+    state_rows_close(made);
 }
 
 static void what_was_not_committed_is_dropped_and_released(void **state)
 {
     const char *path = ((struct temp_place *)*state)->file;
-    struct state *made = open_state(path);
+    struct state *made = state_rows_open(path);
     struct state_batch batch = {.state = made};
     int releases = 0;
     note_message(&batch, 1, &releases);
@@ -207,14 +142,14 @@ static void what_was_not_committed_is_dropped_and_released(void **state)
     note_message(&batch, 2, &releases);
     state_abandon(made);
     assert_int_equal(releases, 1);
-    note_session(&batch, 3, "late");
+    state_rows_note_session(&batch, 3, "late");
     state_publish(&batch);
     assert_int_equal(releases, 2);
     state_free_batch(&batch);
     state_close(made);
-    made = open_state(path);
-    expect_rows(made, "");
-    close_state(made);
+    made = state_rows_open(path);
+    state_rows_expect(made, "");
+    state_rows_close(made);
 }
 
 static char *read_file(const char *path, size_t *size)
@@ -236,7 +171,7 @@ static void expect_refused(const char *path, int code, const char *words)
     char *before = read_file(path, &before_size);
     struct state *state;
     struct err err = {0};
-    assert_int_equal(try_open(&state, path, &err), code);
+    assert_int_equal(state_rows_try(&state, path, &err), code);
     if (!strstr(err.text, words) || !strstr(err.text, path))
         fail_msg("\"%s\" has no \"%s\", or not the path", err.text, words);
     char *after = read_file(path, &after_size);
@@ -255,16 +190,16 @@ static void write_at(const char *path, long offset, const void *bytes, size_t si
 
 static void make_file_with_rows(const char *path)
 {
-    struct state *made = open_state(path);
+    struct state *made = state_rows_open(path);
     struct state_batch batch = {.state = made};
     char client[32];
     for (int i = 1; i <= 300; i++) { // more than a page
         snprintf(client, sizeof client, "client-%d", i);
-        note_session(&batch, i, client);
+        state_rows_note_session(&batch, i, client);
     }
     make_durable(&batch);
     state_free_batch(&batch);
-    close_state(made);
+    state_rows_close(made);
 }
 
 static void a_file_of_something_else_is_refused(void **state)
@@ -307,7 +242,7 @@ static void a_damaged_file_is_refused(void **state)
         write_at(path, (long)page, noise, sizeof noise);
         struct state *opened;
         struct err err = {0};
-        int code = try_open(&opened, path, &err);
+        int code = state_rows_try(&opened, path, &err);
         assert_int_equal(code, -EUCLEAN);
         expect_refused(path, -EUCLEAN, "damaged");
         refused++;
@@ -340,7 +275,7 @@ static void values_that_no_broker_writes_are_damage(void **state)
         sqlite3_exec(db, "INSERT INTO delivery VALUES(1, 400, NULL, 7, 0, 0, 70000, 0)", NULL, NULL, NULL),
         SQLITE_OK);
     sqlite3_close(db);
-    struct state *opened = open_state(path);
+    struct state *opened = state_rows_open(path);
     int rows[STATE_KINDS] = {0};
     struct err err = {0};
     assert_int_equal(state_read(opened, count_row, rows, &err), -EUCLEAN);
@@ -349,117 +284,13 @@ static void values_that_no_broker_writes_are_damage(void **state)
     state_close(opened);
 }
 
-enum { WAL_HEADER = 32, WAL_FRAME = 24 + 4096, COMMITS = 5 };
-
-static const char *beside(const char *path, const char *suffix)
-{
-    static char name[2 * TEMP_PATH_SIZE];
-    snprintf(name, sizeof name, "%s%s", path, suffix);
-    return name;
-}
-
-// A broker that commits some times and is killed.
-static void crash(const char *path)
-{
-    struct state *made = open_state(path);
-    struct state_batch batch = {.state = made};
-    for (int64_t i = 1; i <= COMMITS; i++) {
-        note_session(&batch, i, "client");
-        state_publish(&batch);
-        assert_true(state_commit(made, batch.mark));
-    }
-    state_free_batch(&batch);
-    state_abandon(made);
-    state_close(made);
-    struct stat status;
-    assert_int_equal(stat(beside(path, "-wal"), &status), 0);
-    assert_true(status.st_size >= WAL_HEADER + COMMITS * WAL_FRAME);
-}
-
-// The warning contains `words`; NULL: there is none. The files are left as they are.
-static void expect_warning(const char *path, const char *words)
-{
-    struct state *opened;
-    struct err err = {0};
-    assert_int_equal(try_open(&opened, path, &err), 0);
-    const char *warning = state_warning(opened);
-    if (words && (!warning || !strstr(warning, words)))
-        fail_msg("no warning \"%s\": %s", words, warning ? warning : "none");
-    if (!words && warning)
-        fail_msg("%s", warning);
-    state_abandon(opened);
-    state_close(opened);
-}
-
-static void an_orderly_end_leaves_one_file_that_says_so(void **state)
-{
-    const char *path = ((struct temp_place *)*state)->file;
-    close_state(open_state(path));
-    assert_int_not_equal(access(beside(path, "-wal"), F_OK), 0);
-    assert_int_not_equal(access(beside(path, "-journal"), F_OK), 0);
-    expect_warning(path, NULL);
-    crash(path);
-    close_state(open_state(path));
-    expect_warning(path, NULL);
-}
-
-static void a_crash_alone_is_no_warning(void **state)
-{
-    const char *path = ((struct temp_place *)*state)->file;
-    struct state *made = open_state(path); // it has acknowledged nothing yet
-    state_abandon(made);
-    state_close(made);
-    expect_warning(path, NULL);
-    crash(path);
-    expect_warning(path, NULL);
-    // The last frame, half written.
-    struct stat status;
-    assert_int_equal(stat(beside(path, "-wal"), &status), 0);
-    assert_int_equal(truncate(beside(path, "-wal"), status.st_size - WAL_FRAME / 2), 0);
-    expect_warning(path, NULL);
-}
-
-static void a_log_that_is_gone_or_emptied_is_told(void **state)
-{
-    const char *path = ((struct temp_place *)*state)->file;
-    crash(path);
-    assert_int_equal(truncate(beside(path, "-wal"), 0), 0);
-    expect_warning(path, "may be missing");
-    assert_int_equal(unlink(beside(path, "-wal")), 0);
-    expect_warning(path, "did not end in order");
-    struct state *opened = open_state(path); // the file can be used
-    assert_non_null(state_warning(opened));
-    expect_rows(opened, "");
-    close_state(opened);
-    expect_warning(path, NULL); // told once
-}
-
-static void a_log_that_is_damaged_before_its_end_is_told(void **state)
-{
-    const char *path = ((struct temp_place *)*state)->file;
-    static const long places[] = {0, 20, WAL_HEADER + 8, WAL_HEADER + 100, WAL_HEADER + WAL_FRAME + 2000};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        crash(path);
-        char byte;
-        int fd = open(beside(path, "-wal"), O_RDWR);
-        assert_int_equal(pread(fd, &byte, 1, places[i]), 1);
-        byte = (char)~byte;
-        assert_int_equal(pwrite(fd, &byte, 1, places[i]), 1);
-        close(fd);
-        expect_warning(path, "damaged before its end");
-        close_state(open_state(path));
-        expect_warning(path, NULL);
-        assert_int_equal(unlink(path), 0);
-    }
-}
-
 static void a_file_in_use_is_refused(void **state)
 {
     const char *path = ((struct temp_place *)*state)->file;
-    struct state *made = open_state(path);
+    struct state *made = state_rows_open(path);
     expect_refused(path, -EBUSY, "another process");
-    close_state(made);
-    close_state(open_state(path));
+    state_rows_close(made);
+    state_rows_close(state_rows_open(path));
 }
 
 static void a_place_that_cannot_have_a_file_is_refused(void **state)
@@ -467,10 +298,10 @@ static void a_place_that_cannot_have_a_file_is_refused(void **state)
     const struct temp_place *place = *state;
     struct state *opened;
     struct err err = {0};
-    assert_int_equal(try_open(&opened, place->dir, &err), -EUCLEAN);
+    assert_int_equal(state_rows_try(&opened, place->dir, &err), -EUCLEAN);
     char path[2 * TEMP_PATH_SIZE];
     snprintf(path, sizeof path, "%s/missing/state", place->dir);
-    assert_int_equal(try_open(&opened, path, &err), -EUCLEAN);
+    assert_int_equal(state_rows_try(&opened, path, &err), -EUCLEAN);
     assert_non_null(strstr(err.text, "No such file"));
 }
 
@@ -481,7 +312,7 @@ static void names_that_sqlite_gives_a_meaning_are_files(void **state)
     assert_int_equal(chdir(place->dir), 0);
     static const char *const names[] = {":memory:", "file:state?mode=memory"};
     for (size_t i = 0; i < 2; i++) {
-        close_state(open_state(names[i]));
+        state_rows_close(state_rows_open(names[i]));
         assert_int_equal(access(names[i], F_OK), 0);
     }
     assert_int_equal(chdir(before), 0);
@@ -492,18 +323,18 @@ static void names_that_sqlite_gives_a_meaning_are_files(void **state)
 static void a_write_that_fails_is_tried_again_and_nothing_is_lost(void **state)
 {
     const char *path = ((struct temp_place *)*state)->file;
-    struct state *made = open_state(path);
+    struct state *made = state_rows_open(path);
     struct state_batch batch = {.state = made};
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     none = (struct rlimit){1, before.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
-    note_session(&batch, 1, "first");
+    state_rows_note_session(&batch, 1, "first");
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
     state_publish(&batch);
     bool is_durable = state_commit(made, batch.mark);
     bool is_failing = state_is_failing(made);
-    note_session(&batch, 2, "second");
+    state_rows_note_session(&batch, 2, "second");
     state_publish(&batch);
     bool is_second_durable = state_commit(made, batch.mark);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
@@ -517,9 +348,9 @@ static void a_write_that_fails_is_tried_again_and_nothing_is_lost(void **state)
     while (!state_commit(made, batch.mark)) // it is tried again after a while
         usleep(10000);
     assert_false(state_is_failing(made));
-    expect_rows(made, "0:1,0,0,0,0,0,0,0,first,\n0:2,0,0,0,0,0,0,0,second,\n");
+    state_rows_expect(made, "0:1,0,0,0,0,0,0,0,first,\n0:2,0,0,0,0,0,0,0,second,\n");
     state_free_batch(&batch);
-    close_state(made);
+    state_rows_close(made);
 }
 
 enum { THREADS = 4, ROUNDS = 200 };
@@ -536,7 +367,7 @@ static void *commit_often(void *context)
     struct committer *committer = context;
     struct state_batch batch = {.state = committer->state};
     for (int i = 0; i < ROUNDS; i++) {
-        note_session(&batch, committer->first + i, "client");
+        state_rows_note_session(&batch, committer->first + i, "client");
         note_delivery(&batch, committer->first + i, committer->first + i, 1);
         state_publish(&batch);
         if (!state_commit(committer->state, batch.mark))
@@ -548,7 +379,7 @@ static void *commit_often(void *context)
 
 static void threads_share_transactions(void **state)
 {
-    struct state *made = open_state(((struct temp_place *)*state)->file);
+    struct state *made = state_rows_open(((struct temp_place *)*state)->file);
     struct committer committers[THREADS];
     for (int i = 0; i < THREADS; i++) {
         committers[i] = (struct committer){.state = made, .first = 1 + i * ROUNDS};
@@ -566,7 +397,7 @@ static void threads_share_transactions(void **state)
     state_statistics(made, &statistics);
     assert_int_equal(statistics.acts, 2 * THREADS * ROUNDS);
     assert_in_range(statistics.transactions, 1, THREADS * ROUNDS);
-    close_state(made);
+    state_rows_close(made);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, temp_place_set_up, temp_place_tear_down)
@@ -583,10 +414,6 @@ int main(void)
         TEST(a_damaged_file_is_refused),
         TEST(a_missing_table_is_damage),
         TEST(values_that_no_broker_writes_are_damage),
-        TEST(an_orderly_end_leaves_one_file_that_says_so),
-        TEST(a_crash_alone_is_no_warning),
-        TEST(a_log_that_is_gone_or_emptied_is_told),
-        TEST(a_log_that_is_damaged_before_its_end_is_told),
         TEST(a_file_in_use_is_refused),
         TEST(a_place_that_cannot_have_a_file_is_refused),
         TEST(names_that_sqlite_gives_a_meaning_are_files),

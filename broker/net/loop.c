@@ -6,6 +6,7 @@
 #include "broker/net/listener.h"
 #include "broker/net/spare_fds.h"
 #include "broker/net/transport.h"
+#include "broker/net/turn_times.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,17 +21,14 @@ enum { LEFT_OUT_MOST = 16 };
 
 enum { LAST_WORK = 1 << 20 }; // of the parts of a last turn: nobody waits for others any more
 
-enum { CLOCK_EVERY_NS = 1000 * 1000 }; // the clock of CPU time is read at most so often
-
 struct loop {
     struct turn turn;
     struct mail *mail; // of the mailbox, from mail_at on not read yet
     size_t mail_at, mail_count;
-    bool has_mail;                      // the mailbox has some
-    bool has_rest;                      // on_rest has more to do
-    int left_out;                       // turns in a row
-    int64_t turn_ns, looked_ns, cpu_ns; // when this turn began; when the CPU time was read, and what it was
-    _Atomic int64_t longest_turn_ns, most_work;
+    bool has_mail; // the mailbox has some
+    bool has_rest; // on_rest has more to do
+    int left_out;  // turns in a row
+    struct turn_times times;
     struct spare_fds spare;
     struct loop_options options;
     int64_t start_ns;
@@ -131,12 +129,12 @@ int loop_stack(const struct loop *loop, uintptr_t *from, uintptr_t *to)
 
 int64_t loop_longest_turn_ns(const struct loop *loop)
 {
-    return atomic_load_explicit(&loop->longest_turn_ns, memory_order_relaxed); // only the number is shared
+    return turn_times_longest_ns(&loop->times);
 }
 
 int64_t loop_most_work(const struct loop *loop)
 {
-    return atomic_load_explicit(&loop->most_work, memory_order_relaxed); // as above
+    return turn_times_most_work(&loop->times);
 }
 
 bool loop_has_spare(const struct loop *loop)
@@ -356,35 +354,11 @@ static bool has_work(const struct loop *loop)
 static void begin_turn(struct loop *loop)
 {
     struct turn *turn = &loop->turn;
-    loop->turn_ns = clock_now_ns();
-    if (loop->turn_ns - loop->looked_ns >= CLOCK_EVERY_NS) {
-        loop->looked_ns = loop->turn_ns;
-        loop->cpu_ns = clock_thread_cpu_ns();
-    }
+    turn_times_begin(&loop->times);
     turn->tick = tick_now(loop);
     turn->work = 0;
     turn->is_last = false;
     turn->is_single = turn->event_count == 1 && turn->event_at == 0 && !has_work(loop);
-}
-
-// Relaxed: this thread alone writes, and only the numbers are shared.
-static void keep_most(_Atomic int64_t *most, int64_t value)
-{
-    if (value > atomic_load_explicit(most, memory_order_relaxed))
-        atomic_store_explicit(most, value, memory_order_relaxed);
-}
-
-static void end_turn(struct loop *loop)
-{
-    keep_most(&loop->most_work, loop->turn.work);
-    int64_t now_ns = clock_now_ns();
-    if (now_ns - loop->turn_ns < CLOCK_EVERY_NS)
-        return;
-    int64_t cpu_ns = clock_thread_cpu_ns(), spent_ns = cpu_ns - loop->cpu_ns;
-    loop->looked_ns = now_ns;
-    loop->cpu_ns = cpu_ns;
-    keep_most(&loop->longest_turn_ns, spent_ns);
-    counter_add(loop->options.long_turns, spent_ns > LOOP_LONG_TURN_MS * NS_PER_MS);
 }
 
 // Do mail and deferred transports wait, because output of earlier turns is to be sent first?
@@ -421,7 +395,8 @@ static void *run(void *context)
         settle(turn);
         if (callbacks->on_turn_end)
             callbacks->on_turn_end(loop->options.owner);
-        end_turn(loop);
+        if (turn_times_end(&loop->times, turn->work))
+            counter_add(loop->options.long_turns, 1);
     }
     return NULL;
 }

@@ -37,7 +37,6 @@ struct loop;
 enum {
     LOOP_EVENTS = TURN_EVENTS,
     LOOP_STACK_BYTES = 256 << 10,
-    LOOP_LONG_TURN_MS = 10, // of CPU time
 };
 
 // A descriptor of the owner that the loop watches for input. The struct must stay valid until
@@ -67,7 +66,7 @@ struct loop_options {
     const struct loop_callbacks *callbacks;
     const struct transport_rules *rules;
     _Atomic int64_t *bytes_received, *bytes_sent; // counters of the owner; the loop adds to them
-    _Atomic int64_t *long_turns;                  // of more than LOOP_LONG_TURN_MS
+    _Atomic int64_t *long_turns;                  // of more than TURN_LONG_MS (turn_times.h)
     pthread_rwlock_t *descriptors;                // shared by all loops (spare_fds.h)
     int listeners_max;
 };

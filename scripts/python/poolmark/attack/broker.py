@@ -191,6 +191,13 @@ class Broker:
         """A TCP connection that has sent nothing."""
         return Client(self, receive_bytes)
 
+    def subscribers(self, stack: contextlib.ExitStack, number: int, topic: str) -> list[Client]:
+        """So many clients with a subscription to `topic`, which `stack` closes."""
+        clients = [stack.enter_context(self.connect()) for _ in range(number)]
+        for client in clients:
+            client.subscribe([topic])
+        return clients
+
     def connect(self, client_id: str = "", clean: bool = True, receive_bytes: int = 0, will: str = "") -> Client:
         """A client with its CONNACK; `ended` when it was refused."""
         client = Client(self, receive_bytes)

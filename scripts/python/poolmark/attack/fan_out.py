@@ -12,9 +12,7 @@ def fan_out(broker: Broker) -> Generator[None, None, None]:
     """300 small PUBLISHes in one write, to 3 000 subscribers that read"""
     message = packets.publish(TOPIC, b"x")
     with contextlib.ExitStack() as stack:
-        subscribers = [stack.enter_context(broker.connect()) for _ in range(SUBSCRIBERS)]
-        for one in subscribers:
-            one.subscribe([TOPIC])
+        subscribers = broker.subscribers(stack, SUBSCRIBERS, TOPIC)
         yield
         while True:
             with broker.connect() as publisher:

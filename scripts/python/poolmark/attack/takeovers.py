@@ -12,9 +12,7 @@ def takeovers(broker: Broker) -> Generator[None, None, None]:
     """50 connections of one client identifier at once, each with 300 PUBLISHes to 300 subscribers in its first write"""
     begun = packets.connect("attack-same") + packets.publish(TOPIC, b"x") * MESSAGES
     with contextlib.ExitStack() as stack:
-        subscribers = [stack.enter_context(broker.connect()) for _ in range(SUBSCRIBERS)]
-        for one in subscribers:
-            one.subscribe([TOPIC])
+        subscribers = broker.subscribers(stack, SUBSCRIBERS, TOPIC)
         yield
         while True:
             with contextlib.ExitStack() as connections:

@@ -10,9 +10,7 @@ SUBSCRIBERS, A_ROUND, TOPIC = 1000, 200, "attack/w"
 def wills(broker: Broker) -> Generator[None, None, None]:
     """200 clients with a will to 1 000 subscribers, whose connections are reset at once"""
     with contextlib.ExitStack() as stack:
-        subscribers = [stack.enter_context(broker.connect()) for _ in range(SUBSCRIBERS)]
-        for one in subscribers:
-            one.subscribe([TOPIC])
+        subscribers = broker.subscribers(stack, SUBSCRIBERS, TOPIC)
         yield
         while True:
             clients = [broker.connect(will=TOPIC) for _ in range(A_ROUND)]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark cluster on this machine alone: calls on hosts of network namespaces, the rehearsal, the forecast."""
 import argparse
+import contextlib
 import math
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
@@ -79,6 +80,17 @@ def play_calls(stage: Stage, calls: Sequence[Call], broker: Sequence[str]) -> in
     return worst
 
 
+@contextlib.contextmanager
+def the_stage(args: argparse.Namespace, ranks: int, build: Path, fits: bool) -> Iterator[tuple[Stage, Path]]:
+    """The hosts, and the folder of what is played on them. PoolmarkError when they have no room, with nothing started."""
+    program = need_stage(build)
+    if not fits:
+        raise PoolmarkError("this machine does not hold it; nothing was started")
+    folder = folder_of(args)
+    with Children() as children, Stage(children, ranks, build, folder, program, args.delay, args.loss) as stage:
+        yield stage, folder
+
+
 def on_namespaces(args: argparse.Namespace, calls: Sequence[Call], broker: Sequence[str], build: Path) -> int:
     """Plays the calls on hosts that are made for it."""
     check_options(args)
@@ -87,11 +99,7 @@ def on_namespaces(args: argparse.Namespace, calls: Sequence[Call], broker: Seque
     if not args.run:
         say(f"{args.namespaces} hosts and one for the broker; --run makes them and plays {', '.join(call.name for call in calls)}")
         return 0 if fits else 1
-    program = need_stage(build)
-    if not fits:
-        raise PoolmarkError("this machine does not hold it; nothing was started")
-    folder = folder_of(args)
-    with Children() as children, Stage(children, args.namespaces, build, folder, program, args.delay, args.loss) as stage:
+    with the_stage(args, args.namespaces, build, fits) as (stage, folder):
         worst = play_calls(stage, calls, broker)
     say(f"{'complete' if worst == 0 else 'NOT complete'}: {for_people(folder)}")
     return worst
@@ -122,11 +130,7 @@ def rehearse(args: argparse.Namespace, build: Path) -> int:
         for case in cases:
             print(f"{case.name}: {shlex.join(case.words)}: {case.promise()}")
         return 0 if fits else 1
-    program = need_stage(build)
-    if not fits:
-        raise PoolmarkError("this machine does not hold it; nothing was started")
-    folder = folder_of(args)
-    with Children() as children, Stage(children, size.ranks, build, folder, program, args.delay, args.loss) as stage:
+    with the_stage(args, size.ranks, build, fits) as (stage, folder):
         say(stage.hosts.words())
         verdicts = [rehearsal.play(stage, case, size, BROKER_OPTIONS, say) for case in cases]
     print(rehearsal.table(verdicts))
