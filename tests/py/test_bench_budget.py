@@ -28,6 +28,15 @@ def test_nine_rounds_of_the_default_set_fit_on_a_slow_host(default):
     assert SLOW * sum(bench.thought_s(rounds, MIN_TIME_S, 0)) < bench.DEFAULT_BUDGET_S - bench_narrow.RESERVE_S
 
 
+def test_contenders_of_one_comparison_follow_one_another_in_random_order(default):
+    first, second = bench_plan.rounds(default, 2, 1)
+    for benches in (first, second):
+        groups = [bench.group for number, bench in enumerate(benches) if not number or benches[number - 1].group != bench.group]
+        assert len(groups) == len(set(groups)) and sorted(benches, key=lambda one: one.name) == sorted(default, key=lambda one: one.name)
+    orders = [[bench.contender.name for bench in benches if bench.group == first[0].group] for benches in (first, second)]
+    assert orders[0] != orders[1] and first[0].group != second[0].group
+
+
 def test_every_headline_has_its_rows_in_the_default_set(default):
     results = Results(default)
     for series in results.series.values():

@@ -117,7 +117,7 @@ def test_a_suites_file_and_a_whole_command_are_jobs(poolmark, tmp_path):
                     "--base-build", "build", "--candidate-build", "build", "--out", tmp_path / "out")
     assert done.returncode == 0 and "poolmark-loadgen steps" in done.stdout and "^lifo/slab/3072$" in done.stdout
     assert re.search(r"^# suite scripts/suites/idle.toml: \d+ cells, 9 runs of each build, interleaved, about \d+ (min|h)", done.stdout, re.M), done.stdout
-    assert re.search(r"^# bench --filter \S+: 1 cell, 9 runs of each build, interleaved, about \d", done.stdout, re.M)
+    assert re.search(r"^# bench --filter \S+: 1 cell, 9 rounds of each build, interleaved, about \d", done.stdout, re.M)
     assert re.search(r"^# all of it: about \d", done.stdout, re.M)
     assert "power:" in done.stdout and not (tmp_path / "out").exists()
 
@@ -227,9 +227,9 @@ def test_sigterm_ends_a_real_comparison_with_its_results(tmp_path):
     log = tmp_path / "log"
     with open(log, "w") as told:
         child = subprocess.Popen([str(COMMAND), "compare", str(build), str(build), "--run", "bench --filter ^lifo/slab/3072$ --min-time 1ms",
-                                  "--repetitions", "50", "--out", str(tmp_path / "out")], stdout=told, stderr=told)
-        until = time.monotonic() + 100
-        while "6 of 100" not in log.read_text() and child.poll() is None and time.monotonic() < until:
+                                  "--repetitions", "200", "--out", str(tmp_path / "out")], stdout=told, stderr=told)
+        until, sixth = time.monotonic() + 100, "out/runs/000-both-0-bench/candidate/cells/lifo/slab/3072.1/6.json"
+        while not (tmp_path / sixth).exists() and child.poll() is None and time.monotonic() < until:
             time.sleep(.05)
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == 2, log.read_text()

@@ -146,17 +146,15 @@ def test_sides_that_are_measured_in_turn_say_how_long_it_takes():
     from poolmark.base.progress import Eta
     from poolmark.compare.interleave import Job, Sides
 
-    said, now, speeds = [], [0.0], []
+    said, now = [], [0.0]
 
     def measured(job, build, out, seed):
         now[0] += 60.0
-        speeds.append(job.full_speed_ns)
-        return SimpleNamespace(data={"kind": "bench", "summary": {"step_ns": 0.4 if len(speeds) == 1 else 0.33}})
+        return SimpleNamespace(data={"kind": "suite"})
 
-    sides = Sides({"base": None, "candidate": None}, [Job("bench")], ROOT, seed=1, run=measured, say=said.append)
+    sides = Sides({"base": None, "candidate": None}, [Job("suite:quick")], ROOT, seed=1, run=measured, say=said.append)
     sides.eta = Eta([], lambda: now[0])
     sides.extend(2)
-    assert said[0] == "1 of 4: bench on base" and said[1].endswith("about 3 min left") and said[3].endswith("about 1 min left")
+    assert said[0] == "1 of 4: suite quick on base" and said[1].endswith("about 3 min left") and said[3].endswith("about 1 min left")
     sides.extend(3)
     assert said[4].endswith("about 2 min left")
-    assert speeds == [0.0, 0.4, 0.33, 0.33, 0.33, 0.33]  # all runs are held to the fastest speed that one of them saw

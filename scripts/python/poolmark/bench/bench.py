@@ -5,14 +5,11 @@ Each repetition of each benchmark runs in its own process. So no run inherits an
 layout. Repetitions run in rounds, each in random order. Every Google Benchmark JSON is kept and its allocator checked. The
 results become one record (results/README.md), bench.csv and bench.md.
 
-A measurement with too little at full speed is repeated at the end of its round while there is time. For benchmarks whose
+With --beside two builds are measured in turn (in_turn.py). Otherwise a measurement with too little at full speed is repeated at the end of its round while there is time. For benchmarks whose
 threads wait for one another, rounds go on until the ratio is known well enough (bench_narrow.py).
 """
 import argparse
-import math
 import os
-import random
-import re
 import secrets
 import sys
 import time
@@ -20,27 +17,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts import allocators, own_pools
-from poolmark.bench import bench_narrow, bench_report, bench_tables, full_speed
+from poolmark.bench import bench_narrow, bench_report, bench_tables, full_speed, in_turn
 from poolmark.bench import bench_plan as plan
+from poolmark.bench.attempt import Attempt, bench_command, shown
 from poolmark.bench.bench_headlines import headlines
 from poolmark.bench.bench_plan import Bench
 from poolmark.bench.bench_results import Results
+from poolmark.bench.bench_time import enough_s, thought_s, told_before
 from poolmark.facts.children import Children, Interrupted
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.forms import Config, Json
 from poolmark.bench.full_speed import Speed
 from poolmark.base.options import count, span
-from poolmark.base.paths import choose_build, for_people
+from poolmark.base.paths import RUNS, choose_build, for_people
 from poolmark.base.progress import Beat, Eta
 from poolmark.base.progress import span as span_text
 from poolmark.base.units import plural
 from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text
-from poolmark.records.record import Cell, Record
+from poolmark.records.record import Cell, Record, new_id
 
 PROGRAM = "poolmark-bench"
 GRACE_S = 20.0  # a started round may exceed the deadline by this time
 SECOND_LEAST_S = 30.0  # second attempts may take as long as the first ones, and at least this time
-HEAP_SHIFTS = range(0, 4096, 16)  # spread over one page
 RUN_TIMEOUT_S = 300.0
 DEFAULT_BUDGET_S = 585.0  # ten minutes with start and end
 
@@ -73,49 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
     parser.add_argument("--build", metavar="DIR", help="where the program is ($POOLMARK_BUILD, build)")
+    parser.add_argument("--beside", metavar="DIR",
+                        help="measure this build as well, in turn with the other; the run's folder then has two records for compare, base "
+                             "and candidate, and nothing is left out for the processor's speed")
     parser.add_argument("--list", action="store_true", help="name what would run, and end")
     parser.add_argument("--dry-run", action="store_true", help="print every command line and start nothing")
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, trace: Path | None, speed: list[str]) -> list[str]:
-    """One run of the benchmark. Its report goes to `out`, the cost of each get to `trace`."""
-    # The library takes POSIX extended expressions; escape every special character.
-    name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
-    return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
-            f"--benchmark_out={out}", "--benchmark_out_format=json", *speed, *bench.contender.arguments(),
-            *([f"--poolmark_trace={trace}"] if trace else [])]
-
-
-def shown(argv: list[str], bench: Bench) -> list[str]:
-    """The arguments as a record has them: without the folder of a pool's library."""
-    of, to = bench.contender.arguments(), bench.contender.arguments(shown=True)
-    return [to[1] if of and word == of[1] else word for word in argv]
-
-
-@dataclass
-class Attempt:
-    """One measurement of a benchmark in a round. Attempt 1 is planned; later ones repeat it for more windows at full speed."""
-
-    bench: Bench
-    round: int
-    number: int = 1
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.round}.json" if self.number == 1 else f"{self.round}-again-{self.number - 1}.json"
-
-    def trace(self, report: Path) -> Path | None:
-        """The trace file; only the first round of a traced benchmark writes one."""
-        traced = self.round == 1 and self.bench.traced
-        return report.with_name(report.name.replace("1", "trace", 1)).with_suffix(".csv") if traced else None
-
-    def heap_shift(self, seed: int) -> int:
-        """For this measurement; the same for all contenders."""
-        return random.Random(f"{seed} {self.bench.group} {self.round} {self.number}").choice(HEAP_SHIFTS)
 
 
 class Runner:
@@ -135,6 +99,11 @@ class Runner:
         self.now, self.runs = "the processor's full speed", 0  # current run, its number
         self.deadline, self.eta = float("inf"), Eta([])
         self.others, self.throttle = OthersClock(), ThrottleClock()
+
+    def learn_speed(self, children: Children) -> None:
+        """Finds the processor's full speed, and whether the program knows of it."""
+        self.speed.step_ns = self.full_speed_ns or full_speed.ask(self.program, self.record.folder, children)
+        self.record.data["config"].setdefault("windows", "full speed" if self.speed.step_ns else "any")
 
     def cell(self, bench: Bench) -> Cell:
         if bench.name not in self.cells:
@@ -261,8 +230,7 @@ class Runner:
         with Children() as children, beat:
             number = 0
             try:
-                self.speed.step_ns = self.full_speed_ns or full_speed.ask(self.program, self.record.folder, children)
-                self.record.data["config"]["windows"] = "full speed" if self.speed.step_ns else "any"
+                self.learn_speed(children)
                 for number, benches in enumerate(rounds, 1):
                     began = time.monotonic()
                     self.eta.begin()
@@ -405,29 +373,6 @@ class Runner:
         return status
 
 
-def thought_s(rounds: list[list[Bench]], min_time_s: float, again: int) -> list[float]:
-    """Estimated time of each round. Second attempts usually take as long as the first ones."""
-    return [(2 if again else 1) * sum(bench.estimate_s(min_time_s) for bench in benches) for benches in rounds]
-
-
-def enough_s(needed_s: float) -> int:
-    """A budget that covers `needed_s`, rounded up to 10 s, with the reserve for ratios that are not narrow yet."""
-    return math.ceil((needed_s + min(bench_narrow.RESERVE_S, needed_s / 9)) * 1.05 / 10) * 10
-
-
-def told_before(rounds: list[list[Bench]], min_time_s: float, budget_s: float) -> str:
-    """How many rounds should fit the budget, by the estimates; "" without a budget. Repeated measurements use the time that is
-    left."""
-    once = thought_s(rounds, min_time_s, 0)
-    have_s = budget_s - min(bench_narrow.RESERVE_S, budget_s / 10)
-    fit = max(1, sum(sum(once[:number]) <= have_s for number in range(1, len(rounds) + 1)))
-    if budget_s >= 1e9:
-        return ""
-    if fit == len(rounds):
-        return f"all {plural(len(rounds), 'round')} fit the budget of {budget_s:.0f} s; the first will tell how fast this host is"
-    return f"{fit} of {len(rounds)} rounds fit the budget of {budget_s:.0f} s; with --budget {enough_s(sum(once))}s all would"
-
-
 def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
@@ -438,54 +383,98 @@ def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None
     say(f"{sum(map(len, rounds))} runs in {plural(len(rounds), 'round')}, about {total:.0f} s")
 
 
-def run(args: argparse.Namespace) -> int:
-    program = choose_build(args.build) / PROGRAM
-    if not os.access(program, os.X_OK):
-        raise UsageError(f"{for_people(program)} is not there; make builds it")
-    repetitions, min_time_s = args.repetitions, args.min_time
-    seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
-    full = args.set == "full"
-    budget_s = args.budget or (1e9 if full else DEFAULT_BUDGET_S)
-    on, missing = plan.installed(plan.added(args.allocator))
-    own = own_pools.for_bench(args.pool, program.parent)
-    every = plan.expand(plan.listed(program, own.values()), on, own)
-    benches, impossible = plan.possible(plan.select(every, args.set, args.filter))
-    if args.list:
-        print("\n".join(bench.name for bench in benches))
-        return 0
-    rounds = plan.rounds(benches, repetitions, seed)
-    if args.dry_run:
-        dry_run(program, rounds, min_time_s)
-        if text := told_before(rounds, min_time_s, budget_s):
-            say(text)
-        return 0
-    cleared = allocators.variables_set()
-    config: Config = {"selection": args.set, "filter": args.filter, "repetitions": repetitions,
-                      "min_time_s": min_time_s, "again": args.again, "narrow_percent": args.narrow,
-                      "budget_s": None if budget_s >= 1e9 else budget_s, "variables_cleared": cleared,
-                      "contenders": sorted({bench.contender.name for bench in benches})}
-    if own:
-        config["pools"] = [pool.told() for pool in own.values()]
-    record = Record.create("bench", suite=args.set, folder=args.out, config=config, seed=seed,
-                           build=program.parent)
-    for what, texts in (("allocator", missing), ("privilege", impossible)):
-        for text in texts:
+@dataclass
+class Plan:
+    """What one program is to measure."""
+
+    program: Path
+    benches: list[Bench]        # selected and possible here
+    whole: list[Bench]          # of the set
+    rounds: list[list[Bench]]
+    told: list[tuple[str, str]] # what cannot be measured here: (anomaly, text)
+    pools: list[Json]           # from libraries
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, build: str | None, seed: int) -> "Plan":
+        program = choose_build(build) / PROGRAM
+        if not os.access(program, os.X_OK):
+            raise UsageError(f"{for_people(program)} is not there; make builds it")
+        on, missing = plan.installed(plan.added(args.allocator))
+        own = own_pools.for_bench(args.pool, program.parent)
+        every = plan.expand(plan.listed(program, own.values()), on, own)
+        benches, impossible = plan.possible(plan.select(every, args.set, args.filter))
+        return cls(program, benches, plan.select(every, args.set, None), plan.rounds(benches, args.repetitions, seed),
+                   [("allocator", text) for text in missing] + [("privilege", text) for text in impossible],
+                   [pool.told() for pool in own.values()])
+
+    def runner(self, args: argparse.Namespace, seed: int, budget_s: float, folder: Path | str | None,
+               command: list[str] | None = None) -> Runner:
+        """Makes the record and says what cannot be measured."""
+        cleared = allocators.variables_set()
+        config: Config = {"selection": args.set, "filter": args.filter, "repetitions": args.repetitions,
+                          "min_time_s": args.min_time, "again": args.again, "narrow_percent": args.narrow,
+                          "budget_s": None if budget_s >= 1e9 else budget_s, "variables_cleared": cleared,
+                          "contenders": sorted({bench.contender.name for bench in self.benches})}
+        if self.pools:
+            config["pools"] = self.pools
+        record = Record.create("bench", suite=args.set, folder=folder, config=config, seed=seed, build=self.program.parent,
+                               command=command)
+        for what, text in self.told:
             record.anomaly(what, text)
             say(text)
-    if cleared:
-        say(f"measured without what the environment tells allocators: {', '.join(cleared)}")
-    total_s = min(budget_s, sum(thought_s(rounds, min_time_s, args.again)))
-    say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, about {span_text(total_s)} in all, into {for_people(record.folder)}")
-    if text := told_before(rounds, min_time_s, budget_s):
+        if cleared:
+            say(f"measured without what the environment tells allocators: {', '.join(cleared)}")
+        narrow = args.narrow if len(self.rounds) >= bench_narrow.ROUNDS_LEAST else 0
+        return Runner(record, self.program, self.benches, self.whole, args.min_time, args.again, narrow, (args.full_speed or 0.0) * 1e9)
+
+
+def run_in_turn(args: argparse.Namespace, ours: Plan, seed: int) -> int:
+    """Measures two builds; each has its record in the run's folder."""
+    args.again = args.narrow = 0    # repetitions of one build alone would not be in turn
+    theirs, comparison = Plan.of(args, args.beside, seed), new_id("compare")
+    folder, budget_s = Path(args.out) if args.out else RUNS / new_id("bench"), args.budget or 1e9
+    rounds = plan.rounds(list({bench.name: bench for bench in [*ours.benches, *theirs.benches]}.values()), args.repetitions, seed)
+    blocks_s = [2 * sum(bench.estimate_s(args.min_time) for _, bench in block) for block in in_turn.blocks(rounds)]
+    command = [".." if word == args.out else word for word in sys.argv]  # the record's folder is inside
+    runners = [one.runner(args, seed, budget_s, folder / side, command) for one, side in zip((ours, theirs), in_turn.SIDES, strict=True)]
+    for runner in runners:
+        in_turn.begin(runner, comparison, len(rounds))
+    say(f"{plural(len(rounds[0]), 'benchmark')} of two builds in turn, {plural(len(rounds), 'round')}, about "
+        f"{span_text(min(budget_s, sum(blocks_s)))} in all, into {for_people(folder)}")
+    code, found = 130, ["incomplete"]
+    try:
+        code = in_turn.run(runners, rounds, blocks_s, time.monotonic() + budget_s, seed)
+    finally:
+        found = [runner.close(code) for runner in runners]
+    say(f"{found[0]}, {found[1]}: {for_people(folder)}/base, {for_people(folder)}/candidate; scripts/poolmark compare judges the two")
+    return code or int(found != ["complete", "complete"])
+
+
+def run(args: argparse.Namespace) -> int:
+    seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
+    budget_s = args.budget or (1e9 if args.set == "full" else DEFAULT_BUDGET_S)
+    ours = Plan.of(args, args.build, seed)
+    if args.list:
+        print("\n".join(bench.name for bench in ours.benches))
+        return 0
+    if args.dry_run:
+        dry_run(ours.program, ours.rounds, args.min_time)
+        if text := told_before(ours.rounds, args.min_time, budget_s):
+            say(text)
+        return 0
+    if args.beside:
+        return run_in_turn(args, ours, seed)
+    runner = ours.runner(args, seed, budget_s, args.out)
+    folder = runner.record.folder
+    total_s = min(budget_s, sum(thought_s(ours.rounds, args.min_time, args.again)))
+    say(f"{len(ours.benches)} benchmarks, {sum(map(len, ours.rounds))} runs, about {span_text(total_s)} in all, into {for_people(folder)}")
+    if text := told_before(ours.rounds, args.min_time, budget_s):
         say(text)
-    narrow = args.narrow if len(rounds) >= bench_narrow.ROUNDS_LEAST else 0
-    runner = Runner(record, program, benches, plan.select(every, args.set, None), min_time_s, args.again, narrow,
-                    (args.full_speed or 0.0) * 1e9)
     code, status = 130, "incomplete"
     try:
-        code = runner.run(rounds, budget_s)
+        code = runner.run(ours.rounds, budget_s)
     finally:
         status = runner.close(code)
     print(bench_tables.terminal(runner.results, bool(args.filter)))
-    say(f"{status}: {for_people(record.folder)}/bench.md, bench.csv, run.json")
+    say(f"{status}: {for_people(folder)}/bench.md, bench.csv, run.json")
     return code or int(status != "complete")

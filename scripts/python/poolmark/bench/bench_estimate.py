@@ -4,6 +4,7 @@ import argparse
 
 from poolmark.base.paths import build_dir
 from poolmark.bench import bench, bench_plan
+from poolmark.bench.bench_time import thought_s
 from poolmark.facts import own_pools
 
 add_arguments = bench.add_arguments
@@ -19,4 +20,4 @@ def estimate_s(args: argparse.Namespace) -> float:
     benches, _ = bench_plan.possible(bench_plan.select(every, args.set, args.filter))
     rounds = bench_plan.rounds(benches, args.repetitions, args.seed or 1)
     budget_s = args.budget or (float("inf") if args.set == "full" else bench.DEFAULT_BUDGET_S)
-    return START_S + min(budget_s, sum(bench.thought_s(rounds, args.min_time, args.again)))
+    return START_S + min(budget_s, sum(thought_s(rounds, args.min_time, args.again)))

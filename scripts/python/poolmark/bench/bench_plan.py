@@ -278,14 +278,22 @@ def is_headline(bench: Bench) -> bool:
 
 
 def rounds(benches: list[Bench], repetitions: int | None, seed: int) -> list[list[Bench]]:
-    """A list for each repetition, each in its own random order, so that a drift of the host affects all contenders alike."""
+    """A list for each repetition. The contenders of one comparison follow one another, since their ratio is the figure and a host
+    changes its speed from one second to the next; the comparisons, and the contenders in each, are in a random order of each
+    repetition, so that a drift of the host affects all alike."""
     order = random.Random(seed)
     plan = []
     for number in range(1, (repetitions or REPETITIONS) + 1):
-        these = [bench for bench in benches if number <= bench.repetitions(repetitions)]
-        order.shuffle(these)
-        if these:
-            plan.append(these)
+        groups: dict[Group, list[Bench]] = {}
+        for bench in benches:
+            if number <= bench.repetitions(repetitions):
+                groups.setdefault(bench.group, []).append(bench)
+        together = list(groups.values())
+        order.shuffle(together)
+        for group in together:
+            order.shuffle(group)
+        if together:
+            plan.append([bench for group in together for bench in group])
     return plan
 
 

@@ -19,7 +19,8 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import markdown as in_markdown
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
-from poolmark.compare.interleave import SIDES, Job, RunJob, Sides, measure
+from poolmark.bench.in_turn import SIDES
+from poolmark.compare.interleave import Job, RunJob, Sides, measure
 from poolmark.compare.pairing import COMBINED, Judged
 from poolmark.base.paths import COMMAND, RUNS, for_people
 from poolmark.compare.permutation import least_repetitions

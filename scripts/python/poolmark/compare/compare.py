@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from poolmark.compare import compare_builds, pairing, power_told, thresholds, verdict_out
+from poolmark.compare import compare_builds, pairing, power_told, sequential, thresholds, verdict_out
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measuring = parser.add_argument_group("measuring", "two builds, interleaved, instead of two runs that are there")
     measuring.add_argument("--run", action="append", metavar="WHAT", help="\"suite quick --only slab\", \"bench --filter RE\", or "
                            "short suite:quick=slab, suite:FILE.toml, bench=RE; several times")
-    add_amount(measuring, compare_builds.DEFAULT_REPETITIONS)
+    add_amount(measuring, None)
     measuring.add_argument("--dry-run", action="store_true", help="print every command line and what it could find, measure nothing")
 
 
@@ -74,11 +74,14 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the permutations and of what is measured (1)")
 
 
-def add_amount(parser: argparse._ActionsContainer, repetitions: int) -> None:
+def add_amount(parser: argparse._ActionsContainer, repetitions: int | None) -> None:
+    """None: what compare_builds.repetitions_of says."""
+    told = repetitions or f"{compare_builds.DEFAULT_REPETITIONS}; of benchmarks alone {compare_builds.DEFAULT_ROUNDS}"
     parser.add_argument("--repetitions", type=count(2, MOST_REPETITIONS), default=repetitions, metavar="N",
-                        help=f"runs of each build ({repetitions})")
+                        help=f"runs of each build, or rounds of benchmarks ({told})")
     parser.add_argument("--until-sure", type=span(1, 7 * 86400), metavar="D", help="instead: 4, 6, 9, 13, 19 runs of "
-                        "each build until it is decided, for so long at most (1800s); each look at the data has its share of the error rates")
+                        f"each build (of benchmarks alone {sequential.ROUNDS} times as many rounds) until it is decided, for so long at "
+                        "most (1800s); each look at the data has its share of the error rates")
 
 
 def links_from(page: Path, base: Path, candidate: Path) -> dict[str, str]:

@@ -16,7 +16,8 @@ from types import FrameType
 from poolmark.facts import build_commit
 from poolmark.compare import job_time, power_told, sequential
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.compare.interleave import SIDES, Job, Sides, check_file, check_job, parse_job
+from poolmark.bench.in_turn import SIDES
+from poolmark.compare.interleave import Job, Sides, check_file, check_job, parse_job
 from poolmark.base.paths import RUNS, build_dir, for_people
 from poolmark.records.read_record import Run
 from poolmark.records.record import new_id
@@ -24,6 +25,7 @@ from poolmark.base.units import plural
 from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Judge, Verdict
 
 DEFAULT_REPETITIONS = 6
+DEFAULT_ROUNDS = DEFAULT_REPETITIONS * sequential.ROUNDS     # of benchmarks alone: they are short
 
 
 def say(text: str) -> None:
@@ -80,6 +82,11 @@ def jobs_of(texts: Iterable[str], *folders: Path | str | None) -> list[Job]:
     return jobs
 
 
+def repetitions_of(asked: int | None, jobs: list[Job]) -> int:
+    """The number asked for, or the usual one."""
+    return asked or (DEFAULT_ROUNDS if sequential.times_of(jobs) > 1 else DEFAULT_REPETITIONS)
+
+
 def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argparse.Namespace) -> list[str]:
     """What will run, for how long, and what it can find. UsageError for a job that measures nothing."""
     lines: list[str] = []
@@ -87,16 +94,17 @@ def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: 
     from poolmark.compare import history
 
     known = history.nights(getattr(args, "history", RUNS / "history.sqlite"), fingerprint)
-    most = sequential.LOOKS[-1] if args.until_sure else args.repetitions
+    looks = [count * sequential.times_of(jobs) for count in sequential.LOOKS]
+    most = looks[-1] if args.until_sure else args.repetitions
     for job in jobs:
         cells = check_job(job, builds["candidate"].folder)
         one_s = job_time.seconds_of(job, builds["candidate"].folder)
         all_s += one_s
-        lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} runs of "
-                     f"each build, interleaved, {job_time.told(one_s, sequential.LOOKS[0], most, args.until_sure)}")
+        lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} {'rounds' if job.is_bench else 'runs'} of "
+                     f"each build, interleaved, {job_time.told(one_s, looks[0], most, args.until_sure)}")
         lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint), known)
     if len(jobs) > 1:
-        lines.append(f"all of it: {job_time.told(all_s, sequential.LOOKS[0], most, args.until_sure)}")
+        lines.append(f"all of it: {job_time.told(all_s, looks[0], most, args.until_sure)}")
     return lines
 
 
@@ -123,7 +131,8 @@ def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, jud
         if until_s is None:
             sides.extend(repetitions)
             return of_all(1.0), records
-        return sequential.until_sure(sides.extend, of_all, until_s, say=sides.say), records
+        times = sequential.times_of(sides.suites + sides.benches)
+        return sequential.until_sure(sides.extend, of_all, until_s, times=times, say=sides.say), records
     except KeyboardInterrupt:
         return cut_short(sides, of_all), records
 
@@ -147,6 +156,7 @@ def end_early(found: Verdict, reason: str) -> None:
 def run(args: argparse.Namespace, judge: Judge) -> tuple[Verdict | None, Path]:
     """Runs compare --run; the verdict is None for --dry-run."""
     jobs = jobs_of(args.run, args.candidate, args.base)
+    args.repetitions = repetitions_of(args.repetitions, jobs)
     folder = empty_folder(args.out, "compare")
     with scratch_folder("poolmark-compare-") as scratch:
         builds = {side: a_build(getattr(args, side), scratch) for side in SIDES}

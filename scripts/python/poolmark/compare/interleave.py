@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures two builds interleaved, A B B A B A A B or its mirror by lot, and joins the runs of each side to one record.
 
-Each run starts its own processes. A job is a Poolmark command that takes --build, --out and --repetitions.
+Each run of a suite starts its own processes. Benchmarks are so short that one run measures both builds, each benchmark of
+the one right after that of the other (bench --beside); a round is then what a run of a suite is. A job is a Poolmark command that takes
+--build, --out and --repetitions.
 """
 import os
 import random
@@ -10,8 +12,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts.build_commit import Build, last_line
@@ -19,12 +21,14 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import CellData, Config
 from poolmark.base.paths import COMMAND, WORK
 from poolmark.base.progress import Eta
+from poolmark.base.units import plural
+from poolmark.compare import rounds_in_turn
+from poolmark.bench.in_turn import SIDES
 from poolmark.records.read_record import Run, load
 from poolmark.suites import suite_file
 from poolmark.records.record import Record, new_id
 
-SIDES = ("base", "candidate")
-TAKEN = ("--build", "--out", "--repetitions", "--seed", "--full-speed", "--list", "--dry-run")  # set here, not by a job
+TAKEN = ("--build", "--beside", "--out", "--repetitions", "--seed", "--full-speed", "--list", "--dry-run")  # set here, not by a job
 SILENCE_S = 10.0        # longest time without a message while a job runs
 
 
@@ -35,7 +39,10 @@ class Job:
     what: str
     only: str | None = None
     extra: tuple[str, ...] = ()
-    full_speed_ns: float = 0.0      # of benchmarks: as the runs before found it; 0 for the first, which measures it for a second
+
+    @property
+    def is_bench(self) -> bool:
+        return self.what == "bench"
 
     @property
     def words(self) -> list[str]:
@@ -44,11 +51,15 @@ class Job:
         only = ["--filter" if kind == "bench" else "--only", self.only] if self.only else []
         return [kind, *([name] if name else []), *only, *self.extra]
 
-    def command(self, build: Path, out: Path, seed: int) -> list[str]:
-        ours = ["--build", str(build), "--out", str(out), "--repetitions", "1"]
-        if self.what == "bench":
-            ours += ["--seed", str(seed), *(["--full-speed", f"{self.full_speed_ns:.6f}ns"] if self.full_speed_ns else [])]
-        return [sys.executable, str(COMMAND), *self.words, *ours]
+    def command(self, build: Path, out: Path) -> list[str]:
+        """One run of a suite."""
+        return [sys.executable, str(COMMAND), *self.words, "--build", str(build), "--out", str(out), "--repetitions", "1"]
+
+    def command_of_both(self, builds: Mapping[str, Build], out: Path, seed: int, rounds: int) -> list[str]:
+        """One run of benchmarks on both builds."""
+        base, candidate = (str(builds[side].folder) for side in SIDES)
+        return [sys.executable, str(COMMAND), *self.words, "--build", base, "--beside", candidate, "--out", str(out),
+                "--repetitions", str(rounds), "--seed", str(seed)]
 
     def ask(self, build: Path, word: str) -> subprocess.CompletedProcess[str]:
         """Calls it with --list or --dry-run; measures nothing."""
@@ -115,21 +126,12 @@ def order(repetitions: int, seed: int = 1) -> list[str]:
     return [SIDES[(number + 1) // 2 % 2 ^ number // 4 % 2 ^ firsts[number // 8]] for number in range(2 * repetitions)]
 
 
-def full_speed_of(runs: list[Run]) -> float:
-    """Nanoseconds of an addition at the processor's full speed, the fastest that these runs found; 0 when none did. Runs of both
-    sides are on one host within minutes, and are held to the same speed."""
-    found = [(run.data.get("summary") or {}).get("step_ns") for run in runs if run.data["kind"] == "bench"]
-    return min((step for step in found if isinstance(step, (int, float)) and step > 0), default=0.0)
-
-
-def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
-    """One run of one job on one build. Its output goes to a file beside its record. A run with failed cells counts, because its
-    record says so. A run without a record raises PoolmarkError."""
+def run_command(argv: list[str], out: Path, what: str) -> None:
+    """Runs it to its end. Its output goes to a file beside its records. A run with failed cells counts, because its record says so."""
     out.parent.mkdir(parents=True, exist_ok=True)
     log_path = Path(f"{out}.log")
     with open(log_path, "wb") as log:
-        child = subprocess.Popen(job.command(build.folder, out, seed), cwd=WORK, stdin=subprocess.DEVNULL, stdout=log,
-                                 stderr=subprocess.STDOUT, env=dict(os.environ))
+        child = subprocess.Popen(argv, cwd=WORK, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ))
         try:
             while child.poll() is None:
                 try:
@@ -140,10 +142,21 @@ def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
             child.terminate()
             child.wait()
             raise
-    if not (out / "run.json").is_file():
+    if not list(out.glob("run.json")) + list(out.glob("*/run.json")):
         end = log_path.read_text(errors="replace").splitlines()[-8:]
-        raise PoolmarkError(f"{job.what} on {build.name} left no record (exit {child.returncode}):\n  " + "\n  ".join(end))
+        raise PoolmarkError(f"{what} left no record (exit {child.returncode}):\n  " + "\n  ".join(end))
+
+
+def run_job(job: Job, build: Build, out: Path, _seed: int) -> Run:
+    """One run of a suite on one build. A run without a record raises PoolmarkError."""
+    run_command(job.command(build.folder, out), out, f"{job.what} on {build.name}")
     return load(out)
+
+
+def run_both(job: Job, builds: Mapping[str, Build], out: Path, seed: int, rounds: int) -> dict[str, Run]:
+    """So many rounds of benchmarks on both builds, in turn; the record of each. An interrupted run closes its records first."""
+    run_command(job.command_of_both(builds, out, seed, rounds), out, f"{job.what} on both builds")
+    return {side: load(out / side) for side in SIDES}
 
 
 def files_of_cell(run: Run, cell: CellData) -> list[str]:
@@ -152,12 +165,24 @@ def files_of_cell(run: Run, cell: CellData) -> list[str]:
     return list(dict.fromkeys([*cell.get("files", {}).values(), *inside]))
 
 
-def join(runs: list[Run], folder: Path, comparison: str, jobs: int, build: str) -> Run:
-    """Joins the runs of one side: each becomes a repetition of its cells. Their files are copied. Both sides have the same
-    `comparison`, and each cell knows in which turn of its side it was measured, with `jobs` runs in a turn."""
-    first = runs[0].data
-    windows = {run.data.get("config", {}).get("windows", "any") for run in runs if run.data["kind"] == "bench"}
-    config: Config = {"windows": " and ".join(sorted(windows))} if windows else {}
+def copy_of_files(run: Run, cell: CellData, record: Record) -> Path:
+    """Copies the files of a cell; the folder, in the record, where they are."""
+    raw = Path("raw") / run.id
+    for name in files_of_cell(run, cell):
+        target = record.folder / raw / name
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run.file(name), target)
+    return raw
+
+
+def join(runs: Sequence[Run], in_turn: Sequence[Run], folder: Path, comparison: str, jobs: int, build: str) -> Run:
+    """Joins the runs of one side: each run of a suite becomes a repetition of its cells, each round of `in_turn` a round of one
+    benchmark. Their files are copied. Both sides have the same `comparison`, and each cell of a suite knows in which turn of its side it
+    was measured, with `jobs` runs in a turn."""
+    every = [*runs, *in_turn]
+    first = every[0].data
+    config: Config = rounds_in_turn.config_of(in_turn)
     primary = list(dict.fromkeys(pattern for run in runs for pattern in run.data.get("config", {}).get("primary") or []))
     config |= {"primary": primary} if primary else {}
     record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=config)
@@ -174,29 +199,29 @@ def join(runs: list[Run], folder: Path, comparison: str, jobs: int, build: str) 
             made.data["command"] = run.data.get("command", [])
             if "phases" in cell:
                 made.data["phases"] = cell["phases"]
-            raw = Path("raw") / run.id
-            for name in files_of_cell(run, cell):
-                target = record.folder / raw / name
-                if not target.exists():
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(run.file(name), target)
+            raw = copy_of_files(run, cell, record)
             made.data["files"] = {key: (raw / name).as_posix() for key, name in cell.get("files", {}).items()}
-    whole = all(run.data["status"] == "complete" for run in runs)
+    rounds_in_turn.join(record, in_turn, lambda run, cell: copy_of_files(run, cell, record))
+    whole = all(run.data["status"] == "complete" for run in every)
     record.close("complete" if whole else "incomplete")
     return load(record.folder)
 
 
 RunJob = Callable[[Job, Build, Path, int], Run]
+RunBoth = Callable[[Job, Mapping[str, Build], Path, int, int], dict[str, Run]]
 
 
 class Sides:
-    """The measurements of both sides. `run(job, build, out, seed)` does one; tests replace it."""
+    """The measurements of both sides. `run(job, build, out, seed)` does one of a suite, `both(job, builds, out, seed, rounds)` the
+    rounds of benchmarks; tests replace them."""
 
     def __init__(self, builds: Mapping[str, Build], jobs: list[Job], folder: Path, *, seed: int, run: RunJob | None = None,
-                 say: Callable[[str], object] = lambda text: None) -> None:
-        self.builds, self.jobs, self.folder, self.seed, self.say = builds, jobs, folder, seed, say
-        self.run = run or run_job
-        self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}
+                 both: RunBoth | None = None, say: Callable[[str], object] = lambda text: None) -> None:
+        self.builds, self.folder, self.seed, self.say = builds, folder, seed, say
+        self.suites, self.benches = [job for job in jobs if not job.is_bench], [job for job in jobs if job.is_bench]
+        self.run, self.both = run or run_job, both or run_both
+        self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}      # of suites
+        self.in_turn: dict[Job, list[dict[str, Run]]] = {job: [] for job in self.benches}
         self.done, self.eta, self.comparison = 0, Eta([]), new_id("compare")
 
     def left(self) -> str:
@@ -205,32 +230,45 @@ class Sides:
 
     def extend(self, repetitions: int) -> None:
         """Measures until each side has that number of repetitions."""
+        for job in self.benches:
+            self.measure_in_turn(job, repetitions - self.done // len(SIDES))
         sides = order(repetitions, self.seed)
-        self.eta.thought_s += [1.0] * (len(sides) * len(self.jobs) - len(self.eta.thought_s))
+        self.eta.thought_s += [1.0] * (len(sides) * len(self.suites) - len(self.eta.thought_s))
         for number, side in enumerate(sides[self.done:], self.done + 1):
-            for job in self.jobs:
+            for job in self.suites:
                 self.say(f"{number} of {len(sides)}: {job.what.replace(':', ' ')} on {side}{self.left()}")
                 self.eta.begin()
                 name = re.sub(r"[^a-z0-9]+", "-", job.what.lower())
-                out = self.folder / "runs" / f"{number:03}-{side}-{self.jobs.index(job)}-{name}"
-                asked = replace(job, full_speed_ns=full_speed_of([*self.runs["base"], *self.runs["candidate"]]))
-                self.runs[side].append(self.run(asked, self.builds[side], out, self.seed + number))
+                out = self.folder / "runs" / f"{number:03}-{side}-{self.suites.index(job)}-{name}"
+                self.runs[side].append(self.run(job, self.builds[side], out, self.seed + number))
                 self.eta.end()
             self.done = number
+
+    def measure_in_turn(self, job: Job, rounds: int) -> None:
+        """So many more rounds of it. What an interrupted run has measured is kept."""
+        out = self.folder / "runs" / f"{self.done:03}-both-{self.benches.index(job)}-bench"
+        self.say(f"{' '.join(job.words)} on both builds in turn, {plural(rounds, 'round')}")
+        try:
+            self.in_turn[job].append(self.both(job, self.builds, out, self.seed + self.done, rounds))
+        except KeyboardInterrupt:
+            if all((out / side / "run.json").is_file() for side in SIDES):
+                self.in_turn[job].append({side: load(out / side) for side in SIDES})
+            raise
 
     def keep_whole(self) -> int:
         """Drops the runs of a turn that was not measured whole; returns the number of repetitions that both sides have."""
         sides = order(self.done, self.seed)[:self.done]
         for side in SIDES:
-            self.runs[side] = self.runs[side][:sides.count(side) * len(self.jobs)]
-        return min(sides.count(side) for side in SIDES)
+            self.runs[side] = self.runs[side][:sides.count(side) * len(self.suites)]
+        found = [min(sides.count(side) for side in SIDES)] if self.suites else []
+        return min(found + [rounds_in_turn.count_of(pairs) for pairs in self.in_turn.values()])
 
     def joined(self) -> dict[str, Run]:
         """One record a side, written again from all runs so far."""
         for side in SIDES:
             shutil.rmtree(self.folder / side, ignore_errors=True)
-        return {side: join(self.runs[side], self.folder / side, self.comparison, len(self.jobs),
-                           Path(self.builds[side].name).name or side) for side in SIDES}
+        return {side: join(self.runs[side], [pair[side] for pairs in self.in_turn.values() for pair in pairs], self.folder / side,
+                           self.comparison, len(self.suites), Path(self.builds[side].name).name or side) for side in SIDES}
 
 
 def measure(builds: Mapping[str, Build], jobs: list[Job], repetitions: int, folder: Path, *, seed: int, run: RunJob | None = None,

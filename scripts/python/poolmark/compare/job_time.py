@@ -4,22 +4,28 @@
 The modules of the commands are named and loaded when needed, as cli.py does, since they come after this layer.
 """
 import importlib
+import math
 from pathlib import Path
 
 from poolmark.base.options import make_parser
 from poolmark.base.progress import span
-from poolmark.compare.interleave import SIDES, Job
+from poolmark.bench.in_turn import SIDES
+from poolmark.compare.interleave import Job
 
 MODULES = {"suite": "run.suite", "bench": "bench.bench_estimate"}     # each has add_arguments(parser) and estimate_s(args)
 
 
 def seconds_of(job: Job, build: Path) -> float:
-    """Of one run on one build. The job was checked before."""
+    """Of one run on one build; of benchmarks: of one round. The job was checked before."""
     kind, *words = job.words
     module = importlib.import_module(f"poolmark.{MODULES[kind]}")
     parser = make_parser()
     module.add_arguments(parser)
-    return float(module.estimate_s(parser.parse_args([*words, "--build", str(build), "--repetitions", "1"])))
+    args = parser.parse_args([*words, "--build", str(build), "--repetitions", "1"])
+    if not job.is_bench:
+        return float(module.estimate_s(args))
+    args.again, args.budget = 0, args.budget or math.inf    # as bench --beside measures
+    return max(0.0, float(module.estimate_s(args)) - float(module.START_S))
 
 
 def told(one_s: float, least: int, most: int, until_s: float | None) -> str:

@@ -13,6 +13,7 @@ from poolmark.base.units import plural
 from poolmark.records import raw_data
 from poolmark.verify import withheld
 from poolmark.bench import full_speed
+from poolmark.compare import rounds_in_turn
 from poolmark.compare.blocks import Blocks, blocks_of
 from poolmark.compare.primary import PRIMARY
 from poolmark.compare.statistics_of_pairs import UNKNOWN, Effect
@@ -169,13 +170,14 @@ def in_turn(base: RecordData, candidate: RecordData) -> bool:
     return isinstance(base.get("comparison"), str) and base["comparison"] == candidate.get("comparison")
 
 
-def not_complete(name: str, ours: list[CellData], theirs: list[CellData], interleaved: bool) -> list[Judged]:
-    """A row that counts incomplete repetitions (1 for each); none when all are complete."""
-    base, candidate = ([float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs))
+def not_complete(name: str, ours: list[CellData], theirs: list[CellData], interleaved: bool, rounds: bool) -> list[Judged]:
+    """A row that counts incomplete repetitions (1 for each); none when all are complete. `rounds`: each round is a repetition."""
+    base, candidate = ([value for cell in cells for value in rounds_in_turn.rounds_of(cell)] if rounds else
+                       [float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs))
     if not any(base + candidate):
         return []
     return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", base, candidate,
-                   blocks=blocks_of(turns(ours), turns(theirs)) if interleaved else None)]
+                   blocks=blocks_of(turns(ours), turns(theirs)) if interleaved and not rounds else None)]
 
 
 @dataclass
@@ -189,6 +191,7 @@ class Paired:
 
 def pair(base: RecordData, candidate: RecordData) -> Paired:
     ours, theirs, found, interleaved = by_config(base), by_config(candidate), Paired(), in_turn(base, candidate)
+    by_rounds = rounds_in_turn.are(base, candidate)
     rows, notes, one_sided = found.rows, found.notes, found.one_sided
     for key, cells in ours.items():
         name = stem(cells[0]["id"])
@@ -201,7 +204,8 @@ def pair(base: RecordData, candidate: RecordData) -> Paired:
         left_out = measured - len(cells) - len(theirs[key])
         if left_out:
             notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
-        rows += not_complete(name, cells, theirs[key], interleaved)
+        rounds = by_rounds and all("turn" not in cell for cell in [*cells, *theirs[key]])
+        rows += not_complete(name, cells, theirs[key], interleaved, rounds)
         on_neither: list[str] = []
         for metric, one in metrics_of(cells).items():
             if one["better"] == "none":
@@ -218,6 +222,8 @@ def pair(base: RecordData, candidate: RecordData) -> Paired:
                 notes.append(f"{name}: {metric} is in {' and in '.join(f'{unit} ({better} is better)' for unit, better in sorted(meanings))}; left out")
                 one_sided.append((name, metric))
             elif row.base and row.candidate:
+                if rounds:
+                    row.blocks = blocks_of(range(len(row.base)), range(len(row.candidate)))
                 row.left_out = without_value(cells, row.base) + without_value(theirs[key], row.candidate)
                 if interleaved and len(cells) > 1 < len(theirs[key]):
                     row.blocks = blocks_of(turns(cells, metric), turns(theirs[key], metric))

@@ -36,11 +36,6 @@ def _rounds(cell: CellData) -> dict[int, str]:
             if key.startswith(ROUND) and key[len(ROUND):].isdigit()}
 
 
-def speed_of(run: Run) -> Speed:
-    step_ns = (run.data.get("summary") or {}).get("step_ns")
-    return Speed(float(step_ns) if isinstance(step_ns, (int, float)) else 0.0)
-
-
 def add_rounds(run: Run, cell: CellData, series: Series) -> None:
     """Adds the rounds of a cell to its series. The name in a report is not checked here, only its figures."""
     for number, path in _rounds(cell).items():
@@ -66,7 +61,7 @@ def results_of(run: Run) -> Results | None:
     if not has_rounds(run):
         return None
     benches = [_bench(cell) for cell in run.data["cells"]]
-    results = Results(benches, speed=speed_of(run))
+    results = Results(benches, speed=Speed.of(run.data))
     results.interrupted = any(one["what"] == "interrupted" for one in run.data.get("anomalies", []))
     results.planned = planned_of(run) or results.planned
     for cell, bench in zip(run.data["cells"], benches, strict=True):

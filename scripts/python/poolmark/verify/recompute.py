@@ -350,8 +350,7 @@ def bench_account(run: Run, cell: CellData) -> Account:
 
     account, where = Account(), f"{cell['id']}: "
     rounds = {key: path for key, path in cell.get("files", {}).items() if key.startswith("round_") and key[6:].isdigit()}
-    step_ns = (run.data.get("summary") or {}).get("step_ns")
-    series = Series(cast(Bench, None), speed=Speed(float(step_ns) if isinstance(step_ns, (int, float)) else 0.0))
+    series = Series(cast(Bench, None), speed=Speed.of(run.data))
     try:
         for key, path in rounds.items():
             data = bench_report.read_json(run.file(path))
