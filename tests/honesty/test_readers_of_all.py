@@ -266,9 +266,9 @@ def test_every_reader_gives_the_same_figure_for_every_metric(runs, which):
     for cell, phase, generator in phases_of(run):
         again, missing = recompute.replay(run, cell)
         assert missing == "" and set(again) == set(cell["metrics"]), (cell["id"], missing)
-        heads, rows = report_text.table(report_source.Source([generator]), generator)
-        shown = {name.text: value.text for name, value in rows}
-        assert heads == ["metric", "value"] and set(shown) == set(generator.data["metrics"])
+        printed, = report_text.tables(report_source.Source([generator]), generator)
+        shown = {name.text: value.text for name, value in printed.rows}
+        assert printed.heads == ["metric", "value"] and set(shown) == set(generator.data["metrics"])
         for name, one in generator.data["metrics"].items():
             whole = f"{phase['prefix']}{name}"
             where = f"{cell['id']}: {whole}"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opens a report from disk in Debian's Chromium and prints what it saw as JSON: charts wanted and drawn, console
-// errors, requests to anywhere, sideways scrolling on a phone.
+// errors, requests to anywhere, charts that are not as wide as their column, sideways scrolling on a phone.
 //
 //     node open_report.cjs PLAYWRIGHT_CORE REPORT.html [SCREENSHOT_PREFIX]
 'use strict';
@@ -27,6 +27,10 @@ const [page_path, shots] = process.argv.slice(3);
             drawn: [...document.querySelectorAll('[data-chart] svg.marks')]
                 .filter((one) => one.querySelector('[aria-roledescription], path')).length,
             menus: document.querySelectorAll('[data-chart] .vega-actions').length,
+            misfits: [...document.querySelectorAll('[data-chart] svg.marks')]
+                .map((one) => [one.closest('[data-chart]').dataset.chart,
+                               one.width.baseVal.value / document.getElementById('charts').clientWidth])
+                .filter(([, share]) => share > 1.1 || share < 0.9),
             sideways: document.documentElement.scrollWidth > innerWidth + 1,
             text: document.body.innerText.length,
         }));

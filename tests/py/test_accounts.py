@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """User memory by account: lines of account.csv become metrics and tables; what is not accounted for is a row; documents are as the
 committed records give them."""
+import json
 import os
 import re
 
@@ -14,7 +15,7 @@ from poolmark.base.paths import build_dir
 from poolmark.facts import described
 from poolmark.records import accounts
 from poolmark.records.read_record import load
-from poolmark.report import memory_data, report_text, user_account
+from poolmark.report import memory_data, report_charts, report_text, user_account
 from poolmark.report.source import Source
 from poolmark.verify.recompute import Replayed
 
@@ -126,9 +127,9 @@ def suite_with_accounts(folder):
 def test_the_page_has_a_table_and_a_chart_of_the_accounts(tmp_path):
     run = suite_with_accounts(tmp_path)
     source = Source([run])
-    head, rows = report_text.account_table(source, run)
-    assert head == ["bytes a connection", "malloc", "expand", "slab"]
-    assert ["objects of connections", "1 000", "1 001", "1 002"] in rows
+    table, = report_text.account_tables(source, run)
+    assert table.heads == ["bytes a connection", "malloc", "expand", "slab"] and table.title == ""
+    assert ["objects of connections", "1 000", "1 001", "1 002"] in [[field.text for field in row] for row in table.rows]
     drawn = memory_data.memory_accounts(source)
     assert {row["account"] for row in drawn} == {"objects of connections", "code and other pages of files", "not accounted for",
                                                  memory_data.OTHER_ACCOUNTS}
@@ -137,10 +138,27 @@ def test_the_page_has_a_table_and_a_chart_of_the_accounts(tmp_path):
     assert sum(row["bytes_of_a_connection"] for row in of_malloc) == pytest.approx(2000)
 
 
+@pytest.mark.parametrize("larger, scale", [(40, "independent"), (2, "shared")])
+def test_each_shape_has_a_panel_of_accounts_with_an_axis_of_its_own_where_it_needs_one(tmp_path, larger, scale):
+    run = suite_with_accounts(tmp_path)
+    for cell in json.loads(json.dumps(run.data["cells"])):
+        for one in cell["metrics"].values():
+            if one["unit"] == "B" and one["value"]:
+                one["value"] *= larger
+        run.data["cells"].append(cell | {"id": f"large-{cell['id']}", "config": cell["config"] | {"shape": "large"}})
+    chart = report_charts.memory_by_account(Source([run]))
+    assert chart.spec["facet"]["field"] == "rest" and chart.spec["facet"]["sort"] == ["classic", "large"]
+    assert chart.spec["resolve"]["scale"]["x"] == scale
+    assert {row["strategy"] for row in chart.rows} == {"malloc", "expand", "slab"}
+    colour = chart.spec["spec"]["encoding"]["color"]
+    assert colour["scale"]["domain"] == memory_data.ACCOUNTS_IN_ORDER       # the same colours on every page
+    assert set(colour["legend"]["values"]) == {row["account"] for row in chart.rows}
+
+
 def test_a_run_without_accounts_has_neither(tmp_path):
     made_runs.save(tmp_path, made_runs.make_suite(tmp_path))
     run = load(tmp_path)
-    assert report_text.account_table(Source([run]), run) == ([], []) and memory_data.memory_accounts(Source([run])) == []
+    assert report_text.account_tables(Source([run]), run) == [] and memory_data.memory_accounts(Source([run])) == []
     with pytest.raises(PoolmarkError, match="no cell has its memory by account"):
         user_account.print_run(run)
 

@@ -9,11 +9,15 @@ import socket
 import subprocess
 from pathlib import Path
 
+import made_runs
 import pytest
+from poolmark.base import draw
 from poolmark.base.errors import UsageError
 from poolmark.base.paths import build_dir
 from poolmark.facts import described, listeners
 from poolmark.records import beside, read_record
+from poolmark.report import beside_data, names, report, report_charts, report_text
+from poolmark.report.source import Source
 from poolmark.run import suite as suite_command
 from poolmark.run.estimate import Estimate
 from poolmark.suites import suite_file, targets
@@ -117,6 +121,61 @@ def test_a_figure_has_the_label_of_the_suites_table_and_says_of_what_it_is():
 def test_a_sentence_counts_the_figures_of_each_side():
     data = record(of_three((1e6, 1e6, 1e6), (2e6, 2e6, 2e6)))
     assert beside.answer(data).startswith("ours beside theirs: of 1 figure that both have, ours is better in 1 and theirs in 0,")
+
+
+# --- the page
+
+
+def page_of(tmp_path, **config):
+    """Two engines; p99 is told apart, the rate is higher with ours in every run, CPU time is on both sides of 1."""
+    cells = []
+    for engine in ("raw", "paho"):
+        for number, (p99, rate, cpu) in enumerate(((1e6, 300, 1e3), (2e6, 300, 4e3)), 1):
+            for target, times in (("ours", 1), ("theirs", 4)):
+                one = cell(target, number, arrival__p99=(p99 * times, "ns", "lower"), arrivals__rate=(rate / times, "1/s", "higher"),
+                           cpu__per_arrival_ns=(cpu if target == "ours" else 2e3, "ns", "lower"), x__seen=(1, "1", "none"))
+                one["config"]["engine"] = engine
+                cells.append(one | {"id": f"{target}-{engine}.{number}", "files": {}, "commands": []})
+    data = made_runs._run("suite", 1, cells, "two")
+    data["config"] = record([], {"churn": ["arrival.p99", "arrivals.rate", "cpu.per_arrival_ns", "x.seen"]}, **config)["config"]
+    made_runs.save(tmp_path, data)
+    return Source([read_record.load(tmp_path)])
+
+
+def test_a_page_of_two_sides_draws_how_much_better_each_is_and_no_chart_of_all_cells(tmp_path):
+    source = page_of(tmp_path)
+    rows = {row["figure"]: row for row in beside_data.better(source) if row["of"] == "raw"}
+    assert list(rows) == ["churn: arrival p99", "churn: arrivals per second", "churn: CPU per arrival"]      # x.seen has no direction
+    assert [(row["better"], row["times_as_good"], row["lowest"], row["highest"]) for row in rows.values()] == [
+        ("ours", 4, 2, 8), ("ours", 4, 4, 4), (beside_data.NEITHER, 1.25, 0.5, 2)]
+    assert {(row["side"], row["time_ns"]) for row in beside_data.times(source) if row["figure"] == "churn: arrival p99"} == {
+        ("ours", 1.5e6), ("theirs", 6e6)}
+    drawn = report_charts.charts(source)
+    assert [chart.name for chart in drawn] == ["beside", "beside-times"] and drawn[0].title == "ours beside theirs"
+    for chart, svg in zip(drawn, draw.svgs([report.spec_with_rows(chart) for chart in drawn]), strict=True):
+        assert "raw" in svg and "paho" in svg and "churn: arrival p99" in svg, chart.name
+
+
+def test_a_side_of_one_strategy_has_its_colour_and_no_two_sides_have_the_same():
+    cells = [cell("ours", 1), cell("theirs", 1)]
+    cells[0]["config"]["strategy"] = "slab"
+    assert beside_data.side_colours(record(cells))["ours"] == names.COLOURS["slab"]
+    cells[1]["config"]["strategy"] = "slab"
+    assert len(set(beside_data.side_colours(record(cells)).values())) == 2
+
+
+def test_the_table_of_a_page_marks_the_better_side_and_has_reasons_below_it(tmp_path):
+    impossible = [{"id": "x", "config": {"target": side, "scenario": "churn", "engine": "other"}, "why": "it cannot"} for side in ("ours", "theirs")]
+    source = page_of(tmp_path, impossible=impossible)
+    table, = report_text.tables(source, source.runs[0])
+    marks = {row[0].text: [field.text for field in row if field.best] for row in table.rows}
+    assert marks["churn, raw: arrival p99"] == ["1.5 ms"] and marks["churn, raw: CPU per arrival"] == []
+    assert [field.text for field in table.rows[-1][:3]] == ["churn, other", "not possible", "not possible"]
+    assert "churn, other: not possible: it cannot" in report_text.notes(source.runs[0])
+    assert report_text.account_tables(source, source.runs[0]) == []
+
+
+# --- records that are no runs with two sides
 
 
 @pytest.mark.parametrize("table", [None, 1, {}, {"axis": 1}, {"axis": "target", "rows": [1], "figures": {}, "sides": ["a", "b"]},

@@ -46,6 +46,7 @@ def test_every_chart_is_drawn_in_chromium_without_an_error_or_a_request(made):
     for name, seen in result["seen"].items():
         assert seen["wanted"] >= 10, name
         assert seen["drawn"] == seen["wanted"] == seen["menus"], (name, seen)
+        assert seen["misfits"] == [], name
     assert not result["seen"]["phone"]["sideways"]
 
 
@@ -231,6 +232,32 @@ def test_a_strategy_without_a_figure_is_named_and_is_not_the_best(tmp_path):
     assert any(line.startswith("slab holds the least memory") for line in lines) and ", not known" not in " ".join(lines)
 
 
+def of_two_shapes(folder):
+    """The same strategies with shapes of very different sizes."""
+    run = made_runs.make_suite(folder)
+    full(run, (1, 1, 1), (10, 30, 20))
+    larger = json.loads(json.dumps(run["cells"]))
+    for cell in larger:
+        cell["id"] = f"large-{cell['id']}"
+        cell["config"]["shape"] = "large"
+    run["cells"] += larger
+    full(run, (1,) * 6, (10, 30, 20, 900, 700, 800))
+    made_runs.save(folder, run)
+    return Source([load(folder)])
+
+
+def test_each_load_has_its_own_answer_and_its_own_table_with_its_best(tmp_path):
+    source = of_two_shapes(tmp_path / "run")
+    lines = answer.answer(source, source.runs[0])
+    assert lines[0].startswith("For 10 000 connections (classic) choose malloc, if you do not know your peak: 10 MiB")
+    assert sum(line.startswith("For 10 000 connections (large)") for line in lines) == 1 and "large, large" not in " ".join(lines)
+    tables = report_text.tables(source, source.runs[0])
+    assert [(table.title, table.heads) for table in tables] == [(shape, ["", "malloc", "expand", "slab"]) for shape in ("classic", "large")]
+    for table, best in zip(tables, ("10 MiB", "700 MiB"), strict=True):
+        line = next(row for row in table.rows if row[0].text == "memory with all connected")
+        assert [field.text for field in line if field.best] == [best]
+
+
 @pytest.mark.parametrize("change", [
     lambda cells: cells[0]["config"].update(connections="10k"), lambda cells: cells[1]["config"].update(connections=[1]),
     lambda cells: cells[0]["metrics"].update({"step.x": made_runs.metric(1)}),
@@ -329,8 +356,9 @@ def test_a_strategy_has_one_colour_everywhere():
 
 def test_the_table_has_a_column_for_each_strategy_and_marks_the_best(tmp_path):
     run = made_runs.make_suite(tmp_path / "run")
-    heads, rows = report_text.table(Source([load(tmp_path / "run")]), load(tmp_path / "run"))
-    assert heads == ["", "malloc", "expand", "slab"] and run["cells"][0]["metrics"]["connect.p99"]["value"] == 9e6
+    table, = report_text.tables(Source([load(tmp_path / "run")]), load(tmp_path / "run"))
+    heads, rows = table.heads, table.rows
+    assert table.title == "" and heads == ["", "malloc", "expand", "slab"] and run["cells"][0]["metrics"]["connect.p99"]["value"] == 9e6
     line = next(row for row in rows if row[0].text == "connect p99")
     assert [(field.text, field.best) for field in line[1:]] == [("9 ms", False), ("8 ms", False), ("7 ms", True)]
     rate = next(row for row in rows if row[0].text == "connects per second")

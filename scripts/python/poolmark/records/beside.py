@@ -181,11 +181,17 @@ def troubles(data: RecordData) -> list[str]:
     return found
 
 
-def terminal(data: RecordData) -> str:
-    head, rows = shown(data)
+def shortened(rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """(the rows of `shown` without reasons, the reason of each row that has one): a narrow table, and what stands below it."""
     reasons = {row[0]: cell.removeprefix(f"{NOT_POSSIBLE}: ") for row in rows for cell in row[1:] if cell.startswith(NOT_POSSIBLE)}
     short = [[NOT_POSSIBLE if cell.startswith(NOT_POSSIBLE) else cell for cell in row] for row in rows]
-    told = [f"{name}: {NOT_POSSIBLE}: {why}" for name, why in reasons.items()] + remarks(data) + [f"! {text}" for text in troubles(data)]
+    return short, [f"{name}: {NOT_POSSIBLE}: {why}" for name, why in reasons.items()]
+
+
+def terminal(data: RecordData) -> str:
+    head, rows = shown(data)
+    short, reasons = shortened(rows)
+    told = reasons + remarks(data) + [f"! {text}" for text in troubles(data)]
     return "\n\n".join([text_table(head, short), *(["\n".join(told)] if told else [])])
 
 

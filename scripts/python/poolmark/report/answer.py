@@ -11,7 +11,7 @@ import math
 import re
 from operator import truediv
 
-from poolmark.base.forms import CellData, Metrics, value_of
+from poolmark.base.forms import CellData, Config, Metrics, value_of
 from poolmark.base.units import plural, show, show_count
 from poolmark.records import attacked, bare, beside, phases, summary
 from poolmark.records.read_record import Run
@@ -23,6 +23,7 @@ JUDGED = ("memory.full_bytes", "connect.p99", "cpu.per_connection_ns")
 STEP = re.compile(r"step\.(\d+)\.")
 CLOSE = 1.25             # products within this factor are not told apart: six figures, each good to a tenth, are in their ratio
 FEWEST_RUNS = 4          # of each side, for a test that can find anything
+MOST_LOADS = 3           # with a sentence each
 PAID_BEFOREHAND = 0.7    # at least this share of the memory with all connected is held at the start
 
 
@@ -79,11 +80,30 @@ def extremes(groups: dict[Name, list[CellData]]) -> list[str]:
     return ["; ".join(lines) + "."] if lines else []
 
 
-def _of_one_load(groups: dict[Name, list[CellData]]) -> list[str]:
-    """Answers for strategies that differ in nothing else, with the same number of connections."""
+def _load_of(config: Config) -> tuple[str, ...]:
+    return tuple(str(config.get(key)) for key in ("connections", "shape", "engine"))
+
+
+def loads_of(groups: dict[Name, list[CellData]]) -> dict[str, dict[Name, list[CellData]]]:
+    """The strategies under each load, by what the names say of it; empty where strategies are not alone in what differs, where there are
+    too many loads for a sentence each, or where one of several has nothing to rate."""
+    found: dict[str, dict[Name, list[CellData]]] = {}
+    for name, cells in groups.items():
+        doubt = " ?" if " ?" in name.label else ""
+        found.setdefault(name.rest, {})[Name(name.strategy + doubt, name.strategy, "")] = cells
+    told = all(len(part) > 1 and len({_load_of(cells[0]["config"]) for cells in part.values()}) == 1 and
+               all(isinstance(cells[0]["config"].get("connections"), (int, float)) for cells in part.values()) for part in found.values())
+    told = told and len(found) <= MOST_LOADS and (len(found) == 1 or all(map(scores, found.values())))
+    return found if told else {}
+
+
+def _of_one_load(groups: dict[Name, list[CellData]], rest: str) -> list[str]:
+    """Answers for strategies that differ in nothing else, with the same number of connections. `rest`: what else a page's names say of
+    the load."""
     config = next(iter(groups.values()))[0]["config"]
-    load = ", ".join(str(config[key]) for key in ("engine", "shape") if config.get(key))
-    at = f"For {show_count(config['connections'])} connections ({load})"
+    load = [str(config[key]) for key in ("engine", "shape") if config.get(key)]
+    load += [words for words in rest.split(", ") if words and words not in [*load, show_count(config["connections"])]]
+    at = f"For {show_count(config['connections'])} connections ({', '.join(load)})"
     found = scores(groups)
     lines: list[str] = []
     told = [name for name in found if beforehand(groups[name])]
@@ -210,7 +230,6 @@ def answer(source: Source, run: Run) -> list[str]:
         counting = [cell for cell in run.data["cells"] if cell["config"].get("client") != bare.BARE]   # the bare client has no such counts
         return [*lines, beside.answer(run.data), losses(counting)]
     configs = [cells[0]["config"] for cells in groups.values()]
-    loads = {tuple(str(config.get(key)) for key in ("connections", "shape", "engine")) for config in configs}
     if any("workload" in config for config in configs):
         return lines + (_of_benchmarks(groups) or ["The tables hold what these benchmarks say."])
     steps = {name: cells for name, cells in groups.items() if any(map(STEP.match, cells[0]["metrics"]))}
@@ -218,9 +237,8 @@ def answer(source: Source, run: Run) -> list[str]:
         lines += _of_attacks(groups)
     elif steps:
         lines += [_of_steps(name, cells) for name, cells in steps.items()]
-    elif len(groups) > 1 and len(loads) == 1 and isinstance(configs[0].get("connections"), (int, float)) and \
-            not any(name.rest for name in groups):
-        lines += _of_one_load(groups)
+    elif loads := loads_of(groups):
+        lines += [line for rest, part in loads.items() for line in _of_one_load(part, rest)]
     elif any(median(cells, "memory.full_bytes") for cells in groups.values()):
         lines += [f"{name.label}: {shown(cells, 'memory.full_bytes')} with all connected, connect p99 {shown(cells, 'connect.p99')}."
                   for name, cells in list(groups.items())[:8]]

@@ -99,6 +99,7 @@ def _parts_when_full(source: Source, run: Run, cell: CellData) -> list[tuple[flo
 
 SMALL_SHARE = 0.005     # of PSS: accounts that are smaller in every cell are drawn as one
 OTHER_ACCOUNTS = "other accounts"
+ACCOUNTS_IN_ORDER = [*accounts.ACCOUNTS.values(), OTHER_ACCOUNTS]
 
 
 def memory_accounts(source: Source) -> list[Json]:
@@ -109,10 +110,10 @@ def memory_accounts(source: Source) -> list[Json]:
     for name, lines in told:
         found = [one for one in lines if one.name in accounts.ACCOUNTS and one.each is not None]
         small = sum(one.each or 0.0 for one in found if one.name not in large)
-        rows += [{"cell": name.label, "account": one.words, "bytes_of_a_connection": one.each, "bytes": one.bytes}
-                 for one in found if one.name in large]
-        rows += [{"cell": name.label, "account": OTHER_ACCOUNTS, "bytes_of_a_connection": small,
-                  "bytes": sum(one.bytes for one in found if one.name not in large)}] if small else []
+        whose = {"cell": name.label, "strategy": name.strategy, "rest": name.rest}
+        rows += [whose | {"account": one.words, "bytes_of_a_connection": one.each, "bytes": one.bytes} for one in found if one.name in large]
+        rows += [whose | {"account": OTHER_ACCOUNTS, "bytes_of_a_connection": small,
+                          "bytes": sum(one.bytes for one in found if one.name not in large)}] if small else []
     return rows
 
 

@@ -87,12 +87,11 @@ def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
 def context(source: Source, drawn: list[Chart], out: Path) -> Json:
     runs = []
     for run in source.runs:
-        heads, rows = report_text.table(source, run)
-        account_heads, account_rows = report_text.account_table(source, run)
         commands = [(cell["id"], [" ".join(words) for words in cell.get("commands", [])])
                     for cell in cells_of(run) if cell.get("commands")]
-        runs.append({"title": report_text.title(run), "run": run.data, "answer": answer(source, run), "heads": heads, "rows": rows,
-                     "account_heads": account_heads, "account_rows": account_rows,
+        runs.append({"title": report_text.title(run), "run": run.data, "answer": answer(source, run),
+                     "tables": report_text.tables(source, run), "notes": report_text.notes(run),
+                     "accounts": report_text.account_tables(source, run),
                      "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
                      "cite": report_text.cite(run), "damage": source.damage[run.id], "commands": commands[:RAW_SHOWN]})
     raw = raw_files(source, out)

@@ -4,11 +4,13 @@
 The strategy selects the colour (names.py), the rest of a cell's name the dash. A click on a legend shows one item alone. The page
 sets the widths; `usermeta.panels` of a specification is the largest number of panels side by side.
 """
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from poolmark.base.forms import Json
-from poolmark.report import latency_data, memory_data, trade_data
+from poolmark.records import beside
+from poolmark.report import beside_data, latency_data, memory_data, trade_data
 from poolmark.report.names import colours
 from poolmark.report.source import Source
 
@@ -136,17 +138,41 @@ def memory_by_part(source: Source) -> Chart:
                  spec, rows)
 
 
+UNLIKE = 4      # panels of which the longest bars differ by more than this factor have an axis each
+
+
 def memory_by_account(source: Source) -> Chart:
-    rows = memory_data.memory_accounts(source)
-    spec = _spec({"type": "bar"}, {
-        "y": _field("cell", "nominal", None, axis={"labelLimit": 260}, sort=_order(rows, "cell")),
-        "x": _field("bytes_of_a_connection", "quantitative", "user memory of a connection, B", stack="zero",
-                    axis={"format": ",~r", "tickCount": 6}),
-        "color": _field("account", "nominal", None, sort=_order(rows, "account"), scale={"scheme": "tableau20"},
-                        legend={"orient": "top", "columns": 3, "labelLimit": 260})}, rows) | {"height": 34 * len(_order(rows, "cell"))}
+    """An account has its colour on every page. Configurations that differ in more than the strategy have a panel for each of the rest,
+    since a connection of one shape takes many times as much as one of another."""
+    rows, known = memory_data.memory_accounts(source), memory_data.ACCOUNTS_IN_ORDER
+    rests = _order(rows, "rest") if len(source.runs) == 1 else []
+    panels = len(rests) > 1
+    bar = {"mark": "bar", "transform": [{"calculate": f"indexof({json.dumps(known)}, datum.account)", "as": "place"}],
+           "encoding": {
+               "y": _field("strategy" if panels else "cell", "nominal", None, axis={"labelLimit": 260},
+                           sort=_order(rows, "strategy" if panels else "cell")),
+               "x": _field("bytes_of_a_connection", "quantitative", "user memory of a connection, B", stack="zero",
+                           axis={"format": ",~r", "tickCount": 6}),
+               "order": {"field": "place", "type": "quantitative"}, "tooltip": _tips(rows),
+               "color": _field("account", "nominal", None, scale={"domain": known, "scheme": "tableau20"}, legend={
+                   "orient": "top", "columns": 3, "labelLimit": 260, "values": [one for one in known if one in _order(rows, "account")]})}}
+    spec = {"$schema": SCHEMA, "width": "container", "height": 34 * len(_order(rows, "cell")), "data": {"name": "rows"}, **bar}
+    if panels:
+        longest = [max(_positive(rows, rest).values(), default=0.0) for rest in rests]
+        unlike = max(longest) > UNLIKE * min(longest)
+        spec = _panels("rest", bar | {"height": {"step": 30}}, sort=rests, resolve={"scale": {"x": "independent" if unlike else "shared"}})
     return Chart("memory-by-account", "User memory by account", "With all connected: the broker's own books, laid beside what the "
                  "kernel and the allocator have. All together are the proportional set size of its processes; what no book has is "
                  "\"not accounted for\". Left of 0 is what was taken and never written, or counted twice." + FIRST_RUN, spec, rows)
+
+
+def _positive(rows: list[Json], rest: str) -> dict[str, float]:
+    """The length of each bar of a panel, right of 0."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if row["rest"] == rest:
+            found[row["cell"]] = found.get(row["cell"], 0.0) + max(0.0, row["bytes_of_a_connection"])
+    return found
 
 
 def memory_in_time(source: Source) -> Chart:
@@ -327,10 +353,67 @@ def pools_in_time(source: Source) -> Chart:
                  _panels("pool", view, resolve={"scale": {"y": "independent"}}), rows)
 
 
+def two_sides_better(source: Source) -> Chart:
+    rows, runs = beside_data.better(source), beside_data.runs_of(source)
+    one, other = beside_data.sides_of(runs[0].data) if runs else ("", "")
+    known = beside_data.side_colours(runs[0].data) | {beside_data.NEITHER: beside_data.GREY} if runs else {}
+    y = _field("figure", "nominal", None, axis={"labelLimit": 230}, sort=_order(rows, "figure"))
+    wide = _log(nice=False, padding=8)
+    colour = _field("better", "nominal", None, scale={"domain": list(known), "range": list(known.values())},
+                    legend={"orient": "top", "title": "better"})
+    opacity: Json = {"opacity": SHOWN}
+    layers: list[Json] = [
+        {"data": {"values": [{}]}, "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": .6},
+         "encoding": {"x": _times(None, other, wide)}},
+        {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {"y": y, "x": _times("lowest", other, wide), "x2": {"field": "highest"},
+                                                                  "color": colour, **opacity}},
+        {**_switch("better"), "mark": {"type": "point", "filled": True, "size": 45}, "encoding": {
+            "y": y, "x": _times("times_as_good", other, wide), "color": colour, "tooltip": _tips(rows), **opacity}}]
+    return Chart("beside", f"{one} beside {other}", f"How many times as good {one} is as {other}: right of the dashed line {one} is better, "
+                 f"left of it {other}. A dot is the median of every ratio of two of their runs, its line goes from the lowest to the "
+                 "highest; grey where these are on both sides of 1. Of rates more is better, of all else less.",
+                 _by_panel(rows, layers), rows)
+
+
+def _times(name: str | None, other: str, wide: Json) -> Json:
+    """A field, or 1."""
+    place: Json = {"field": name} if name else {"datum": 1}
+    return place | {"type": "quantitative", "title": f"times as good as {other}", **wide,
+                                                          "axis": {"format": "~g", "tickCount": 5, "labelOverlap": "greedy"}}
+
+
+def two_sides_times(source: Source) -> Chart:
+    rows, runs = beside_data.times(source), beside_data.runs_of(source)
+    known = beside_data.side_colours(runs[0].data) if runs else {}
+    y = _field("figure", "nominal", None, axis={"labelLimit": 230}, sort=_order(rows, "figure"))
+    colour = _field("side", "nominal", None, scale={"domain": list(known), "range": list(known.values())}, legend={"orient": "top"})
+    wide = _log(nice=False, padding=8)
+    layers: list[Json] = [
+        {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {"y": y, "x": _time("lowest_ns", None) | wide, "x2": {"field": "highest_ns"},
+                                                                  "color": colour, "opacity": SHOWN}},
+        {**_switch("side"), "mark": {"type": "point", "filled": True, "size": 45}, "encoding": {
+            "y": y, "x": _time("time_ns", None) | wide, "color": colour, "tooltip": _tips(rows), "opacity": SHOWN}}]
+    return Chart("beside-times", "The times of both", "Medians; a line goes from the lowest to the highest of several runs. Left is faster. "
+                 "What is no time is in the table.", _by_panel(rows, layers), rows)
+
+
+def _by_panel(rows: list[Json], layers: list[Json], step: int = 15) -> Json:
+    """A panel for each value of `of`; one view where there is one."""
+    if len(_order(rows, "of")) > 1:
+        return _panels("of", {"height": {"step": step}, "layer": layers}, sort=_order(rows, "of"))
+    return {"$schema": SCHEMA, "width": "container", "height": step * len(_order(rows, "figure")), "data": {"name": "rows"}, "layer": layers}
+
+
 ALL = (memory_curve, memory_curve_log, latency_by_step, latency_summary, trade, matrix, heat, memory_by_part, memory_by_account,
        pools_in_time, percentiles, ccdf, memory_in_time, latency_in_time, boxes, trace, memory_back)
 
 
+# Of a run with two sides: its cells are of many scenarios, which a chart of all of them mixes.
+OF_TWO_SIDES = (two_sides_better, two_sides_times)
+
+
 def charts(source: Source) -> list[Chart]:
     """All charts that have rows, in the order of the page."""
-    return [chart for chart in (make(source) for make in ALL) if chart.rows]
+    others = replace(source, runs=[run for run in source.runs if not beside.asked(run.data)])
+    made = [make(source) for make in OF_TWO_SIDES] + [make(others) for make in ALL]
+    return [chart for chart in made if chart.rows]

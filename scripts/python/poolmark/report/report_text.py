@@ -8,6 +8,8 @@ from poolmark.base.units import show
 from poolmark.records import accounts, beside, summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
+from poolmark.report.answer import loads_of
+from poolmark.report.names import Name
 from poolmark.report.source import Source, median
 from poolmark.report.trade_data import bench_contender, benchmark
 
@@ -28,12 +30,32 @@ class Field:
     best: bool = False
 
 
-def _suite_table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
+@dataclass(frozen=True)
+class Table:
+    """One table of a run's page."""
+
+    title: str      # what its load is, where a run has several; otherwise ""
+    heads: list[str]
+    rows: list[list[Field]]
+
+
+def _groups(source: Source, run: Run) -> dict[Name, list[CellData]]:
+    groups: dict[Name, list[CellData]] = {}
+    for cell in run.data.get("cells", []):
+        groups.setdefault(source.name(run, cell), []).append(cell)
+    return groups
+
+
+def _by_load(source: Source, run: Run) -> dict[str, dict[Name, list[CellData]]]:
+    """A table's columns, for each load of which strategies are compared; what is best of one is not best of another."""
+    groups = _groups(source, run)
+    loads = loads_of(groups)
+    return loads if len(loads) > 1 else {"": groups}
+
+
+def _suite_table(groups: dict[Name, list[CellData]]) -> tuple[list[str], list[list[Field]]]:
     """Rows and order of the suite's own table; a column for each configuration."""
-    groups: dict[str, list[CellData]] = {}
-    for cell in run.data["cells"]:
-        groups.setdefault(source.name(run, cell).label, []).append(cell)
-    every = run.data["cells"]
+    every = [cell for cells in groups.values() for cell in cells]
     rows: list[list[Field]] = []
     for label, metric in summary.by_phase([row for label, name in summary.ROWS for row in summary.chosen(every, label, name)]):
         one = next((cell["metrics"][metric] for cell in every if metric in cell["metrics"]), None)
@@ -47,30 +69,48 @@ def _suite_table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]
             best = min(known) if one["better"] == "lower" else max(known)
         rows.append([Field(label), *(Field(summary.marked(show(value, one["unit"]), cells, metric), best is not None and value == best)
                                      for value, cells in zip(middles, groups.values(), strict=True))])
-    return ["", *groups], rows
+    return ["", *(name.label for name in groups)], rows
 
 
-def table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
-    """Heads and rows: the printed table of a suite, a row for each benchmark, otherwise all metrics."""
+def tables(source: Source, run: Run) -> list[Table]:
+    """The printed table of a suite, one for each load where it has several; a row for each benchmark; otherwise all metrics."""
     cells = run.data.get("cells", [])
     if not cells:
-        return ["metric", "value"], [[Field(name), Field(show(one["value"], one["unit"]) if one["value"] is not None else "-")]
-                                     for name, one in run.data.get("metrics", {}).items()]
+        return [Table("", ["metric", "value"], [[Field(name), Field(show(one["value"], one["unit"]) if one["value"] is not None else "-")]
+                                                for name, one in run.data.get("metrics", {}).items()])]
     if run.data["kind"] == "bench" or all("workload" in cell["config"] for cell in cells):
-        return _bench_table(cells)
+        return [Table("", *_bench_table(cells))]
     if beside.asked(run.data):
-        head, rows = beside.shown(run.data)
-        return head, [[Field(text) for text in row] for row in rows]
-    return _suite_table(source, run)
+        return [Table("", *_two_sides(run))]
+    return [Table(load, *_suite_table(groups)) for load, groups in _by_load(source, run).items()]
 
 
-def account_table(source: Source, run: Run) -> tuple[list[str], list[list[str]]]:
-    """User memory by account, a column for each configuration's first run; empty without one."""
-    columns: dict[str, Metrics] = {}
-    for cell in run.data.get("cells", []):
-        if accounts.has(cell["metrics"]):
-            columns.setdefault(source.name(run, cell).label, cell["metrics"])
-    return accounts.comparison(columns) if columns else ([], [])
+def _two_sides(run: Run) -> tuple[list[str], list[list[Field]]]:
+    """A row for each figure; a side that is better in every ratio is marked. The reasons of empty rows are notes()."""
+    head, rows = beside.shown(run.data)
+    better = [line.won_by() for line in beside.lines(run.data)]
+    return head, [[Field(text, side is not None and at == 1 + side) for at, text in enumerate(row)]
+                  for row, side in zip(beside.shortened(rows)[0], better, strict=True)]
+
+
+def notes(run: Run) -> list[str]:
+    """What stands below the table of a run with two sides."""
+    if not beside.asked(run.data):
+        return []
+    return [*beside.shortened(beside.shown(run.data)[1])[1], *beside.remarks(run.data),
+            "Bold: better by every ratio of two runs. Cells with a ! are not complete."]
+
+
+def account_tables(source: Source, run: Run) -> list[Table]:
+    """User memory by account, a column for each configuration's first run. None of a run with two sides: its configurations are of many
+    scenarios."""
+    found: list[Table] = []
+    for load, groups in ({} if beside.asked(run.data) else _by_load(source, run)).items():
+        columns: dict[str, Metrics] = {name.label: cells[0]["metrics"] for name, cells in groups.items() if accounts.has(cells[0]["metrics"])}
+        if columns:
+            head, rows = accounts.comparison(columns)
+            found.append(Table(load, head, [[Field(text) for text in row] for row in rows]))
+    return found
 
 
 def _bench_table(cells: list[CellData]) -> tuple[list[str], list[list[Field]]]:

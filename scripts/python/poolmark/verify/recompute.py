@@ -250,12 +250,12 @@ def phases_of(cell: CellData) -> list[PhaseData]:
     return found
 
 
-def pool_files(run: Run, base: str, cell: CellData) -> list[Path] | None:
-    """pools.csv of every instance; None when the record lacks some."""
+def instance_files(run: Run, base: str, cell: CellData, file: str) -> list[Path] | None:
+    """`file` (pools.csv, account.csv) of every instance of the broker; [] without one; None when the record lacks some."""
     brokers = sum(bool(words) and words[0].rpartition("/")[2] == "poolmark-broker" for words in cell.get("commands", []))
-    names = [name for name in run.data.get("files", {}) if name.startswith(f"{base}/broker") and name.endswith("/pools.csv")]
+    names = [name for name in run.data.get("files", {}) if name.startswith(f"{base}/broker") and name.endswith(f"/{file}")]
     if not names:
-        names = [path for key, path in cell.get("files", {}).items() if key == "pools"]
+        names = [path for key, path in cell.get("files", {}).items() if key == file.removesuffix(".csv")]
     there = [run.folder / name for name in names if (run.folder / name).is_file()]
     return there if there and len(there) >= brokers else [] if not brokers else None
 
@@ -286,13 +286,15 @@ def replay(run: Run, cell: CellData) -> tuple[Metrics, str]:
             bare.take(made, folder / phase["folder"], phase)
         else:
             missing = ABSENT
-    pools = pool_files(run, base, cell)
+    pools = instance_files(run, base, cell, "pools.csv")
     if pools is None:
         missing = ABSENT
+        accounts.take(made, instance_files(run, base, cell, accounts.FILE) or [])   # a committed copy may have these alone
     elif pools and any((folder / phase["folder"] / "arrivals.csv").is_file() for phase in phases) and not all(
             (path.parent / "events.csv").is_file() for path in pools):
         missing = ABSENT
         measures.take_pools(made, pools)
+        accounts.take(made, [path.parent / accounts.FILE for path in pools])
     elif pools:
         measures.take_target(made, folder, phases, pools)
         if "account" in cell.get("files", {}) and not all((path.parent / accounts.FILE).is_file() for path in pools):
