@@ -52,6 +52,11 @@ static void glibc_trim(void)
     malloc_trim(0);
 }
 
+void heap_join_at_once(void)
+{
+    mallopt(M_MXFAST, 0);
+}
+
 typedef int numeric_property(const char *property, size_t *value);
 
 static int64_t tcmalloc_property(const char *property)

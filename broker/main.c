@@ -2,6 +2,7 @@
 // poolmark-broker: starts the broker, waits for signals, and records the pools once a second.
 #include "base/build.h"
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/host.h"
 #include "broker/bounds.h"
 #include "broker/broker.h"
@@ -281,6 +282,7 @@ int main(int argc, char **argv)
         broker_config_print_pools(&config);
     if (parsed != OPTS_RUN || config.list_pools)
         return EXIT_OK;
+    heap_join_at_once(); // or else one client's many frees become one wait for all
     int64_t descriptors = check_descriptors(&config);
     struct broker_record *record;
     if (broker_record_open(&record, config.record, argc, argv, &config, &err) < 0)

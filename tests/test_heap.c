@@ -2,6 +2,7 @@
 // The program runs itself with each allocator preloaded ("--report") and looks at what it says.
 #include "base/heap.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -191,6 +192,29 @@ static void a_small_buffer_gets_what_fits_of_the_version(void **state)
     assert_int_equal(text[0], 'z');
 }
 
+// The last of these tests: it changes the allocator.
+static void freed_blocks_are_joined_at_once_when_that_is_wanted(void **state)
+{
+    (void)state;
+    enum { SMALL_BYTES = 40 };
+    void *blocks[BLOCKS];
+    if (is_instrumented()) {
+        skip();
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < BLOCKS; i++) {
+            blocks[i] = malloc(SMALL_BYTES);
+            assert_non_null(blocks[i]);
+        }
+        for (int i = 0; i < BLOCKS; i++) {
+            free(blocks[i]);
+        }
+        size_t aside = mallinfo2().fsmblks;
+        assert_true(round == 0 ? aside > BLOCKS / 2 * SMALL_BYTES : aside == 0);
+        heap_join_at_once();
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--report") == 0) {
@@ -205,6 +229,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(mimalloc_is_recognised_and_says_what_it_took),
         cmocka_unit_test(a_sanitizer_s_allocator_is_unknown_and_gives_no_figures),
         cmocka_unit_test(a_small_buffer_gets_what_fits_of_the_version),
+        cmocka_unit_test(freed_blocks_are_joined_at_once_when_that_is_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

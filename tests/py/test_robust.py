@@ -17,7 +17,7 @@ FUZZ = ROOT / "tests/fuzz"
 CANNOT_FAIL = """
 abort __errno_location __cxa_finalize __gmon_start__ __libc_start_main __sched_cpucount _ITM_deregisterTMCloneTable
 _ITM_registerTMCloneTable clock_getcpuclockid clock_gettime clock_nanosleep nanosleep dirname dlerror ferror floor fmod free freeaddrinfo
-gai_strerror getcpu getegid geteuid getpid getopt_long gmtime_r gnu_get_libc_version inet_ntop mallinfo2 malloc_trim malloc_usable_size memchr memcmp memcpy
+gai_strerror getcpu getegid geteuid getpid getopt_long gmtime_r gnu_get_libc_version inet_ntop mallinfo2 malloc_trim mallopt malloc_usable_size memchr memcmp memcpy
 memmove memset munmap qsort round sched_yield signal sigaddset sigemptyset sigfillset snprintf strchr strcmp strcspn strerror strftime
 strlen strncasecmp strncmp strnlen strpbrk strrchr strsep strspn strstr strtod strtoll sysconf uname vsnprintf __isoc99_sscanf
 pthread_attr_destroy pthread_attr_getstack pthread_attr_getstacksize pthread_attr_init pthread_attr_setstacksize pthread_cond_broadcast pthread_cond_destroy pthread_cond_init
