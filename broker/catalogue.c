@@ -33,7 +33,8 @@ const struct metric broker_catalogue[] = {
      "requests for memory that --memory-limit refused"},
     {"broker.longest_turn_ns", "ns", "lower", METRIC_SECONDARY,
      "longest turn of an event loop, in processor time of its thread: others on that loop waited so long; at "
-     "most a millisecond too much; 0: none took a millisecond"},
+     "most a millisecond too much; shorter than a tick of the kernel (1 to 10 ms) not every turn is timed; "
+     "0: none was"},
     {"broker.long_turns", "1", "lower", METRIC_SECONDARY, "turns of more than 10 ms of that time"},
     {"broker.turn_work", "1", "none", METRIC_SECONDARY,
      "most work of a turn, in units of about 0.2 us (broker/net/turn.h)"},

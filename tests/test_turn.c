@@ -146,6 +146,22 @@ static void a_share_is_the_rest_of_the_part_divided_by_those_who_want_some(void 
     assert_false(turn_is_busy(turn));
 }
 
+static void what_a_share_sends_is_bulk_past_a_little_work_and_always_of_who_used_much_before(void **state)
+{
+    struct fixture *fixture = *state;
+    struct turn *turn = &fixture->turn;
+    turn->work = 700;
+    turn_begin_part(turn, 40000);
+    turn->work += TURN_LIGHT - 1;
+    assert_false(turn_is_bulk(turn));
+    turn->work++;
+    assert_true(turn_is_bulk(turn));
+    turn_begin_share(turn, 4); // the next one's
+    assert_false(turn_is_bulk(turn));
+    turn->is_bulk = true;
+    assert_true(turn_is_bulk(turn));
+}
+
 static void who_used_much_is_heavy_until_it_uses_little(void **state)
 {
     struct fixture *fixture = *state;
@@ -217,6 +233,7 @@ int main(void)
         TEST(one_at_least_is_served_however_much_it_does),
         TEST(who_is_forgotten_is_not_served),
         TEST(a_share_is_the_rest_of_the_part_divided_by_those_who_want_some),
+        TEST(what_a_share_sends_is_bulk_past_a_little_work_and_always_of_who_used_much_before),
         TEST(who_used_much_is_heavy_until_it_uses_little),
         TEST(what_is_late_is_behind_what_was_late_before),
         TEST(an_event_of_a_closed_transport_names_nobody),

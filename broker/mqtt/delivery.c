@@ -23,15 +23,20 @@ struct routing {
     bool is_behind;      // another one of its topic has not reached all
 };
 
-static void deliver_to(struct worker *worker, struct session *session, struct message *message, uint8_t qos)
+// To a session of this loop at once, unless earlier messages to it are in a mailbox or wait for their turn: then by mail as well,
+// so that it comes behind those of the same client, which may have been at another loop. `own`: the caller's references.
+static void deliver_to(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
+                       uint32_t own)
 {
-    if (session->owner == worker->index) {
+    bool is_alone = worker->server->worker_count == 1;
+    if (session->owner == worker->index && (is_alone || !session_has_mail(session, own))) {
         delivery_to_session(worker, session, message, qos, false);
         return;
     }
     session_ref(session);
     int64_t number = durable_deliver(worker, session, message, qos);
     struct mail mail = {.kind = MAIL_MESSAGE,
+                        .is_bulk = turn_is_bulk(worker->turn),
                         .value = durable_mail_value(number, qos) & MAIL_VALUE_MAX,
                         .object = message_ref(message),
                         .receiver = session};
@@ -49,10 +54,10 @@ static void deliver_to(struct worker *worker, struct session *session, struct me
 static bool gets_it_now(const struct routing *routing)
 {
     const struct worker *worker = routing->worker;
-    return worker->durable ||
-           (!routing->is_behind &&
-            (routing->at_once < AT_ONCE_MIN ||
-             (routing->at_once < AT_ONCE_MOST && turn_unsettled(worker->turn) < UNSETTLED_MOST)));
+    if (!routing->is_behind && routing->at_once < AT_ONCE_MIN)
+        return true;
+    return worker->durable || (!routing->is_behind && routing->at_once < AT_ONCE_MOST &&
+                               turn_unsettled(worker->turn) < UNSETTLED_MOST);
 }
 
 // Runs under the read lock of the topics, so it must not call into them. Failing connections are only marked.
@@ -64,7 +69,7 @@ static void route_to(void *context, struct topics_subscriber *subscriber, uint8_
     if (!gets_it_now(routing) && fan_out_add(&routing->fan, &worker->server->account, session, qos))
         return;
     routing->at_once++;
-    deliver_to(worker, session, routing->message, qos);
+    deliver_to(worker, session, routing->message, qos, 0);
 }
 
 static void let_go(struct worker *worker, const struct fan_target *target)
@@ -83,7 +88,7 @@ bool delivery_fan_out(struct worker *worker)
         return true;
     worker->fans_left_out = 0;
     while (!turn_part_is_over(worker->turn) && fan_outs_next(&worker->fan_outs, &target)) {
-        deliver_to(worker, target.session, target.message, target.qos);
+        deliver_to(worker, target.session, target.message, target.qos, 1);
         let_go(worker, &target);
     }
     return worker->fan_outs.first != NULL;
@@ -103,9 +108,12 @@ bool delivery_waits(struct worker *worker, struct transport *publisher, struct m
     bool fans_out = publisher->source & CONNECTION_FANS_OUT;
     if (worker->turn->is_urgent)
         return false;
-    if (!worker->fan_outs.first)
-        publisher->source &= (uint8_t)~CONNECTION_FANS_OUT;
-    else if (!fans_out)
+    if (!worker->fan_outs.first) {
+        if (fans_out)
+            publisher->source &= (uint8_t)~CONNECTION_FANS_OUT;
+        return false;
+    }
+    if (!fans_out)
         fans_out = fan_outs_has(&worker->fan_outs, topic, &worker->turn->work);
     return fans_out && turn_defer(publisher);
 }
@@ -132,10 +140,12 @@ int delivery_route(struct worker *worker, struct message *message)
             return code;
     }
     struct routing routing = {.worker = worker, .message = message};
-    routing.is_behind = fan_outs_has(&worker->fan_outs, message_topic(message), &worker->turn->work);
+    if (worker->fan_outs.first)
+        routing.is_behind = fan_outs_has(&worker->fan_outs, message_topic(message), &worker->turn->work);
     int64_t count =
         topics_match(server->topics, message_topic(message), route_to, &routing, &worker->turn->work);
-    fan_outs_push(&worker->fan_outs, routing.fan, message);
+    if (routing.fan)
+        fan_outs_push(&worker->fan_outs, routing.fan, message);
     return count < 0 ? -ENOMEM : 0;
 }
 
@@ -156,6 +166,7 @@ static int send_acknowledged(struct worker *worker, struct session *session, str
     if (!flow)
         return -ENOMEM;
     struct publish_form form = {.qos = qos, .retain = retain, .packet_id = flow_next_packet_id(flow)};
+    worker->turn->work += flow->inflight_count / FLOW_PER_WORK;
     int code = flow_inflight_add(flow, message, qos, retain, form.packet_id);
     if (code < 0)
         return code;

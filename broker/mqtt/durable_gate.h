@@ -17,7 +17,7 @@
 enum {
     MAIL_MESSAGE = 1,
     DELIVERY_MAIL_MOST = 1 << 18
-}; // with so much mail waiting, further messages are dropped
+}; // with so much mail waiting in a list of the mailbox, further messages for it are dropped
 
 static inline uint64_t durable_mail_value(int64_t number, uint8_t qos)
 {

@@ -7,7 +7,10 @@
 static struct delivery *find(struct connection *connection, uint16_t packet_id)
 {
     struct session_flow *flow = connection->session->flow;
-    return flow ? flow_inflight_find(flow, packet_id) : NULL;
+    if (!flow)
+        return NULL;
+    connection->transport.turn->work += flow->inflight_count / FLOW_PER_WORK;
+    return flow_inflight_find(flow, packet_id);
 }
 
 // The delivery is complete, so the window has room for another message.

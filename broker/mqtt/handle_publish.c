@@ -41,10 +41,12 @@ static int receive_once(struct connection *connection, uint16_t packet_id)
 }
 
 // true: it was known.
-static bool forget(struct session *session, uint16_t packet_id)
+static bool forget(struct connection *connection, uint16_t packet_id)
 {
+    struct session *session = connection->session;
     if (!session->flow)
         return false;
+    connection->transport.turn->work += session->flow->received_count / RECEIVED_PER_WORK;
     bool was_known = flow_received_remove(session->flow, packet_id);
     session_flow_done(session);
     return was_known;
@@ -101,7 +103,7 @@ struct handled handle_publish(struct connection *connection, const struct mqtt_f
     if (code < 0) {
         // What is not kept is not acknowledged. The client keeps the message and may send it again.
         if (is_new > 0)
-            forget(connection->session, publish.packet_id);
+            forget(connection, publish.packet_id);
         return refuse(code == -ENOSPC ? &worker->counters.closed_retained_full
                                       : &worker->counters.closed_no_memory);
     }
@@ -120,7 +122,7 @@ struct handled handle_pubrel(struct connection *connection, const struct mqtt_fr
         return handled_close(mqtt_error_text(error));
     if (!transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
         return handled(HANDLE_PAUSE);
-    if (forget(connection->session, packet_id))
+    if (forget(connection, packet_id))
         durable_received_end(connection_worker(connection), connection->session, packet_id);
     // Sent for unknown ids too, because the client waits for it (section 4.3.3).
     connection_acknowledge(connection, MQTT_PUBCOMP, packet_id);

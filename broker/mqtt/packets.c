@@ -9,14 +9,14 @@
 // The largest possible CONNECT (section 3.1): header, ten bytes, and five fields of two bytes and 65 535.
 enum { CONNECT_BYTES_MAX = 5 + 10 + 5 * (2 + MQTT_TEXT_MAX) };
 
-enum { PACKET_WORK = 4 };
+enum { PACKET_WORK = 4, MESSAGE_WORK = 1 };
 
-// A PUBLISH is copied; the texts of other packets are checked, and become sessions and subscriptions. A list of many
-// filters is handled in portions, which count for themselves.
+// A PUBLISH is copied, and an acknowledgement is no more work. The texts of other packets are checked, and become sessions
+// and subscriptions. A list of many filters is handled in portions, which count for themselves.
 static uint32_t work_of(const struct mqtt_frame *frame, size_t bytes)
 {
-    if (frame->type == MQTT_PUBLISH)
-        return PACKET_WORK + (uint32_t)(bytes >> 8);
+    if (frame->type >= MQTT_PUBLISH && frame->type <= MQTT_PUBCOMP)
+        return MESSAGE_WORK + (uint32_t)(bytes >> 8);
     return PACKET_WORK +
            (uint32_t)(bytes <= HANDLERS_AT_ONCE_BYTES || frame->type == MQTT_CONNECT ? bytes >> 5 : 0);
 }

@@ -289,8 +289,8 @@ int server_start(struct server *server, struct err *err)
 
 int64_t server_own_bytes(int threads)
 {
-    // A mailbox has two arrays; their capacities are powers of two, as the limit is.
-    int64_t mail = 2 * (int64_t)DELIVERY_MAIL_MOST * (int64_t)sizeof(struct mail);
+    // A mailbox has two lists of two arrays; their capacities are powers of two, as the limit of a list is.
+    int64_t mail = 4 * (int64_t)DELIVERY_MAIL_MOST * (int64_t)sizeof(struct mail);
     return threads * (LOOP_STACK_BYTES + TURN_SCRATCH_BYTES + mail);
 }
 

@@ -62,6 +62,13 @@ int64_t session_number(const struct session *session); // 0: none. Any thread th
 void session_ref(struct session *session); // any thread, while it visits the session in topics_match
 void session_unref(struct session *session, struct block_store *arenas);
 
+// Are messages on their way to it? Each has a reference, as the table has; `own` more are the caller's. Relaxed: a thread
+// sees the references that it has taken itself, and others' messages have no order.
+static inline bool session_has_mail(const struct session *session, uint32_t own)
+{
+    return atomic_load_explicit(&session->refs, memory_order_relaxed) > 1 + own;
+}
+
 struct mqtt_text session_id(const struct session *session);
 uint32_t session_hash(struct mqtt_text id);
 

@@ -14,7 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FLOW_INLINE = 2 }; // entries of each list that need no allocation
+enum {
+    FLOW_INLINE = 2,     // entries of each list that need no allocation
+    FLOW_PER_WORK = 256, // deliveries in flight that a unit of work (broker/net/turn.h) finds or moves
+};
 
 // The bounds of all flows of a broker: count and bytes of messages, for in flight and queue separately. A
 // message counts with its whole size in each flow that holds it. The bound on bytes always lets one message

@@ -117,10 +117,12 @@ static int64_t visit_all(struct topics_view longest, struct rest *rest, topics_v
     return visits;
 }
 
-// A node costs about a tenth of a microsecond, an entry of the table two.
+// A node costs about a tenth of a microsecond, an entry of the table two. The first nodes are in the caches of the
+// processor, and in the work of the message.
 static uint32_t work_of(int64_t nodes, size_t joined)
 {
-    return (uint32_t)(nodes / 2) + (uint32_t)joined;
+    enum { NODES_FEW = 8 };
+    return (nodes > NODES_FEW ? (uint32_t)((nodes - NODES_FEW) / 2) : 0) + (uint32_t)joined;
 }
 
 int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit *visit, void *context,

@@ -16,16 +16,13 @@
 
 enum { ACCEPT_BATCH = 64, TICK_MS = 1000 / TIMER_TICKS_PER_S };
 
-// So many turns in a row may leave out mail and deferred transports.
+// So many turns in a row may leave out bulk mail and deferred transports.
 enum { LEFT_OUT_MOST = 16 };
 
 enum { LAST_WORK = 1 << 20 }; // of the parts of a last turn: nobody waits for others any more
 
 struct loop {
     struct turn turn;
-    struct mail *mail; // of the mailbox, from mail_at on not read yet
-    size_t mail_at, mail_count;
-    bool has_mail; // the mailbox has some
     bool has_rest; // on_rest has more to do
     int left_out;  // turns in a row
     struct turn_times times;
@@ -210,46 +207,25 @@ static void accept_batch(struct loop *loop, const struct listener *listener)
         set_accepting(loop, false);
 }
 
-static void settle_some(struct turn *turn, struct transport *(*take)(struct turn *turn),
-                        const struct pending_list *list)
-{
-    while (list->first && !turn_part_is_over(turn)) {
-        turn_begin_share(turn, list->count);
-        transport_settle(take(turn));
-    }
-}
-
-// Settles or closes pending transports, those of this turn first. Transports that become pending meanwhile join them.
-static void settle(struct turn *turn)
-{
-    turn_begin_part(turn, TURN_WORK);
-    settle_some(turn, turn_take_pending, &turn->pending);
-    if (turn->late.count > 0) {
-        uint32_t left = turn_part_is_over(turn) ? 0 : turn->part_end - turn->work;
-        turn_begin_part(turn, TURN_WORK / 2 + left);
-        settle_some(turn, turn_take_late, &turn->late);
-    }
-    turn_make_late(turn);
-}
-
-// Reads mail while the part lasts.
-static void read_mail(struct loop *loop)
+static void on_mail(struct loop *loop, const struct mail *mail)
 {
     struct turn *turn = &loop->turn;
+    turn_begin_share(turn, 1);
+    if (mail->kind == MAIL_TRANSPORT)
+        transport_arrive(mail->object, turn);
+    else
+        loop->options.callbacks->on_mail(loop->options.owner, mail);
+    turn->work++;
+}
+
+// Reads mail while the part lasts: the few, or the bulk.
+static void read_mail(struct loop *loop, const struct mail *(*next)(struct mailbox *mailbox))
+{
+    struct turn *turn = &loop->turn;
+    const struct mail *mail;
     turn_begin_part(turn, TURN_WORK);
-    if (loop->has_mail && loop->mail_at == loop->mail_count) {
-        loop->mail_count = mailbox_take(&turn->mailbox, &loop->mail);
-        loop->mail_at = 0;
-        loop->has_mail = false;
-    }
-    for (; loop->mail_at < loop->mail_count && !turn_part_is_over(turn); turn->work++) {
-        const struct mail *mail = &loop->mail[loop->mail_at++];
-        turn_begin_share(turn, 1);
-        if (mail->kind == MAIL_TRANSPORT)
-            transport_arrive(mail->object, turn);
-        else
-            loop->options.callbacks->on_mail(loop->options.owner, mail);
-    }
+    while (!turn_part_is_over(turn) && (mail = next(&turn->mailbox)))
+        on_mail(loop, mail);
 }
 
 // false: there is nothing to do for it now.
@@ -284,7 +260,8 @@ static bool look(struct loop *loop, int wait_ms)
     turn->event_at = 0;
     turn->event_count = count > 0 ? count : 0;
     for (int i = 0; i < turn->event_count; i++)
-        loop->has_mail = loop->has_mail || turn->events[i].data.ptr == &turn->mailbox;
+        if (turn->events[i].data.ptr == &turn->mailbox)
+            mailbox_heed(&turn->mailbox);
     if (count >= 0 || errno == EINTR)
         return true;
     // Relaxed: only the number is shared.
@@ -316,9 +293,9 @@ static struct transport *transport_of_timer(struct timer_node *node)
     return (struct transport *)((char *)node - offsetof(struct transport, timer));
 }
 
-static uint32_t tick_now(const struct loop *loop)
+static uint32_t tick_at(const struct loop *loop, int64_t coarse_ns)
 {
-    int64_t passed_ns = clock_coarse_ns() - loop->start_ns; // the coarse clock may be behind the start
+    int64_t passed_ns = coarse_ns - loop->start_ns; // the coarse clock may be behind the start
     return passed_ns > 0 ? (uint32_t)(passed_ns / TIMER_TICK_NS) : 0;
 }
 
@@ -327,6 +304,8 @@ static void run_deadlines(struct loop *loop)
     struct turn *turn = &loop->turn;
     bool is_tick = turn->tick != turn->wheel.tick;
     struct timer_node *node;
+    if (!is_tick && !turn->wheel.due)
+        return;
     timer_wheel_turn(&turn->wheel, turn->tick);
     turn_begin_part(turn, TURN_WORK / 4);
     while (!turn_part_is_over(turn) && (node = timer_wheel_take_due(&turn->wheel))) {
@@ -335,7 +314,7 @@ static void run_deadlines(struct loop *loop)
     }
     if (!is_tick)
         return;
-    loop->has_mail = true; // its notification may have failed
+    mailbox_heed(&turn->mailbox); // its notification may have failed
     spare_fds_fill(&loop->spare);
     turn_begin_part(turn, TURN_WORK / 4);
     loop->options.callbacks->on_tick(loop->options.owner);
@@ -348,25 +327,48 @@ static bool has_work(const struct loop *loop)
 {
     const struct turn *turn = &loop->turn;
     return turn_deferred(turn) > 0 || turn->late.count > 0 || turn->wheel.due || loop->has_rest ||
-           loop->has_mail || loop->mail_at < loop->mail_count;
+           mailbox_has_mail(&turn->mailbox);
 }
 
 static void begin_turn(struct loop *loop)
 {
     struct turn *turn = &loop->turn;
-    turn_times_begin(&loop->times);
-    turn->tick = tick_now(loop);
+    int64_t now_ns = clock_coarse_ns();
+    turn_times_begin(&loop->times, now_ns);
+    turn->tick = tick_at(loop, now_ns);
     turn->work = 0;
     turn->is_last = false;
     turn->is_single = turn->event_count == 1 && turn->event_at == 0 && !has_work(loop);
 }
 
-// Do mail and deferred transports wait, because output of earlier turns is to be sent first?
+// Do bulk mail and deferred transports wait, because output of earlier turns is to be sent first?
 static bool leaves_out(struct loop *loop)
 {
     bool waits = loop->turn.late.count > 0 && loop->left_out < LEFT_OUT_MOST;
     loop->left_out = waits ? loop->left_out + 1 : 0;
     return waits;
+}
+
+// Those who have used much before: deferred transports, and the bulk of the mail. The more they do at a time, the more
+// shares a write.
+static void serve_others(struct loop *loop)
+{
+    struct turn *turn = &loop->turn;
+    turn->is_bulk = true;
+    turn_begin_part(turn, 2 * TURN_WORK);
+    turn_run_deferred(turn, transport_on_turn);
+    read_mail(loop, mailbox_next_bulk);
+    turn->is_bulk = false;
+}
+
+static void do_rest(struct loop *loop)
+{
+    struct turn *turn = &loop->turn;
+    const struct loop_callbacks *callbacks = loop->options.callbacks;
+    turn->is_bulk = true;
+    turn_begin_part(turn, TURN_WORK / 4);
+    loop->has_rest = callbacks->on_rest && callbacks->on_rest(loop->options.owner);
+    turn->is_bulk = false;
 }
 
 static void *run(void *context)
@@ -380,19 +382,16 @@ static void *run(void *context)
             break;
         begin_turn(loop);
         bool has_others = !leaves_out(loop);
-        if (has_others)
-            read_mail(
-                loop); // before the events: what was posted before a client sent something is served before it
+        // Before the events: what was posted before a client sent something is served before it.
+        read_mail(loop, mailbox_next);
         if (!serve_events(loop))
             break;
         turn->is_last = false;
-        turn_begin_part(turn, 2 * TURN_WORK); // the more they do at a time, the more shares a write
         if (has_others)
-            turn_run_deferred(turn, transport_on_turn);
+            serve_others(loop);
         run_deadlines(loop); // after the events: received packets count, even when this loop is late
-        turn_begin_part(turn, TURN_WORK / 4);
-        loop->has_rest = callbacks->on_rest && callbacks->on_rest(loop->options.owner);
-        settle(turn);
+        do_rest(loop);
+        transport_settle_pending(turn);
         if (callbacks->on_turn_end)
             callbacks->on_turn_end(loop->options.owner);
         if (turn_times_end(&loop->times, turn->work))
@@ -440,14 +439,15 @@ void loop_last_turn(struct loop *loop)
     turn->work = 0;
     turn->is_single = false;
     loop->is_held_up = false;
-    loop->has_mail = true;
-    read_mail(loop);
+    mailbox_heed(&turn->mailbox);
+    read_mail(loop, mailbox_next);
+    read_mail(loop, mailbox_next_bulk);
     turn_begin_part(turn, LAST_WORK);
     turn_run_deferred(turn, transport_on_turn);
     timer_wheel_visit(&turn->wheel, read_rest, loop);
     turn_begin_part(turn, LAST_WORK);
     loop->has_rest = callbacks->on_rest && callbacks->on_rest(loop->options.owner);
-    settle(turn);
+    transport_settle_pending(turn);
     if (callbacks->on_turn_end)
         callbacks->on_turn_end(loop->options.owner);
 }
@@ -455,23 +455,27 @@ void loop_last_turn(struct loop *loop)
 bool loop_is_done(const struct loop *loop)
 {
     // Without the lock of the mailbox: no loop runs any more.
-    return !loop->is_held_up && !has_work(loop) && loop->turn.mailbox.count == 0;
+    return !loop->is_held_up && !has_work(loop) && mailbox_is_empty(&loop->turn.mailbox);
+}
+
+static void drop_mail(struct loop *loop)
+{
+    struct mailbox *mailbox = &loop->turn.mailbox;
+    const struct mail *mail;
+    mailbox_heed(mailbox);
+    while ((mail = mailbox_next(mailbox)) || (mail = mailbox_next_bulk(mailbox))) {
+        if (mail->kind == MAIL_TRANSPORT)
+            loop->turn.rules->on_close(mail->object);
+        else
+            loop->options.callbacks->on_mail_dropped(loop->options.owner, mail);
+    }
 }
 
 void loop_drop_all(struct loop *loop)
 {
     const struct transport_rules *rules = loop->turn.rules;
-    do {
-        for (; loop->mail_at < loop->mail_count; loop->mail_at++) {
-            const struct mail *mail = &loop->mail[loop->mail_at];
-            if (mail->kind == MAIL_TRANSPORT)
-                rules->on_close(mail->object);
-            else
-                loop->options.callbacks->on_mail_dropped(loop->options.owner, mail);
-        }
-        loop->mail_at = 0;
-        loop->mail_count = mailbox_take(&loop->turn.mailbox, &loop->mail);
-    } while (loop->mail_count > 0);
+    while (!mailbox_is_empty(&loop->turn.mailbox))
+        drop_mail(loop);
     struct timer_node *node;
     while ((node = timer_wheel_any(&loop->turn.wheel)))
         rules->on_close(transport_of_timer(node));

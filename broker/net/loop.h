@@ -3,14 +3,15 @@
 //
 // A turn is one iteration of the loop, of these parts, each with a budget of work (turn.h):
 //
-//     mail         from other loops
+//     mail         from other loops, the few
 //     events       of transports that are not heavy; those that the budget does not reach come first in the next turn
 //     deferred     transports that have more to do, and heavy ones
+//     bulk mail    of such transports of other loops (mailbox.h)
 //     deadlines
 //     the rest     what the owner does for nobody in particular
 //     settling     sends pending output and closes dead transports: those of this turn, then those of earlier ones
 //
-// Mail and deferred transports wait while transports of earlier turns have to be settled. They make new output, and
+// Deferred transports and bulk mail wait while transports of earlier turns have to be settled. They make new output, and
 // the less often they do, the more of it shares a write. Closing comes last, so nothing is freed while it is in use.
 //
 // The loop does not interpret bytes. It calls its owner's functions, on its own thread.
@@ -96,8 +97,7 @@ size_t loop_bytes(struct loop *loop); // what it has allocated. Any thread
 // The addresses of its thread's stack: `*from` to before `*to`. 0, or -errno; while the thread runs. Any thread.
 int loop_stack(const struct loop *loop, uintptr_t *from, uintptr_t *to) __attribute__((warn_unused_result));
 
-// The longest turn, in CPU time of the thread (at most a millisecond more than it was), and the most work of a turn
-// (turn.h). Any thread.
+// The longest turn, in CPU time of the thread (turn_times.h), and the most work of a turn (turn.h). Any thread.
 int64_t loop_longest_turn_ns(const struct loop *loop);
 int64_t loop_most_work(const struct loop *loop);
 

@@ -109,6 +109,27 @@ void transport_settle(struct transport *transport)
     }
 }
 
+static void settle_some(struct turn *turn, struct transport *(*take)(struct turn *turn),
+                        const struct pending_list *list)
+{
+    while (list->first && !turn_part_is_over(turn)) {
+        turn_begin_share(turn, list->count);
+        transport_settle(take(turn));
+    }
+}
+
+void transport_settle_pending(struct turn *turn)
+{
+    turn_begin_part(turn, TURN_WORK);
+    settle_some(turn, turn_take_pending, &turn->pending);
+    if (turn->late.count > 0) {
+        uint32_t left = turn_part_is_over(turn) ? 0 : turn->part_end - turn->work;
+        turn_begin_part(turn, TURN_WORK / 2 + left);
+        settle_some(turn, turn_take_late, &turn->late);
+    }
+    turn_make_late(turn);
+}
+
 void transport_arrive(struct transport *transport, struct turn *turn)
 {
     transport->turn = turn;

@@ -27,8 +27,10 @@ void transport_unpause(struct transport *transport);
 bool transport_waits(const struct transport *transport,
                      uint32_t epoll_events); // nothing is done for these now
 void transport_on_event(struct transport *transport, uint32_t epoll_events);
-void transport_on_turn(struct transport *transport);                   // goes on with a deferred one
-void transport_settle(struct transport *transport);                    // end of the turn
+void transport_on_turn(struct transport *transport); // goes on with a deferred one
+void transport_settle(struct transport *transport);  // end of the turn
+// Settles or closes pending transports, those of this turn first. Transports that become pending meanwhile join them.
+void transport_settle_pending(struct turn *turn);
 void transport_arrive(struct transport *transport, struct turn *turn); // it has moved to this loop
 
 #endif

@@ -240,14 +240,13 @@ bool transport_has_room(struct transport *transport, size_t bytes)
 // Appended bytes are sent at the end of the turn.
 static void send_soon(struct transport *transport)
 {
-    if (transport->is_blocked)
+    if (transport->is_blocked || transport->is_pending)
         return;
     struct turn *turn = transport->turn;
-    if (!transport->is_pending && turn_unsettled(turn) >= PENDING_MOST && !turn->rules->may_send) {
+    if (turn_unsettled(turn) >= PENDING_MOST && !turn->rules->may_send)
         transport_flush(transport);
-    } else {
+    else
         turn_add_pending(transport);
-    }
 }
 
 void transport_append(struct transport *transport, const void *data, size_t bytes)

@@ -41,13 +41,13 @@ enum {
     TURN_WORK = 4096,      // of a part of a turn
     TURN_SHARE_MIN = 2048, // the smallest share of a transport in a part
     TURN_HEAVY = 1024,     // who used so much at once is heavy
-    TURN_LIGHT = 256,      // who was heavy and used less, with nothing left to do, is so no longer
-    TURN_PENDING = 128,    // with so many transports to settle, further events and mail wait
-    TURN_ALONE = 16384,    // past it a write is shared (is_last)
-    TURN_WRITE_WORK = 32,  // of a call that sends
-    TURN_CLOSE_WORK = 64,  // of the end of a transport
-    TURN_OPEN_WORK = 64,   // of its beginning
-    TURN_TIMER_WORK = 8,   // of a timer that is due
+    TURN_LIGHT = 256,   // who was heavy, used less and has nothing left to do is light; past it mail is bulk
+    TURN_PENDING = 128, // with so many transports to settle, further events wait
+    TURN_ALONE = 16384, // past it a write is shared (is_last)
+    TURN_WRITE_WORK = 32, // of a call that sends
+    TURN_CLOSE_WORK = 64, // of the end of a transport
+    TURN_OPEN_WORK = 64,  // of its beginning
+    TURN_TIMER_WORK = 8,  // of a timer that is due
 };
 
 // The work of copying bytes.
@@ -162,12 +162,14 @@ struct turn {
     uint32_t work;  // of this turn so far
     bool is_urgent; // nothing is deferred now
     bool is_single; // this turn has one event, and nothing waits from earlier ones
+    bool is_bulk;   // who is served now has used much before
     // The owner's, within on_bytes: the packet is the last of the turn. So no later one can share a write with it.
     bool is_last;
     _Atomic int64_t *bytes_received, *bytes_sent; // the owner's counters
 
     int epoll_fd;
-    uint32_t part_end, share_end; // `work` at which the part and the share of the present transport end
+    // `work` at which the part ends, and the share of the present transport begins and ends
+    uint32_t part_end, share_begin, share_end;
     struct epoll_event events[TURN_EVENTS];
     int event_at, event_count; // events from event_at on are not served yet
     uint8_t *scratch;          // read buffer for transports without one
@@ -189,6 +191,7 @@ turn_bytes(struct turn *turn); // of its read buffer, its mailbox and its list o
 // Begins a part of the turn, with a budget of `work`.
 static inline void turn_begin_part(struct turn *turn, uint32_t work)
 {
+    turn->share_begin = turn->work;
     turn->part_end = turn->share_end = turn->work + work;
 }
 
@@ -197,12 +200,20 @@ static inline bool turn_part_is_over(const struct turn *turn)
     return turn->work >= turn->part_end;
 }
 
-// Begins the share of a transport: the rest of the part, divided by the `count` that want some.
+// Begins the share of a transport: the rest of the part, divided by the `count` that want some; TURN_SHARE_MIN at least.
 static inline void turn_begin_share(struct turn *turn, size_t count)
 {
-    uint32_t left = turn_part_is_over(turn) ? 0 : turn->part_end - turn->work;
-    uint32_t share = count > 1 ? (uint32_t)(left / count) : left;
-    turn->share_end = turn->work + (share > TURN_SHARE_MIN ? share : TURN_SHARE_MIN);
+    uint32_t left = turn_part_is_over(turn) ? 0 : turn->part_end - turn->work, share = TURN_SHARE_MIN;
+    if (left > TURN_SHARE_MIN * count) // seldom with several: a division costs more than the rest of this
+        share = count > 1 ? (uint32_t)(left / count) : left;
+    turn->share_begin = turn->work;
+    turn->share_end = turn->work + share;
+}
+
+// Is what the present transport sends others much, now or before? Then it goes behind what is less (mailbox.h).
+static inline bool turn_is_bulk(const struct turn *turn)
+{
+    return turn->is_bulk || turn->work - turn->share_begin >= TURN_LIGHT;
 }
 
 // Has the present transport used up its share? Then its further work waits (turn_defer), so that others are

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long the turns of a loop take, in processor time of its thread, and how much work they do. The clock of processor time is
-// dear, so it is read at most once a millisecond: turns below that are not timed, and a time may be a millisecond too much.
+// How long the turns of a loop take, in processor time of its thread, and how much work they do.
+//
+// Most turns are short, and are not to pay for a look at a clock. So a turn is timed if the kernel's coarse clock went on in
+// it (a tick, 1 to 10 ms): every longer one is. The clock of processor time is dear. It is read about once a millisecond, so a
+// time may be that much too large.
 //
 // The loop's thread begins and ends turns. Any thread may ask.
 #ifndef POOLMARK_BROKER_NET_TURN_TIMES_H
@@ -13,12 +16,13 @@
 enum { TURN_LONG_MS = 10 };
 
 struct turn_times {
-    int64_t began_ns;            // this turn
-    int64_t cpu_ns, cpu_read_ns; // processor time, and when it was read
+    int64_t began_ns;            // this turn, by the coarse clock
+    int64_t cpu_ns, cpu_read_ns; // processor time, and when it was read, by the coarse clock
+    uint32_t work_since;         // of turns since then
     _Atomic int64_t longest_ns, most_work;
 };
 
-void turn_times_begin(struct turn_times *times);
+void turn_times_begin(struct turn_times *times, int64_t coarse_ns);
 bool turn_times_end(struct turn_times *times, uint32_t work); // true: it was longer than TURN_LONG_MS
 
 int64_t turn_times_longest_ns(const struct turn_times *times);
