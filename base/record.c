@@ -325,6 +325,17 @@ void record_anomaly(struct record *record, const char *what, const char *format,
     }
 }
 
+void record_leave_out(struct record *record, const char *folder)
+{
+    json_t *list = json_object_get(record->root, "files_left_out");
+    if (!list) {
+        record_set(record, "files_left_out", json_array());
+        list = json_object_get(record->root, "files_left_out");
+    }
+    if (json_array_append_new(list, json_string(folder)) < 0)
+        remember_failure(record, "files_left_out");
+}
+
 int record_save(struct record *record, struct err *err)
 {
     int code = save(record, false, err);
@@ -369,7 +380,7 @@ int record_close(struct record *record, const char *status, struct err *err)
     record_set(record, "seal", json_string(RECORD_SEAL));
     // A file that cannot be read is left out; the others are listed.
     json_t *files;
-    int listed = record_files(&files, record->dir, err);
+    int listed = record_files(&files, record->dir, json_object_get(record->root, "files_left_out"), err);
     record_set(record, "files", files);
     int code = save_patiently(record, listed < 0 ? NULL : err);
     if (code == 0 && record->stray[0])

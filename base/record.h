@@ -61,10 +61,14 @@ void record_metric_unknown(struct record *record, const char *name, const char *
 void record_anomaly(struct record *record, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// A folder below the record's, to which others may still write when the record is closed: "files" leaves out all that is in
+// it, and "files_left_out" names it.
+void record_leave_out(struct record *record, const char *folder);
+
 int record_save(struct record *record, struct err *err) __attribute__((warn_unused_result));
 
 // Sets status, ended_utc and files, saves, writes the seal (base/record_seal.h) last, and frees. Write and
-// close all other files before: "files" lists the whole folder. NULL is allowed.
+// close all other files before: "files" lists the whole folder, without record_leave_out's. NULL is allowed.
 int record_close(struct record *record, const char *status, struct err *err)
     __attribute__((warn_unused_result));
 

@@ -24,6 +24,19 @@ static bool is_other_record(const FTSENT *folder)
     return folder->fts_level > 0 && access(path, F_OK) == 0;
 }
 
+static bool is_left_out(const char *name, const json_t *left_out)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(left_out, i, one)
+    {
+        const char *text = json_string_value(one);
+        if (text && strcmp(text, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool is_own_run_json(const FTSENT *file)
 {
     return file->fts_level == 1 &&
@@ -46,7 +59,7 @@ static int add(json_t *files, const char *name, const FTSENT *file, struct err *
     return 0;
 }
 
-int record_files(json_t **files, const char *dir, struct err *err)
+int record_files(json_t **files, const char *dir, const json_t *left_out, struct err *err)
 {
     char root[4096];
     snprintf(root, sizeof root, "%s", dir);
@@ -61,7 +74,7 @@ int record_files(json_t **files, const char *dir, struct err *err)
         int done = 0;
         const char *name = entry->fts_path + root_bytes;
         name += strspn(name, "/");
-        if (entry->fts_info == FTS_D && is_other_record(entry))
+        if (entry->fts_info == FTS_D && (is_other_record(entry) || is_left_out(name, left_out)))
             fts_set(walk, entry, FTS_SKIP);
         else if (entry->fts_info == FTS_F && !is_own_run_json(entry))
             done = add(*files, name, entry, code == 0 ? err : NULL);

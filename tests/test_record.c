@@ -267,11 +267,19 @@ static void closing_lists_every_file_with_size_and_checksum(void **state)
     make_folder(place, "other");
     write_file(place, "other/run.json", "{}");
     write_file(place, "other/theirs", "x");
+    make_folder(place, "ranks");
+    make_folder(place, "ranks/1");
+    write_file(place, "ranks/1/late", "x"); // may still change
+    write_file(place, "ranks/note", "");
+    record_leave_out(record, "ranks/1");
+    record_leave_out(record, "ranks/2"); // need not be there
     assert_int_equal(symlink("empty.csv", temp_dir_file(place->run, "link", path)), 0);
     assert_int_equal(record_close(record, "complete", NULL), 0);
     json_t *root = load(place);
     json_t *files = json_object_get(root, "files");
-    assert_int_equal(json_object_size(files), 2);
+    assert_int_equal(json_object_size(files), 3);
+    assert_non_null(json_object_get(files, "ranks/note"));
+    assert_int_equal(json_array_size(json_object_get(root, "files_left_out")), 2);
     json_t *empty = json_object_get(files, "empty.csv"), *abc = json_object_get(files, "deep/abc");
     assert_int_equal(json_integer_value(json_object_get(empty, "bytes")), 0);
     assert_int_equal(json_integer_value(json_object_get(abc, "bytes")), 3);

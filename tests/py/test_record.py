@@ -10,7 +10,7 @@ from documented import undocumented
 from poolmark.records import read_record
 from poolmark.run import merge
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
-from poolmark.records.record import SEAL, Record, metric, new_id, number, seal
+from poolmark.records.record import SEAL, Record, files_of, metric, new_id, number, seal
 
 
 def make(folder, kind="suite", **more):
@@ -276,6 +276,48 @@ def test_verify_names_files_that_came_later_and_goes_on(tmp_path, poolmark):
     done = poolmark("verify", tmp_path / "run")
     assert done.returncode == 0
     assert "report.html" in done.stdout
+
+
+def ranks(*lost):
+    return [{"rank": rank, "host": None, "clients": 1, "workers": 1, "clock": None, "lost": rank in lost, "ended": "x", "counts": {}} for rank in range(3)]
+
+
+def test_files_of_a_lost_rank_may_change_and_those_of_others_may_not(tmp_path, poolmark):
+    folder = tmp_path / "run"
+    record = make(folder)
+    for rank in (1, 2):
+        (folder / f"ranks/{rank}").mkdir(parents=True)
+        (folder / f"ranks/{rank}/memory.csv").write_text("at_ns\n1\n")
+    record.data.update(ranks=ranks(1), files_left_out=["ranks/1"])
+    record.save()
+    record.close("incomplete")
+    assert set(read_record.load(folder).data["files"]) == {"cells/classic-malloc.1/load/memory.csv", "ranks/2/memory.csv"}
+    (folder / "ranks/1/memory.csv").write_text("at_ns\n1\n2\n")     # it goes on writing
+    (folder / "ranks/1/rank.json").write_text("{}")
+    done = poolmark("verify", folder)
+    assert done.returncode == 0 and "came after" not in done.stdout, done.stdout
+    (folder / "ranks/2/rank.json").write_text("{}")
+    assert "came after the run's end, not checked: ranks/2/rank.json" in poolmark("verify", folder).stdout
+    (folder / "ranks/2/memory.csv").write_text("at_ns\n2\n")
+    assert "ranks/2/memory.csv: its checksum is not" in poolmark("verify", folder).stdout
+
+
+def test_only_what_a_lost_rank_wrote_may_be_left_out(tmp_path):
+    closed(tmp_path / "run")
+    spoil(tmp_path / "run", lambda data: data.update(ranks=ranks(1), files_left_out=["ranks/1", "ranks/2"]))
+    assert read_record.check_files(read_record.load(tmp_path / "run")) == ["files_left_out: names ranks/2, and that rank was not lost"]
+    spoil(tmp_path / "run", lambda data: data.update(files_left_out=["cells"]))
+    with pytest.raises(RecordError, match="files_left_out"):
+        read_record.load(tmp_path / "run")
+
+
+def test_a_record_around_one_that_lost_a_rank_leaves_its_files_out_too(tmp_path):
+    make(tmp_path / "run")
+    inner = tmp_path / "run/cells/classic-malloc.1/load"
+    (inner / "ranks/1").mkdir(parents=True)
+    (inner / "ranks/1/memory.csv").write_text("x")
+    (inner / "run.json").write_text('{"files_left_out": ["ranks/1"]}')
+    assert sorted(files_of(tmp_path / "run")) == ["cells/classic-malloc.1/load/memory.csv", "cells/classic-malloc.1/load/run.json"]
 
 
 def test_verify_says_when_a_run_was_killed(tmp_path, poolmark):

@@ -138,6 +138,7 @@ class RecordData(TypedDict):
     sources: NotRequired[list[SourceData]]
     seal: NotRequired[str]
     files: NotRequired[dict[str, FileData]]
+    files_left_out: NotRequired[list[str]]      # folders of ranks that were lost
 
 
 class Taker(Protocol):

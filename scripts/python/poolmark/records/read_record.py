@@ -285,9 +285,16 @@ def check_files(run: Run, present: bool = False) -> list[str]:
     for cell in run.data.get("cells", []):
         wrong += [f"{name}: named by cell {cell['id']} and not in the list of files"
                   for name in cell.get("files", {}).values() if name not in listed]
-    return wrong
+    return wrong + _left_out_wrongly(run.data)
+
+
+def _left_out_wrongly(data: RecordData) -> list[str]:
+    """Only what a lost rank may still write to is left out of the list of files. A run that failed before it began has no ranks."""
+    lost = {f"ranks/{one['rank']}" for one in data.get("ranks", []) if one["lost"]}
+    return [f"files_left_out: names {name}, and that rank was not lost" for name in data.get("files_left_out", [])
+            if "ranks" in data and name not in lost]
 
 
 def added_files(run: Run) -> list[str]:
-    """Files in the folder that were added after the end of the run, for example a report."""
+    """Files in the folder that were added after the end of the run, for example a report; not those of lost ranks."""
     return [name for name in files_of(run.folder) if name not in run.data.get("files", {})]

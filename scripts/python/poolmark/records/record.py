@@ -55,12 +55,23 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def left_out(folder: Path) -> list[Path]:
+    """Folders that the records below `folder` leave out of their files: those of ranks that were lost, and may still write there."""
+    found: list[Path] = []
+    for path in folder.rglob("run.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError, TypeError, RecursionError):      # what is no record leaves nothing out
+            if b"files_left_out" in (content := path.read_bytes()):
+                found += [path.parent / str(name) for name in json.loads(content).get("files_left_out", [])]
+    return found
+
+
 def files_of(folder: Path) -> dict[str, FileData]:
-    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, without run.json and its seal."""
+    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, without run.json, its seal, and what records leave out."""
     found: dict[str, FileData] = {}
+    others = left_out(folder)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not path.is_file() or name in ("run.json", "run.json.new", SEAL):
+        if path.is_symlink() or not path.is_file() or name in ("run.json", "run.json.new", SEAL) or any(one in path.parents for one in others):
             continue
         found[name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
     return found
