@@ -50,6 +50,8 @@ static const struct opt common[] = {
      "workers that connect at a time when there is no --rate; 0: what the engine likes", NULL},
     {"window", "N", OPT_COUNT, AT(window), "0", 0, 100000, NULL,
      "connects under way at once in one worker; 0: what the engine likes", NULL},
+    {"share", "WAY", OPT_PARSE, AT(share), "even", 0, 0, NULL,
+     "how ranks (poolmark-loadgen-mpi) divide the clients: even; fit, by the room of each", division_parse},
     {"open", "NAME", OPT_TEXT, AT(open), NULL, 0, 0, NULL,
      "a scenario of the Open MQTT Benchmark Suite, in place of a scenario of ours; options that are given "
      "beside it "
@@ -76,6 +78,8 @@ static const struct opt common[] = {
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Record", NULL},
     {"watch-pid", "PID", OPT_LIST, AT(watch), NULL, 0, 0, NULL,
      "a process of the target: its memory is sampled; several times", NULL},
+    {"only-watch", NULL, OPT_FLAG, AT(only_watch), NULL, 0, 0, NULL,
+     "a rank above 0 (poolmark-loadgen-mpi): no clients, it watches processes of a target on its host", NULL},
     {"record", "DIR", OPT_TEXT, AT(record_dir), NULL, 0, 0, NULL,
      "write run.json, latency.hlog, memory.csv there", NULL},
     {"beside", "NAME", OPT_TEXT, AT(beside), NULL, 0, 0, NULL,
@@ -363,8 +367,13 @@ static int parse_opened(struct config *config, const struct first_pass *first, i
 
 int command_line_parse(struct config *config, int argc, char **argv, struct err *err)
 {
+    return command_line_parse_ranks(config, 1, argc, argv, err);
+}
+
+int command_line_parse_ranks(struct config *config, int ranks, int argc, char **argv, struct err *err)
+{
     struct first_pass first = {.open = NULL};
-    *config = (struct config){0};
+    *config = (struct config){.rank_count = ranks};
     int parsed = choose(&first, false, argc, argv, err);
     if (goes_on(parsed) && first.open)
         parsed = parse_opened(config, &first, argc, argv, err);

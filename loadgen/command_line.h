@@ -13,6 +13,10 @@
 // An opts_result, or -EINVAL with the text in `err`. Overwrites a password in argv. `config` is to be freed.
 int command_line_parse(struct config *config, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
+// The same of one of several ranks: defaults may be one for each.
+int command_line_parse_ranks(struct config *config, int ranks, int argc, char **argv, struct err *err)
+    __attribute__((warn_unused_result));
+
 // With a scenario in argv, only the options that it uses.
 void command_line_print_help(int argc, char **argv, FILE *to);
 // --describe: options, scenarios with the options they use, engines with their limits and costs, metrics.

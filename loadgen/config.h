@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/opts.h"
+#include "loadgen/division.h"
 #include "loadgen/identity.h"
 #include "loadgen/pattern.h"
 #include "loadgen/payload_form.h"
@@ -59,6 +60,9 @@ struct config {
     const struct crew_request *crews;
     int crew_count;
 
+    int rank_count;           // of the run; 1: it is alone
+    enum division_way share;  // how they divide the clients
+    bool only_watch;          // this rank has none of them
     struct ranks *ranks;      // of several hosts (ranks.h); NULL: this one is alone
     const char *ranks_folder; // of a rank above 0: where its own part is; NULL: nowhere
 

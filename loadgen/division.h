@@ -23,13 +23,15 @@ struct division {
     int rank, ranks;
     int *workers; // of each rank that have clients
     int64_t clients_per_worker;
-    bool apart; // each rank has source addresses of its own
+    int64_t split; // no worker has clients of both sides of it (plan.h); 0: there is none
+    bool apart;    // each rank has source addresses of its own
 };
 
 struct division_rank { // what a rank said of itself
     int64_t cores;
     int64_t process_clients; // the most of one process
     int64_t room_clients;    // the most of the host
+    bool only_watches;       // it has no clients
 };
 
 struct division_request {
@@ -38,12 +40,14 @@ struct division_request {
     int64_t engine_clients;     // the engine's default for one process
     int64_t clients_per_worker; // asked for; 0: not
     int64_t workers;            // of each rank, asked for; 0: not
+    int64_t split;              // clients from this one on have workers of their own; 0: none have
     bool even;                  // clients come in pairs that a worker must not split
     int ranks;
     const struct division_rank *of;
 };
 
-int division_parse(const char *text, enum division_way *way); // "even", "fit"; otherwise -EINVAL
+// "even", "fit" into the enum division_way at `way`; otherwise -EINVAL with the text. As an option wants it (base/opts.h).
+int division_parse(const char *text, void *way, struct err *err);
 
 // -EINVAL with the text: a rank's process cannot hold the share of a worker, or nobody has room. -ENOMEM.
 int division_make(struct division *division, const struct division_request *request, struct err *err)

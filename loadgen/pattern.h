@@ -29,6 +29,9 @@ struct pattern {
     int64_t topics; // groups that share messages; 1 for fan-in, whose subscribers take all topics
     int64_t apart;  // not pairs: the last so many subscribers are the last clients, after all others
     int64_t slow;   // of those apart the last so many may be slow readers (fleet.h)
+    // Of the part of a rank (pattern_parts.h): the publishers of all parts, which take turns, and those of parts before; 0, 0:
+    // it is the whole.
+    int64_t turns, before;
 };
 
 struct pattern pattern_pairs(int64_t pairs);

@@ -196,16 +196,13 @@ static void tell_open(const struct config *config)
 }
 
 // What the command line asks for, other than a run. Only rank 0 answers.
-static int answer(int parsed, const struct config *config, const struct ranks *ranks, int argc, char **argv,
-                  bool shares)
+static int answer(int parsed, const struct config *config, const struct ranks *ranks, int argc, char **argv)
 {
     if (ranks && !ranks_lead(ranks))
         return EXIT_OK;
     switch (parsed) {
     case OPTS_HELP:
         command_line_print_help(argc, argv, stdout);
-        if (shares)
-            fputs(PROGRAM_SHARE_HELP, stdout);
         return EXIT_OK;
     case OPTS_DESCRIBE:
         return describe_program(config);
@@ -241,6 +238,7 @@ static int run_begun(struct config *config, struct record *record)
     struct summary summary = {.count = 0};
     const char *status = "failed";
     int code = play(&run, config, record, &summary, &status, &err);
+    program_leave_out_lost(config->ranks, record);
     if (code < 0) {
         complain(&err, EXIT_FAILED);
         (void)!record_close(record, "failed", NULL);
@@ -271,19 +269,21 @@ struct words { // the command line, and as it was given
     char **argv, **command;
 };
 
-static int run_parsed(struct config *config, const struct words *words, struct ranks *ranks, bool shares,
-                      enum division_way way)
+static int run_parsed(struct config *config, const struct words *words, struct ranks *ranks, bool alone)
 {
     struct err err = {0};
     char text[sizeof err.text] = "";
-    int parsed = command_line_parse(config, words->argc, words->argv, &err);
+    int parsed = command_line_parse_ranks(config, ranks ? ranks->size : 1, words->argc, words->argv, &err);
     if (parsed > OPTS_RUN)
-        return answer(parsed, config, ranks, words->argc, words->argv, shares);
+        return answer(parsed, config, ranks, words->argc, words->argv);
+    if (parsed >= 0 && ((alone && config->share != DIVISION_EVEN) || (!ranks && config->only_watch)))
+        parsed = err_set(&err, -EINVAL, "--%s: this is one rank; poolmark-loadgen-mpi has several, by mpirun",
+                         config->only_watch ? "only-watch" : "share");
     if (parsed < 0)
         snprintf(text, sizeof text, "%s", err.text);
     else if (ranks)
         (void)program_one_rank(config, text, sizeof text);
-    if (ranks && ranks_start(ranks, config, way, text[0] ? text : NULL, &err) < 0)
+    if (ranks && ranks_start(ranks, config, text[0] ? text : NULL, &err) < 0)
         return ranks_lead(ranks) ? complain(&err, EXIT_USAGE) : EXIT_OK;
     if (parsed < 0)
         return complain(&err, EXIT_USAGE);
@@ -302,17 +302,11 @@ static int run_command(struct words *words, const struct loadgen_relay *relay)
     struct config config = {0};
     struct ranks *ranks = NULL;
     struct err err = {0};
-    enum division_way way = DIVISION_EVEN;
     if (relay && relay->fd >= 0 && ranks_open(&ranks, relay->fd, &err) < 0)
         return complain(&err, EXIT_FAILED);
-    int code = relay ? program_take_share(&words->argc, words->argv, &way, &err) : 0;
-    if (code < 0) {
-        code = !ranks || ranks_lead(ranks) ? complain(&err, EXIT_USAGE) : EXIT_OK;
-    } else {
-        if (ranks && !ranks_lead(ranks))
-            program_leave_to_leader(&words->argc, words->argv);
-        code = run_parsed(&config, words, ranks, relay != NULL, way);
-    }
+    if (ranks && !ranks_lead(ranks))
+        program_leave_to_leader(&words->argc, words->argv);
+    int code = run_parsed(&config, words, ranks, relay == NULL);
     command_line_free(&config);
     ranks_close(ranks);
     return code;

@@ -30,27 +30,12 @@ static void take_out(int *argc, char **argv, int at, int count)
     *argc -= count;
 }
 
-int program_take_share(int *argc, char **argv, enum division_way *way, struct err *err)
+static bool only_watches(int argc, char **argv)
 {
-    static const char option[] = "--share";
-    bool given = false;
-    *way = DIVISION_EVEN;
-    for (int i = 1; i < *argc && strcmp(argv[i], "--") != 0;) {
-        int words = words_of(argv, *argc, i, option, true);
-        if (words == 0) {
-            i++;
-            continue;
-        }
-        const char *value = words == 2 ? argv[i + 1] : argv[i] + strlen(option);
-        value += words == 1 && *value == '=';
-        if (given)
-            return err_set(err, -EINVAL, "--share: is given twice");
-        if (division_parse(value, way) < 0)
-            return err_set(err, -EINVAL, "--share \"%s\": it takes even or fit", value);
-        given = true;
-        take_out(argc, argv, i, words);
-    }
-    return 0;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--only-watch") == 0)
+            return true;
+    return false;
 }
 
 void program_leave_to_leader(int *argc, char **argv)
@@ -61,9 +46,10 @@ void program_leave_to_leader(int *argc, char **argv)
     } leaders[] = {{"--watch-pid", true}, {"--watch-record", true},  {"--metrics", true},
                    {"--beside", true},    {"--json", false},         {"--all", false},
                    {"--hgrm", false},     {"--self-latency", false}, {"--quiet", false}};
+    size_t first = only_watches(*argc, argv); // --watch-pid stays
     for (int i = 1; i < *argc;) {
         int words = 0;
-        for (size_t j = 0; j < sizeof leaders / sizeof *leaders && words == 0; j++)
+        for (size_t j = first; j < sizeof leaders / sizeof *leaders && words == 0; j++)
             words = words_of(argv, *argc, i, leaders[j].option, leaders[j].takes);
         if (words > 0)
             take_out(argc, argv, i, words);
@@ -78,16 +64,21 @@ void program_leave_to_leader(int *argc, char **argv)
 
 const char *program_one_rank(const struct config *config, char *text, size_t size)
 {
+    const struct name_pattern *topic = &config->identity.topic;
     text[0] = '\0';
-    if (config->scenario->one_rank)
+    if (config->only_watch && config->watch.count == 0)
+        snprintf(text, size, "--only-watch: give --watch-pid, the processes on this rank's host");
+    else if (config->scenario->one_rank)
         snprintf(text, size, "scenario %s runs on one rank: %s", config->scenario->name,
                  config->scenario->one_rank);
-    else if (config->pattern.kind != PATTERN_PAIRS)
-        snprintf(text, size,
-                 "--pattern %s runs on one rank: publishers and subscribers of a message are counted "
-                 "together, and would be on "
-                 "different hosts; pairs run over ranks",
-                 pattern_name(&config->pattern));
+    else if (config->pattern.kind != PATTERN_PAIRS && topic->count > 0 &&
+             (!name_pattern_has(topic, NAME_PREFIX) || name_pattern_has(topic, NAME_CLIENT_ID) ||
+              name_pattern_has(topic, NAME_USER)))
+        snprintf(
+            text, size,
+            "--topic \"%s\": with the pattern %s over ranks the topics of each rank are its own, and %%p "
+            "differs by rank: the topic takes %%p, and neither %%c nor %%u",
+            config->identity.topic_asked, pattern_name(&config->pattern));
     return text;
 }
 
@@ -117,6 +108,40 @@ int program_follow(struct config *config, struct err *err)
     return code;
 }
 
+void program_leave_out_lost(const struct ranks *ranks, struct record *record)
+{
+    char folder[32];
+    for (int rank = 1; record && ranks_lead(ranks) && rank < ranks->size; rank++) {
+        snprintf(folder, sizeof folder, "ranks/%d", rank);
+        if (!ranks->of[rank].part) // what it tells is sent when its files are closed
+            record_leave_out(record, folder);
+    }
+}
+
+// The curve of a rank that only watches, where that rank's own folder is on another disk.
+static int write_curve(const struct ranks *ranks, int rank, const struct record *record)
+{
+    char folder[4096], path[4112];
+    const struct rank_state *of = &ranks->of[rank];
+    snprintf(folder, sizeof folder, "%s/ranks/%d", record_dir(record), rank);
+    snprintf(path, sizeof path, "%s/memory.csv", folder);
+    int code = record_make_folder(folder);
+    FILE *file = code == 0 ? fopen(path, "wxe") : NULL;
+    if (!file)
+        return code < 0 ? code : errno == EEXIST ? 0 : -errno;
+    bool whole = fwrite(of->curve, 1, of->curve_bytes, file) == of->curve_bytes;
+    return fclose(file) == 0 && whole ? 0 : -EIO;
+}
+
+static void write_curves(struct run *run)
+{
+    for (int rank = 1; run->record && rank < run->ranks->size; rank++) {
+        int code = run->ranks->of[rank].curve ? write_curve(run->ranks, rank, run->record) : 0;
+        if (code < 0)
+            run_anomaly(run, "disk", "ranks/%d/memory.csv cannot be written: %s", rank, strerror(-code));
+    }
+}
+
 void program_end_ranks(struct run *run)
 {
     char text[400];
@@ -124,6 +149,7 @@ void program_end_ranks(struct run *run)
         return;
     ranks_measure_clocks(run->ranks);
     ranks_finish(run->ranks);
+    write_curves(run);
     run_collect(run);
     if (ranks_trouble(run->ranks, text, sizeof text)[0])
         run_break(run, "%s", text);

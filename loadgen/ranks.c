@@ -153,6 +153,18 @@ static json_t *json_of(const struct link_frame *frame)
     return frame->count > 0 ? json_loadb(frame->bytes, frame->count, 0, NULL) : NULL;
 }
 
+// Without memory the curve is on its host alone.
+static void keep_curve(struct rank_state *of, const struct link_frame *frame)
+{
+    char *bytes = frame->count > 0 ? malloc(frame->count) : NULL;
+    if (!bytes)
+        return;
+    memcpy(bytes, frame->bytes, frame->count);
+    free(of->curve);
+    of->curve = bytes;
+    of->curve_bytes = frame->count;
+}
+
 static void hear_other(struct ranks *ranks, const struct link_frame *frame)
 {
     struct rank_state *of = &ranks->of[frame->rank];
@@ -188,6 +200,9 @@ static void hear_other(struct ranks *ranks, const struct link_frame *frame)
     case RANKS_TROUBLE:
         if (!of->why[0])
             copy_text(of->why, sizeof of->why, frame);
+        break;
+    case RANKS_CURVE:
+        keep_curve(of, frame);
         break;
     case RANKS_PART:
         json_decref(of->part);
@@ -230,6 +245,10 @@ static void hear_leader(struct ranks *ranks, const struct link_frame *frame)
     case RANKS_END:
         ranks->ended = true;
         break;
+    case RANKS_OPEN:
+        if (frame->count == sizeof ranks->open)
+            memcpy(&ranks->open, frame->bytes, sizeof ranks->open);
+        break;
     case RANKS_SETTINGS:
         json_decref(ranks->settings);
         ranks->settings = json_of(frame);
@@ -258,7 +277,8 @@ int ranks_hear(struct ranks *ranks)
     char text[100];
     snprintf(text, sizeof text, gone, ranks->rank);
     for (int rank = 1; code < 0 && ranks->rank == 0 && rank < ranks->size; rank++)
-        ranks_lose(ranks, rank, text);
+        if (!ranks->of[rank].part) // others had told everything
+            ranks_lose(ranks, rank, text);
     if (code < 0 && ranks->rank > 0 && !ranks->trouble[0])
         snprintf(ranks->trouble, sizeof ranks->trouble, "%s", text);
     return code < 0 ? code : 0;
@@ -324,6 +344,18 @@ int ranks_lost(const struct ranks *ranks)
     for (int rank = 1; ranks_lead(ranks) && rank < ranks->size; rank++)
         lost += ranks->of[rank].lost;
     return lost;
+}
+
+bool ranks_only_watches(const struct ranks *ranks, int rank)
+{
+    return json_is_true(json_object_get(ranks->of[rank].facts, "only_watches"));
+}
+
+void ranks_tell_open(struct ranks *ranks, int64_t open)
+{
+    for (int rank = 1; ranks_lead(ranks) && rank < ranks->size; rank++)
+        if (!ranks->of[rank].lost && ranks_only_watches(ranks, rank))
+            (void)!link_send(&ranks->link, RANKS_OPEN, rank, &open, sizeof open);
 }
 
 const char *ranks_trouble(const struct ranks *ranks, char *text, size_t size)

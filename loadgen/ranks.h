@@ -33,7 +33,9 @@ struct rank_state { // of another rank, at rank 0
     struct tally_page counts; // by rank 0's clock
     struct clock_line clock;
     bool asked_clock; // its clock is being measured
-    char why[200];    // why it was lost, or could not go on; "": it was in order
+    char *curve;      // memory.csv of a rank that only watches; NULL: not told
+    size_t curve_bytes;
+    char why[200]; // why it was lost, or could not go on; "": it was in order
 };
 
 struct ranks_order;
@@ -45,6 +47,7 @@ struct ranks {
     struct division division; // not before ranks_start
     int64_t clients;          // of the whole plan
     int64_t connecting;       // of these, those of FLEET_CONNECT: the first
+    struct pattern *parts;    // of each rank (pattern_parts.h); NULL: pairs, or no pattern
     struct rank_state *of;    // of all ranks, at rank 0; otherwise NULL
     struct ranks_waiting *waiting, **last;
     struct hist *in[LATENCY_COUNT]; // at rank 0: latencies of other ranks that are to be collected
@@ -58,6 +61,7 @@ struct ranks {
     struct ranks_order *order; // given and not taken; NULL: none
     json_t *settings;          // NULL: not told
     bool halted, ended;
+    int64_t open;      // clients of all ranks that are connected; told to ranks that only watch
     char trouble[300]; // rank 0 is lost; ""
 };
 
@@ -88,6 +92,9 @@ void ranks_forget_latencies(struct ranks *ranks); // those that wait for their c
 // Why the run has to end: a rank was lost or cannot go on, or somebody asks for it. "" while it can go on. Gives `text`.
 const char *ranks_trouble(const struct ranks *ranks, char *text, size_t size);
 int ranks_lost(const struct ranks *ranks); // the number of ranks that were lost
+bool ranks_only_watches(const struct ranks *ranks, int rank);
+// Tells ranks that only watch how many clients of all ranks are connected.
+void ranks_tell_open(struct ranks *ranks, int64_t open);
 // Counts the rank's clients and messages as those of a dead worker. Once.
 void ranks_lose(struct ranks *ranks, int rank, const char *why);
 

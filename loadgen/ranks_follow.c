@@ -7,6 +7,7 @@
 #include "loadgen/ranks_counts.h"
 #include "loadgen/ranks_frames.h"
 #include "loadgen/run_setup.h"
+#include "loadgen/whole_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,12 +58,41 @@ static void wait_for_leader(struct run *run)
         ranks_tell_trouble(run->ranks, run->broken);
 }
 
-static json_t *part_json(struct run *run, const char *ended)
+// The processes that a rank which only watches has watched; NULL: it has clients.
+static json_t *watched_json(const struct run *run, const struct sample *start)
+{
+    struct sample peak;
+    if (!run->config->only_watch)
+        return NULL;
+    sampler_peak(run->sampler, &peak);
+    return json_pack("{s:i,s:I,s:I,s:I,s:I}", "processes", run->config->watch.count, "start_rss_bytes",
+                     (json_int_t)start->target_rss_bytes, "start_private_bytes",
+                     (json_int_t)start->target_private_bytes, "peak_rss_bytes",
+                     (json_int_t)peak.target_rss_bytes, "peak_private_bytes",
+                     (json_int_t)peak.target_private_bytes);
+}
+
+// Rank 0 has no other way to the file, where hosts share no disk.
+static void tell_curve(struct run *run)
+{
+    char path[4200], *text = NULL;
+    size_t bytes = 0;
+    struct err err;
+    if (!run->config->only_watch || !run->config->ranks_folder)
+        return;
+    snprintf(path, sizeof path, "%s/memory.csv", run->config->ranks_folder);
+    if (whole_file_read(path, LINK_FRAME_MAX, &text, &bytes, &err) == 0)
+        (void)!link_send(&run->ranks->link, RANKS_CURVE, 0, text, bytes);
+    free(text);
+}
+
+static json_t *part_json(struct run *run, const char *ended, const struct sample *start)
 {
     struct ranks *ranks = run->ranks;
-    return json_pack("{s:i,s:s,s:o,s:I,s:i,s:o}", "rank", ranks->rank, "ended", ended, "host", host_facts(),
-                     "clients", (json_int_t)division_clients(&ranks->division, ranks->clients, ranks->rank),
-                     "workers", run->plan.workers, "counts", ranks_counts_json(&run->tally));
+    return json_pack(
+        "{s:i,s:s,s:o,s:I,s:i,s:o,s:o*}", "rank", ranks->rank, "ended", ended, "host", host_facts(),
+        "clients", (json_int_t)division_clients(&ranks->division, ranks->clients, ranks->rank), "workers",
+        run->plan.workers, "counts", ranks_counts_json(&run->tally), "watched", watched_json(run, start));
 }
 
 static int write_part(const struct run *run, const json_t *part)
@@ -77,6 +107,9 @@ static int write_part(const struct run *run, const json_t *part)
 int ranks_follow(struct run *run)
 {
     struct ranks *ranks = run->ranks;
+    struct sample start = {.target_rss_bytes = -1, .target_private_bytes = -1};
+    if (run->config->only_watch)
+        (void)run_sample(run, &start);
     while (!ranks->ended && !ranks->trouble[0] && !run->interrupted) {
         struct ranks_order *given = ranks->order;
         ranks->order = NULL;
@@ -89,8 +122,13 @@ int ranks_follow(struct run *run)
     run_collect(run);
     run_tell(run);
     bool fine = !ranks->trouble[0] && (!run_is_broken(run) || ranks->halted);
-    json_t *part = part_json(run, fine ? "in order" : ranks->trouble[0] ? ranks->trouble : run->broken);
+    json_t *part = part_json(run,
+                             fine                ? "in order"
+                             : ranks->trouble[0] ? ranks->trouble
+                                                 : run->broken,
+                             &start);
     run_close_files(run);
+    tell_curve(run);
     if (write_part(run, part) < 0) {
         fprintf(stderr, "poolmark-loadgen: rank %d: cannot write its part\n", ranks->rank);
         fine = false;

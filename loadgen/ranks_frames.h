@@ -28,6 +28,8 @@ enum ranks_frame {
     RANKS_COUNTS,   // to 0: struct ranks_counts, of the time up to the latencies before it
     RANKS_TROUBLE,  // to 0: why the run cannot go on there; text
     RANKS_END,      // by 0: the run has ended
+    RANKS_OPEN,     // by 0, to ranks that only watch: int64_t, the clients that are connected on all ranks
+    RANKS_CURVE,    // to 0, by these: their memory.csv
     RANKS_PART,     // to 0: JSON, what the rank's own part has
 };
 

@@ -6,6 +6,7 @@
 #include "base/host.h"
 #include "base/text_file.h"
 #include "loadgen/engine.h"
+#include "loadgen/pattern_parts.h"
 #include "loadgen/payload.h"
 #include "loadgen/plan.h"
 #include "loadgen/ranks_frames.h"
@@ -88,12 +89,14 @@ void ranks_close(struct ranks *ranks)
     for (int rank = 0; ranks->of && rank < ranks->size; rank++) {
         json_decref(ranks->of[rank].facts);
         json_decref(ranks->of[rank].part);
+        free(ranks->of[rank].curve);
     }
     ranks_forget_latencies(ranks);
     if (ranks->hist_memory)
         munmap(ranks->hist_memory, LATENCY_COUNT * hist_bytes());
     json_decref(ranks->settings);
     free(ranks->order);
+    free(ranks->parts);
     free(ranks->of);
     division_free(&ranks->division);
     (void)!link_drain(&ranks->link, 5 * NS_PER_S);
@@ -139,8 +142,9 @@ static json_t *facts_json(const struct config *config, const char *wrong)
         ports_choose(&ports, config->ports, engine->caps & ENGINE_CAP_BIND, config->prefix, &err) < 0)
         wrong = err.text;
     int64_t holds = wrong ? 0 : engine_process_clients(engine, limit);
-    return json_pack("{s:s?,s:s,s:s,s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I}}", "wrong", wrong, "network", network,
-                     "build", build, "host", host_facts(), "process_clients", (json_int_t)holds, "ports_each",
+    return json_pack("{s:s?,s:s,s:s,s:b,s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I}}", "wrong", wrong, "network", network,
+                     "build", build, "only_watches", config->only_watch, "host", host_facts(),
+                     "process_clients", (json_int_t)holds, "ports_each",
                      (json_int_t)(wrong ? 0 : ports_per_route(&ports)), "room", "memory_bytes",
                      (json_int_t)room.memory_bytes, "file_max", (json_int_t)room.file_max, "files",
                      (json_int_t)room.files, "processors", (json_int_t)room.processors);
@@ -210,6 +214,8 @@ static int check_facts(const struct ranks *ranks, bool *apart, struct err *err)
         if (wrong[0])
             return rank == 0 ? err_set(err, -EINVAL, "%s", wrong)
                              : err_set(err, -EINVAL, "rank %d: %s", rank, wrong);
+        if (rank == 0 && ranks_only_watches(ranks, 0))
+            return err_set(err, -EINVAL, "--only-watch: rank 0 leads the run, and has clients");
         if (strcmp(text_of(facts, "build"), text_of(first, "build")) != 0)
             return err_set(err, -EINVAL,
                            "rank %d runs another build than rank 0 (%s, %s): install the same on all hosts",
@@ -232,8 +238,23 @@ static void judge(const struct ranks *ranks, const struct config *config, int ra
     room_judge(room, &has, config->engine, clients);
 }
 
-static int divide(struct ranks *ranks, const struct config *config, enum division_way way, bool apart,
-                  struct err *err)
+// Parts of such a pattern (pattern_parts.h) have as many of both ends, too.
+static bool has_as_many(const struct pattern *pattern)
+{
+    return pattern->kind != PATTERN_PAIRS && pattern->publishers == pattern->subscribers - pattern->apart;
+}
+
+static int make_parts(struct ranks *ranks, const struct config *config, struct err *err)
+{
+    if (config->pattern.kind == PATTERN_PAIRS)
+        return 0;
+    ranks->parts = calloc((size_t)ranks->size, sizeof *ranks->parts);
+    if (!ranks->parts)
+        return err_set(err, -ENOMEM, "out of memory for %d ranks", ranks->size);
+    return pattern_parts_make(ranks->parts, &config->pattern, &ranks->division, config->connections, err);
+}
+
+static int divide(struct ranks *ranks, const struct config *config, bool apart, struct err *err)
 {
     struct division_rank *of = calloc((size_t)ranks->size, sizeof *of);
     if (!of)
@@ -244,20 +265,22 @@ static int divide(struct ranks *ranks, const struct config *config, enum divisio
         judge(ranks, config, rank, 0, &room);
         of[rank] = (struct division_rank){.cores = number_of(json_object_get(facts, "host"), "cores"),
                                           .process_clients = number_of(facts, "process_clients"),
-                                          .room_clients = room.clients};
+                                          .room_clients = room.clients,
+                                          .only_watches = ranks_only_watches(ranks, rank)};
     }
-    struct division_request request = {.way = way,
+    struct division_request request = {.way = config->share,
                                        .clients = config->connections,
                                        .engine_clients = config->engine->clients,
                                        .clients_per_worker = config->clients_per_worker,
                                        .workers = config->workers,
-                                       .even = config->even,
+                                       .split = config->split,
+                                       .even = config->even || has_as_many(&config->pattern),
                                        .ranks = ranks->size,
                                        .of = of};
     int code = division_make(&ranks->division, &request, err);
     free(of);
     ranks->division.apart = apart;
-    return code;
+    return code < 0 ? code : make_parts(ranks, config, err);
 }
 
 // Ranks of one host share its room.
@@ -303,14 +326,14 @@ static int tell_settings(struct ranks *ranks, const struct config *config, struc
     return 0;
 }
 
-static int lead(struct ranks *ranks, struct config *config, enum division_way way, struct err *err)
+static int lead(struct ranks *ranks, struct config *config, struct err *err)
 {
     bool apart;
     int code = await_others(ranks, has_facts, "say what it has", err);
     if (code == 0)
         code = check_facts(ranks, &apart, err);
     if (code == 0)
-        code = divide(ranks, config, way, apart, err);
+        code = divide(ranks, config, apart, err);
     if (code == 0)
         code = check_room(ranks, config, err);
     if (code < 0)
@@ -330,7 +353,7 @@ static int check_ports(const struct ranks *ranks, const struct plan *plan, struc
     int64_t needed = plan_per_route(plan);
     for (int rank = 1; rank < ranks->size; rank++) {
         int64_t has = number_of(ranks->of[rank].facts, "ports_each");
-        if (needed > has)
+        if (needed > has && !ranks_only_watches(ranks, rank))
             return err_set(
                 err, -EINVAL,
                 "rank %d has no room for its clients: they need %lld local ports a route, and there are "
@@ -360,13 +383,14 @@ static int take_settings(struct ranks *ranks, struct config *config)
                                   .ranks = ranks->size,
                                   .clients_per_worker = number_of(settings, "clients_per_worker"),
                                   .apart = json_is_true(json_object_get(settings, "apart")),
+                                  .split = config->split,
                                   .workers = calloc((size_t)ranks->size, sizeof *division->workers)};
     if (!division->workers || json_array_size(workers) != (size_t)ranks->size)
         return -EPROTO;
     for (int rank = 0; rank < ranks->size; rank++)
         division->workers[rank] = (int)json_integer_value(json_array_get(workers, (size_t)rank));
     snprintf(config->prefix, sizeof config->prefix, "%s", text_of(settings, "prefix"));
-    return 0;
+    return make_parts(ranks, config, NULL);
 }
 
 static int follow(struct ranks *ranks, struct config *config)
@@ -379,8 +403,7 @@ static int follow(struct ranks *ranks, struct config *config)
     return ranks->settings && !ranks->ended && take_settings(ranks, config) == 0 ? 0 : -ECANCELED;
 }
 
-int ranks_start(struct ranks *ranks, struct config *config, enum division_way way, const char *wrong,
-                struct err *err)
+int ranks_start(struct ranks *ranks, struct config *config, const char *wrong, struct err *err)
 {
     json_t *facts = facts_json(config, wrong);
     int code;
@@ -388,7 +411,7 @@ int ranks_start(struct ranks *ranks, struct config *config, enum division_way wa
     ranks->connecting = config->connections - config->later;
     if (ranks->rank == 0) {
         ranks->of[0].facts = facts;
-        code = lead(ranks, config, way, err);
+        code = lead(ranks, config, err);
     } else {
         send_json(ranks, RANKS_FACTS, 0, facts);
         json_decref(facts);

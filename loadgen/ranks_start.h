@@ -6,7 +6,7 @@
 // number. Where anything is wrong, nothing is opened anywhere, and rank 0 has the text.
 //
 //     ranks_open(&ranks, fd, &err);                          // ranks NULL: there is one
-//     ranks_start(ranks, &config, way, wrong, &err);
+//     ranks_start(ranks, &config, wrong, &err);
 //     ranks_begin(ranks, &config, &plan, &err);
 //     run_open(...);
 //     ranks_ready(ranks, code, &err);
@@ -29,8 +29,8 @@ void ranks_close(struct ranks *ranks); // NULL is allowed
 // `wrong`: what is wrong with the command line here; NULL: nothing. Sets config->ranks, and on ranks above 0 config->prefix.
 // Waits for all ranks. Rank 0: -EINVAL with the text: the run is refused, and all others know it. Others: -ECANCELED: it is
 // refused, or rank 0 is lost; rank 0 says why.
-int ranks_start(struct ranks *ranks, struct config *config, enum division_way way, const char *wrong,
-                struct err *err) __attribute__((warn_unused_result));
+int ranks_start(struct ranks *ranks, struct config *config, const char *wrong, struct err *err)
+    __attribute__((warn_unused_result));
 
 // Rank 0: the run does not begin. Nothing elsewhere.
 void ranks_refuse(struct ranks *ranks);

@@ -396,6 +396,9 @@ struct relay_end relay_run(const struct relay_net *net, int fd, pid_t child)
         wait_a_little(&relay, now_ns);
         now_ns = clock_now_ns();
     }
+    // Whoever has not said that it ends would be waited for without limit.
+    for (int rank = 1; net->rank == 0 && rank < net->size; rank++)
+        relay.end.lost = relay.end.lost || !relay.peers[rank].bye;
     if (net->rank != 0) {
         char bye = BYE;
         say(&relay, 0, &bye, 1);

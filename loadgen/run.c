@@ -212,7 +212,8 @@ static void tick(struct run *run)
     if (run->climbing)
         count_descriptors(run, now_ns, false);
     read_tallies(run);
-    sampler_label(run->sampler, run->phase, run->tally.count[TALLY_OPEN],
+    sampler_label(run->sampler, run->phase,
+                  run->config->only_watch ? run->ranks->open : run->tally.count[TALLY_OPEN],
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
     if (run->publishing)
         look_at_marks(run, now_ns);
@@ -228,6 +229,7 @@ static void tick(struct run *run)
     collect(run);
     if (run->ranks && !ranks_lead(run->ranks))
         run_tell(run);
+    ranks_tell_open(run->ranks, run->tally.count[TALLY_OPEN]);
     surroundings_look(&run->surroundings);
     moment_take(&run->moment, run, now_ns);
     views_show(&run->views, &run->moment);
@@ -294,6 +296,7 @@ static bool wait_for(struct run *run, const struct fleet *fleet, int64_t limit_n
         tick(run);
         if (busy == 0) {
             collect(run);
+            ranks_tell_open(run->ranks, run->tally.count[TALLY_OPEN]);
             return true;
         }
         if (now_ns >= limit_ns)
@@ -323,6 +326,15 @@ static void hear_no_ends(struct run *run, const struct fleet_order *order)
     run_pause_census(run);
 }
 
+// What the workers here carry out: of a pattern this rank's part.
+static struct fleet_order own_order(const struct run *run, const struct fleet_order *order)
+{
+    struct fleet_order own = *order;
+    if (run->ranks && run->ranks->parts && order->pattern.kind != PATTERN_PAIRS)
+        own.pattern = run->ranks->parts[run->ranks->rank];
+    return own;
+}
+
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns)
 {
     if (run_is_broken(run))
@@ -346,7 +358,8 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     hear_no_ends(run, order);
     if (shared)
         ranks_give(run->ranks, order, limit_ns);
-    fleet_give(fleet, order);
+    struct fleet_order own = own_order(run, order);
+    fleet_give(fleet, &own);
     wait_for(run, fleet, order->at_ns + limit_ns);
     if (run->climbing)
         add_to_curve(run, true);

@@ -62,6 +62,10 @@ struct run {
     char probe_prefix[20];
     struct identity probe_identity;
     struct board *board; // NULL: the pattern is pairs
+    // With a pattern of which this rank has a part (pattern_parts.h): the beginning of its topics, and of each worker the
+    // number of its first client in the part. NULL: it is the whole.
+    char topics_prefix[24];
+    int64_t *places;
     struct latency_shared *latency;
     struct hist *interval[LATENCY_COUNT];   // since the last line of the log
     struct hist *second[LATENCY_COUNT];     // since the last moment that was shown

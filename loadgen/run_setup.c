@@ -87,7 +87,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
         .rank = division ? division->rank : 0,
         .rank_workers = division ? division->workers : NULL,
         .apart = division && division->apart,
-        .own_sources = division && division->apart,
+        .own_sources = division && division->apart && !config->only_watch,
         .split = probes ? 0 : config->split,
         .even = probes || config->even,
         .spread_pairs = config->spread_pairs,
@@ -328,6 +328,23 @@ static int open_crews(struct run *run, struct err *err)
 
 // --- opening and closing -----------------------------------------------------------------------------------
 
+// This rank's part of the pattern has clients, topics and a board of its own.
+static int open_part(struct run *run, struct err *err)
+{
+    const struct ranks *ranks = run->ranks;
+    if (!ranks || !ranks->parts)
+        return 0;
+    run->places = calloc((size_t)run->plan.workers + 1, sizeof *run->places);
+    if (!run->places)
+        return err_set(err, -ENOMEM, "out of memory for the places of %d workers", run->plan.workers);
+    for (int worker = 0; worker < run->plan.workers; worker++)
+        run->places[worker + 1] = run->places[worker] + plan_share(&run->plan, ranks->rank, worker).count;
+    snprintf(run->topics_prefix, sizeof run->topics_prefix, "%s-%d", run->config->prefix, ranks->rank);
+    run->setup.places = run->places;
+    run->setup.topics_prefix = run->topics_prefix;
+    return 0;
+}
+
 static int open_workers(struct run *run, struct err *err)
 {
     if (run->config->crew_count > 0)
@@ -347,7 +364,10 @@ static int open_workers(struct run *run, struct err *err)
     if (code < 0)
         return code;
     run->setup = setup_of(run, config, &run->plan, config->prefix);
-    if (config->pattern.kind != PATTERN_PAIRS && (code = board_open(&run->board, &config->pattern, err)) < 0)
+    if ((code = open_part(run, err)) < 0)
+        return code;
+    const struct pattern *pattern = run->places ? &run->ranks->parts[run->ranks->rank] : &config->pattern;
+    if (pattern->kind != PATTERN_PAIRS && (code = board_open(&run->board, pattern, err)) < 0)
         return code;
     run->setup.board = run->board;
     run->setup.connecting -= config->later;
@@ -457,6 +477,7 @@ void run_close(struct run *run)
         munmap(run->hist_memory, run->hist_memory_bytes);
     latency_shared_close(run->latency);
     board_close(run->board);
+    free(run->places);
     if (run->setup.arrival_times)
         munmap(run->setup.arrival_times, (size_t)run->plan.clients * sizeof *run->setup.arrival_times);
     plan_free(&run->plan);

@@ -36,6 +36,18 @@ static json_t *counts_of(const struct rank_state *of)
     return ranks_counts_json(&tally);
 }
 
+// The part of the pattern that the rank has (pattern_parts.h); NULL: it has none of its own.
+static json_t *pattern_json(const struct ranks *ranks, int rank)
+{
+    const struct pattern *part = ranks->parts ? &ranks->parts[rank] : NULL;
+    if (!part)
+        return NULL;
+    bool idle = pattern_clients(part) == 0;
+    return json_pack("{s:I,s:I,s:I,s:I}", "publishers", (json_int_t)part->publishers, "subscribers",
+                     (json_int_t)part->subscribers, "slow_readers", (json_int_t)part->slow, "topics",
+                     (json_int_t)(idle ? 0 : part->topics));
+}
+
 static json_t *rank_json(const struct run *run, int rank)
 {
     const struct ranks *ranks = run->ranks;
@@ -45,11 +57,12 @@ static json_t *rank_json(const struct run *run, int rank)
                                                  : json_string_value(json_object_get(of->part, "ended"));
     const struct clock_line itself = {.count = 1};
     int workers = ranks->division.workers[rank];
-    return json_pack("{s:i,s:O?,s:I,s:i,s:o,s:b,s:s,s:o}", "rank", rank, "host",
+    return json_pack("{s:i,s:O?,s:I,s:i,s:o,s:b,s:s,s:o,s:o*,s:O*}", "rank", rank, "host",
                      json_object_get(of->facts, "host"), "clients",
                      (json_int_t)division_clients(&ranks->division, ranks->clients, rank), "workers", workers,
                      "clock", clock_json(rank == 0 ? &itself : &of->clock), "lost", of->lost, "ended",
-                     ended ? ended : "not known", "counts", rank == 0 ? own_counts(run) : counts_of(of));
+                     ended ? ended : "not known", "counts", rank == 0 ? own_counts(run) : counts_of(of),
+                     "pattern", pattern_json(ranks, rank), "watched", json_object_get(of->part, "watched"));
 }
 
 // --- anomalies ---------------------------------------------------------------------------------------------
@@ -76,6 +89,8 @@ static void note_differences(struct run *run)
     const struct ranks *ranks = run->ranks;
     const json_t *first = json_object_get(ranks->of[0].facts, "host");
     for (int rank = 1; rank < ranks->size; rank++) {
+        if (ranks_only_watches(ranks, rank))
+            continue; // no figure is of both
         const json_t *other = json_object_get(ranks->of[rank].facts, "host");
         for (size_t i = 0; i < sizeof compared / sizeof *compared; i++)
             note_difference(run, rank, compared[i], json_object_get(first, compared[i]),
@@ -113,8 +128,10 @@ void summary_add_ranks(const struct summary *summary, struct run *run)
             run_anomaly(
                 run, "rank_lost",
                 "rank %d was lost: %s. What it had told before counts; the rest of its clients and messages "
-                "counts as that of a process that died",
-                rank, ranks->of[rank].why);
+                "counts as that of a process that died. Its own files, ranks/%d/, may still change and are "
+                "not "
+                "listed",
+                rank, ranks->of[rank].why, rank);
     if (has_figures_of_one_host(summary))
         run_anomaly(run, "other_hosts",
                     "%d of %d ranks are other processes, mostly of other hosts: kernel memory, and memory "

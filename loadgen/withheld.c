@@ -18,7 +18,8 @@ static const struct {
     const char *anomaly;
     const char *starts[STARTS_MAX]; // beginnings of metrics' names; NULL behind the last
 } rules[] = {
-    {"other_hosts", {KERNEL_EACH, "generator.per_client_", "generator.cpu_per_client_"}},
+    {"other_hosts",
+     {KERNEL_EACH, "generator.per_client_", "generator.cpu_per_client_", "slow.tcp_per_reader_"}},
     {"not_the_target", {"memory.", CPU_EACH}},
     {"not_all_watched", {"memory.", CPU_EACH}},
     {"served_before", {MEMORY_EACH}},

@@ -310,11 +310,18 @@ static int worker_open(struct worker *worker, struct err *err)
     return setup->engine->open(&worker->run, &config, err);
 }
 
+static int64_t place_of(const struct worker_setup *setup, int number)
+{
+    return setup->places ? setup->places[number]
+                         : setup->place + plan_share(setup->plan, setup->rank, number).first;
+}
+
 int worker_run(struct fleet_worker *fleet_worker, void *context)
 {
     const struct worker_setup *setup = context;
     struct worker worker = {.setup = setup, .fleet = fleet_worker, .page = fleet_worker_page(fleet_worker)};
     worker.share = plan_share(setup->plan, setup->rank, fleet_worker_number(fleet_worker));
+    worker.place = place_of(setup, fleet_worker_number(fleet_worker));
     worker.batch.shared = setup->latency;
     worker.batch.stripe = fleet_worker_number(fleet_worker);
     struct err err = {0};
@@ -340,7 +347,7 @@ bool worker_concerns(void *context, int number, const struct fleet_order *order)
     case FLEET_ARRIVE:
         return plan_goal(share, order->goal) > plan_goal(share, order->before);
     case FLEET_PUBLISH:
-        return share.count > 0 && setup->place + share.first < pattern_clients(&order->pattern);
+        return share.count > 0 && place_of(setup, number) < pattern_clients(&order->pattern);
     case FLEET_CLOSE:
         if (order->goal > 0)
             return plan_goal(share, order->goal) > plan_goal(share, order->before);

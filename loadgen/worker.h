@@ -26,7 +26,9 @@ struct worker_setup { // made before the fork, read by every worker
     // Whose topics messages have, where other clients publish them; NULL: `identity` and `prefix`.
     const struct identity *topics;
     const char *topics_prefix;
-    int64_t place;                       // the number of the plan's first client in the patterns of orders
+    int64_t place; // the number of the plan's first client in the patterns of orders
+    // With a pattern of this rank's own (pattern_parts.h) that number of each worker's first client, instead; otherwise NULL.
+    const int64_t *places;
     const struct payload_form *payloads; // NULL: the orders say how large messages are
     int64_t timeout_ns;
     int keep_alive_s;

@@ -13,7 +13,7 @@ static const char *wanted_topic(struct worker *worker, int64_t global)
     case FLEET_SUBSCRIBE_OWN:
         return worker_name_own(worker, global);
     case FLEET_SUBSCRIBE_PAIR:
-        global += worker->setup->place;
+        global += worker->place - worker->share.first;
         if (!pattern_is_subscriber(pattern, global))
             return NULL;
         return worker_name_filter(worker, pattern_subscribers_before(pattern, global));

@@ -47,9 +47,9 @@ static void let_send(struct worker *worker, struct worker_pair *pair)
 int worker_publish_begin(struct worker *worker)
 {
     const struct pattern *pattern = &worker->order.pattern;
-    worker->first_pair = pattern_publishers_before(pattern, worker_place(worker));
+    worker->first_pair = pattern_publishers_before(pattern, worker->place);
     worker->pair_count =
-        pattern_publishers_before(pattern, worker_place(worker) + worker->share.count) - worker->first_pair;
+        pattern_publishers_before(pattern, worker->place + worker->share.count) - worker->first_pair;
     worker->turn = 0;
     worker->load.at_ns = 0;
     worker->board_ns = 0;
@@ -147,7 +147,7 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
                                      .retain = worker->order.retain,
                                      .intended_ns = intended_ns,
                                      .sent_ns = now_ns};
-    int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker_place(worker);
+    int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker->place;
     if (!is_pairs(worker))
         tell_sent(worker, pair, number, pair->sent + 1, &message);
     int code = hand_over(worker, pair, client, &message);
@@ -262,13 +262,23 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
     return sent >= BURST ? now_ns : until_ns;
 }
 
+// Message k of this worker. Publishers of all ranks take turns.
+static struct schedule_turn turn_of(const struct worker *worker, int64_t k)
+{
+    const struct pattern *pattern = &worker->order.pattern;
+    int64_t all = pattern->turns > 0 ? pattern->turns : pattern->publishers;
+    struct schedule_turn turn =
+        schedule_turn(&worker->schedule, all, pattern->before + worker->first_pair, worker->pair_count, k);
+    turn.pair -= pattern->before;
+    return turn;
+}
+
 // Takes the messages that are due, up to BURST. `*next_ns` becomes the intended time of the next message.
 static int take_due(struct worker *worker, int64_t now_ns, int64_t end_ns, int64_t *next_ns)
 {
     int due = 0;
     for (;; due++) {
-        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pattern.publishers,
-                                                  worker->first_pair, worker->pair_count, worker->turn);
+        struct schedule_turn turn = turn_of(worker, worker->turn);
         *next_ns = turn.intended_ns;
         if (due == BURST || turn.intended_ns > now_ns || turn.intended_ns >= end_ns)
             return due;
@@ -327,7 +337,7 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     if (event->content != PAYLOAD_STRANGE && (!worker->pairs || event->payload.sent_ns < worker->order.at_ns))
         return; // of an order that has ended, where it counts as lost
     if (event->content == PAYLOAD_STRANGE || number < 0 || number >= worker->pair_count ||
-        worker_place(worker) + event->client != 2 * (int64_t)event->payload.pair) {
+        worker->place + event->client != 2 * (int64_t)event->payload.pair) {
         tally_add(worker->page, TALLY_STRANGE, 1);
         return;
     }
@@ -356,7 +366,7 @@ void worker_publish_event(struct worker *worker, const struct engine_event *even
             worker_receive_message(worker, event);
         return;
     }
-    int64_t client = worker_place(worker) + event->client;
+    int64_t client = worker->place + event->client;
     int64_t number = pattern_publishers_before(&worker->order.pattern, client) - worker->first_pair;
     if (!worker->pairs || number < 0 || number >= worker->pair_count)
         return;
@@ -424,8 +434,7 @@ static void count_unsent(struct worker *worker)
     int64_t now_ns = clock_now_ns();
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns;
     while (worker->sending && worker->order.rate_per_s > 0) {
-        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pattern.publishers,
-                                                  worker->first_pair, worker->pair_count, worker->turn);
+        struct schedule_turn turn = turn_of(worker, worker->turn);
         if (turn.intended_ns > now_ns || turn.intended_ns >= end_ns)
             return;
         worker->turn++;

@@ -10,7 +10,7 @@
 static int64_t subscriber_of(const struct worker *worker, int64_t client)
 {
     const struct pattern *pattern = &worker->order.pattern;
-    int64_t global = worker_place(worker) + client;
+    int64_t global = worker->place + client;
     if (!pattern_is_subscriber(pattern, global))
         return -1;
     return pattern_subscribers_before(pattern, global) - worker->reception.first;
@@ -31,8 +31,8 @@ int worker_receive_begin(struct worker *worker)
 {
     const struct pattern *pattern = &worker->order.pattern;
     struct worker_reception *reception = &worker->reception;
-    int64_t first = pattern_subscribers_before(pattern, worker_place(worker));
-    int64_t end = pattern_subscribers_before(pattern, worker_place(worker) + worker->share.count);
+    int64_t first = pattern_subscribers_before(pattern, worker->place);
+    int64_t end = pattern_subscribers_before(pattern, worker->place + worker->share.count);
     *reception = (struct worker_reception){.first = first, .count = end - first, .expected = -1};
     reception->starts = calloc((size_t)reception->count + 1, sizeof *reception->starts);
     reception->there = calloc((size_t)reception->count + 1, sizeof *reception->there);

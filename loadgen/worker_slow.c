@@ -8,7 +8,7 @@
 
 bool worker_is_slow(const struct worker *worker, int64_t client)
 {
-    return worker->slow.first > 0 && worker_place(worker) + client >= worker->slow.first;
+    return worker->slow.first > 0 && worker->place + client >= worker->slow.first;
 }
 
 void worker_slow_begin(struct worker *worker)

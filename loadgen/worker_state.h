@@ -69,6 +69,7 @@ struct worker {
     struct tally_page *page;
     struct engine_run *run;
     struct plan_share share;
+    int64_t place;    // the number of its first client in the pattern of an order
     uint8_t *clients; // enum worker_client each
     char *name;       // the topic or filter that was named last
     struct latency_batch batch;
@@ -112,12 +113,6 @@ struct worker {
     struct worker_replays *replays;   // SUBSCRIBE with retained messages; worker_replay.c
     struct worker_retains *retains;   // RETAIN; worker_retain.c
 };
-
-// The number of the worker's first client in the pattern of an order.
-static inline int64_t worker_place(const struct worker *worker)
-{
-    return worker->setup->place + worker->share.first;
-}
 
 // Ends the process, because it has no memory. The parent counts the worker as dead, and says why.
 _Noreturn void worker_has_no_memory(const struct worker *worker);

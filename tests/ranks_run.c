@@ -106,6 +106,12 @@ static int run_rank(struct ranks_run *run, int rank, int fds[RANKS_RUN_MAX], con
 
 void ranks_run_start(struct ranks_run *run, int size, const char *const *arguments)
 {
+    ranks_run_start_last(run, size, arguments, arguments);
+}
+
+void ranks_run_start_last(struct ranks_run *run, int size, const char *const *arguments,
+                          const char *const *last)
+{
     int fds[RANKS_RUN_MAX][RANKS_RUN_MAX];
     *run = (struct ranks_run){.size = size};
     assert_true(size <= RANKS_RUN_MAX);
@@ -130,7 +136,7 @@ void ranks_run_start(struct ranks_run *run, int size, const char *const *argumen
             for (int b = 0; b < size; b++)
                 if (a != b && a != rank)
                     close(fds[a][b]);
-        _exit(run_rank(run, rank, fds[rank], arguments));
+        _exit(run_rank(run, rank, fds[rank], rank == size - 1 ? last : arguments));
     }
     for (int a = 0; a < size; a++)
         for (int b = 0; b < size; b++)

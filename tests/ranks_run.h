@@ -20,6 +20,9 @@ struct ranks_run {
 };
 
 void ranks_run_start(struct ranks_run *run, int size, const char *const *arguments);
+// The same, with other arguments for the last rank.
+void ranks_run_start_last(struct ranks_run *run, int size, const char *const *arguments,
+                          const char *const *last);
 
 // The process of that rank's generator, once it is there.
 pid_t ranks_run_generator(const struct ranks_run *run, int rank);

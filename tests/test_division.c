@@ -34,8 +34,10 @@ static struct division_request request_of(int64_t clients, const struct division
     return (struct division_request){.clients = clients, .engine_clients = 1000, .ranks = RANKS, .of = of};
 }
 
-static const struct division_rank alike[RANKS] = {
-    {2, 19000, 1000000}, {2, 19000, 1000000}, {2, 19000, 1000000}, {2, 19000, 1000000}};
+static const struct division_rank alike[RANKS] = {{2, 19000, 1000000, false},
+                                                  {2, 19000, 1000000, false},
+                                                  {2, 19000, 1000000, false},
+                                                  {2, 19000, 1000000, false}};
 
 static void an_even_division_gives_all_as_many(void **state)
 {
@@ -69,11 +71,49 @@ static void every_number_of_clients_is_divided_whole(void **state)
         }
 }
 
-static void a_fitting_division_follows_the_room(void **state)
+// Slow readers have workers of their own, and all ranks have some of both.
+static void no_worker_has_clients_of_both_sides_of_the_split(void **state)
+{
+    (void)state;
+    for (int64_t clients = 20; clients < 60; clients++)
+        for (int64_t split = RANKS; split <= clients - RANKS; split++) {
+            struct division_request request = request_of(clients, alike);
+            request.split = split;
+            struct division division = divided(&request);
+            int64_t before = 0;
+            for (int rank = 0; rank < RANKS; rank++) {
+                int64_t has = division_first(&division, clients, split, rank);
+                assert_in_range(has, 1, division_clients(&division, clients, rank) - 1);
+                before += has;
+            }
+            assert_int_equal(before, split);
+            division_free(&division);
+        }
+}
+
+static void a_rank_that_only_watches_has_no_clients(void **state)
 {
     (void)state;
     static const struct division_rank of[RANKS] = {
-        {2, 19000, 300000}, {2, 19000, 100000}, {2, 19000, 0}, {2, 19000, 600000}};
+        {2, 19000, 1000000, false}, {2, 100, 50, true}, {2, 19000, 1000000, false}, {0, 0, 0, true}};
+    for (int way = DIVISION_EVEN; way <= DIVISION_FIT; way++) {
+        struct division_request request = request_of(40000, of);
+        request.way = (enum division_way)way;
+        struct division division = divided(&request);
+        assert_int_equal(division_clients(&division, 40000, 0), 20000);
+        assert_int_equal(division_clients(&division, 40000, 1), 0);
+        assert_int_equal(division_clients(&division, 40000, 3), 0);
+        division_free(&division);
+    }
+}
+
+static void a_fitting_division_follows_the_room(void **state)
+{
+    (void)state;
+    static const struct division_rank of[RANKS] = {{2, 19000, 300000, false},
+                                                   {2, 19000, 100000, false},
+                                                   {2, 19000, 0, false},
+                                                   {2, 19000, 600000, false}};
     struct division_request request = request_of(100000, of);
     request.way = DIVISION_FIT;
     struct division division = divided(&request);
@@ -88,7 +128,7 @@ static void a_fitting_division_never_exceeds_a_room(void **state)
 {
     (void)state;
     static const struct division_rank of[RANKS] = {
-        {2, 19000, 5000}, {2, 19000, 5000}, {2, 19000, 5000}, {2, 19000, 5000}};
+        {2, 19000, 5000, false}, {2, 19000, 5000, false}, {2, 19000, 5000, false}, {2, 19000, 5000, false}};
     struct division_request request = request_of(19000, of);
     request.way = DIVISION_FIT;
     struct division division = divided(&request);
@@ -104,8 +144,10 @@ static void a_fitting_division_never_exceeds_a_room(void **state)
 static void a_share_that_a_process_cannot_hold_is_refused_by_the_ranks_number(void **state)
 {
     (void)state;
-    static const struct division_rank of[RANKS] = {
-        {2, 19000, 1000000}, {2, 19000, 1000000}, {2, 800, 1000000}, {2, 19000, 1000000}};
+    static const struct division_rank of[RANKS] = {{2, 19000, 1000000, false},
+                                                   {2, 19000, 1000000, false},
+                                                   {2, 800, 1000000, false},
+                                                   {2, 19000, 1000000, false}};
     struct division_request request = request_of(100000, of);
     struct division division = divided(&request); // by itself it takes what all can hold
     assert_int_equal(division.clients_per_worker, 800);
@@ -150,6 +192,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_even_division_gives_all_as_many),
         cmocka_unit_test(every_number_of_clients_is_divided_whole),
+        cmocka_unit_test(no_worker_has_clients_of_both_sides_of_the_split),
+        cmocka_unit_test(a_rank_that_only_watches_has_no_clients),
         cmocka_unit_test(a_fitting_division_follows_the_room),
         cmocka_unit_test(a_fitting_division_never_exceeds_a_room),
         cmocka_unit_test(a_share_that_a_process_cannot_hold_is_refused_by_the_ranks_number),

@@ -2,8 +2,7 @@
 // The generator over three ranks on this host, without MPI (tests/ranks_run.h): one record, books that balance, and ranks that
 // are lost. tests/py/test_mpi.py has the same by mpirun.
 #include "base/clock.h"
-#include "tests/load_run.h"
-#include "tests/ranks_run.h"
+#include "tests/ranks_load.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -16,77 +15,6 @@
 
 #include <cmocka.h>
 
-enum { RANKS = 3 };
-
-static int run_over_ranks(struct load_run *load)
-{
-    struct ranks_run run;
-    load_run_add(load, "--quiet", NULL);
-    ranks_run_start(&run, RANKS, load->arguments);
-    return ranks_run_wait(&run);
-}
-
-static const json_t *rank_of(const struct load_run *load, size_t rank)
-{
-    const json_t *ranks = json_object_get(load->json, "ranks");
-    assert_int_equal(json_array_size(ranks), RANKS);
-    return json_array_get(ranks, rank);
-}
-
-static int64_t count_of(const struct load_run *load, size_t rank, const char *name)
-{
-    const json_t *count = json_object_get(json_object_get(rank_of(load, rank), "counts"), name);
-    assert_true(json_is_integer(count));
-    return json_integer_value(count);
-}
-
-static int64_t sum_of(const struct load_run *load, const char *name)
-{
-    int64_t sum = 0;
-    for (size_t rank = 0; rank < RANKS; rank++)
-        sum += count_of(load, rank, name);
-    return sum;
-}
-
-static const char *anomaly(const struct load_run *load, const char *what)
-{
-    size_t i;
-    json_t *one;
-    json_array_foreach(json_object_get(load->json, "anomalies"), i, one)
-    {
-        if (strcmp(json_string_value(json_object_get(one, "what")), what) == 0)
-            return json_string_value(json_object_get(one, "text"));
-    }
-    return "";
-}
-
-static void print_record(const struct load_run *load)
-{
-    static const char *const parts[] = {"status", "books", "anomalies", "ranks"};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        char *text = json_dumps(json_object_get(load->json, parts[i]), JSON_COMPACT | JSON_ENCODE_ANY);
-        print_error("%s: %s\n", parts[i], text ? text : "-");
-        free(text);
-    }
-}
-
-static void completes(struct load_run *load)
-{
-    int code = run_over_ranks(load);
-    load_run_read(load);
-    if (code != 0 || strcmp(load_run_status(load), "complete") != 0) {
-        print_record(load);
-        fail_msg("the generator ended with %d", code);
-    }
-    for (size_t rank = 0; rank < RANKS; rank++) {
-        const json_t *of = rank_of(load, rank);
-        assert_int_equal(json_integer_value(json_object_get(of, "rank")), rank);
-        assert_false(json_is_true(json_object_get(of, "lost")));
-        assert_string_equal(json_string_value(json_object_get(of, "ended")), "in order");
-        assert_true(json_is_integer(json_object_get(json_object_get(of, "host"), "cores")));
-    }
-}
-
 static void connects_of_all_ranks_are_in_one_record(void **state)
 {
     (void)state;
@@ -95,14 +23,14 @@ static void connects_of_all_ranks_are_in_one_record(void **state)
         struct load_run load;
         load_run_prepare(&load, process_port(broker), "connect", load_run_engines[i]);
         load_run_add(&load, "--connections", "301", "--subscribe", "--prove", "--settle", "0", NULL);
-        completes(&load);
+        ranks_load_completes(&load);
         assert_true(load_run_metric(&load, "clients.connected") == 301);
         assert_true(load_run_metric(&load, "clients.alive") == 301);
         assert_true(load_run_metric(&load, "clients.failed") == 0);
         assert_true(load_run_metric(&load, "connect.count") == 301);
-        assert_int_equal(sum_of(&load, "connected"), 301);
-        for (size_t rank = 0; rank < RANKS; rank++)
-            assert_in_range(count_of(&load, rank, "connected"), 50, 151);
+        assert_int_equal(ranks_load_sum(&load, "connected"), 301);
+        for (size_t rank = 0; rank < RANKS_LOAD; rank++)
+            assert_in_range(ranks_load_count(&load, rank, "connected"), 50, 151);
         // Each has a part of its own; rank 0's is the record.
         load_run_assert_file(&load, "latency.hlog", "Tag=connect,");
         load_run_assert_file(&load, "ranks/1/latency.hlog", "Tag=connect,");
@@ -124,7 +52,7 @@ static void pairs_publish_on_all_ranks_and_none_is_lost(void **state)
             load_run_prepare(&load, process_port(broker), "publish", load_run_engines[i]);
             load_run_add(&load, "--pairs", "30", "--workers", "2", "--qos", qos[q], "--publish-rate", "900",
                          "--duration", "1s", "--warmup", "0", NULL);
-            completes(&load);
+            ranks_load_completes(&load);
             assert_true(load_run_metric(&load, "messages.sent") == 900);
             assert_true(load_run_metric(&load, "messages.received") == 900);
             assert_true(load_run_metric(&load, "messages.lost") == 0);
@@ -132,10 +60,10 @@ static void pairs_publish_on_all_ranks_and_none_is_lost(void **state)
             assert_true(load_run_metric(&load, "delivery.count") == 900);
             if (q > 0)
                 assert_true(load_run_metric(&load, "ack.count") == 900);
-            assert_int_equal(sum_of(&load, "sent"), 900);
-            for (size_t rank = 0; rank < RANKS; rank++) {
-                assert_int_equal(count_of(&load, rank, "sent"), 300);
-                assert_int_equal(count_of(&load, rank, "received"), 300);
+            assert_int_equal(ranks_load_sum(&load, "sent"), 900);
+            for (size_t rank = 0; rank < RANKS_LOAD; rank++) {
+                assert_int_equal(ranks_load_count(&load, rank, "sent"), 300);
+                assert_int_equal(ranks_load_count(&load, rank, "received"), 300);
             }
             // By the broker's own count.
             assert_int_equal(process_statistic(broker, "messages_received"), 900);
@@ -163,10 +91,10 @@ static void clients_that_live_do_so_on_all_ranks(void **state)
         load_run_prepare(&load, process_port(broker), lives[i][0], "raw");
         for (int j = 1; lives[i][j]; j++)
             load_run_add(&load, lives[i][j], NULL);
-        completes(&load);
+        ranks_load_completes(&load);
         assert_true(load_run_metric(&load, "clients.failed") == 0);
         if (i < 3)
-            assert_int_equal(sum_of(&load, "arrived"), i == 1 ? 120 : 90);
+            assert_int_equal(ranks_load_sum(&load, "arrived"), i == 1 ? 120 : 90);
         if (i == 1) // a line for each arrival, of all ranks
             assert_int_equal(
                 json_integer_value(json_object_get(
@@ -195,7 +123,7 @@ static void start_holding(struct load_run *load, struct ranks_run *run, struct p
     load_run_prepare(load, process_port(broker), "connect", engine);
     load_run_add(load, "--connections", "90", "--workers", "2", "--hold", "1h", "--settle", "0", "--quiet",
                  NULL);
-    ranks_run_start(run, RANKS, load->arguments);
+    ranks_run_start(run, RANKS_LOAD, load->arguments);
     await_connections(broker, 90);
     // The last counts of all are there a second later, at the latest. Nothing depends on it but how much is known.
     clock_sleep_until_ns(clock_now_ns() + 1500 * NS_PER_MS);
@@ -216,15 +144,36 @@ static void await_part(const struct load_run *load, int rank)
     }
 }
 
+// The list of files has those of ranks that ended in order, and of no others.
+static void assert_lost_ranks_are_left_out(const struct load_run *load)
+{
+    const json_t *files = json_object_get(load->json, "files");
+    json_t *left_out = json_object_get(load->json, "files_left_out");
+    size_t lost = 0;
+    for (size_t rank = 1; rank < RANKS_LOAD; rank++) {
+        char file[40], folder[20];
+        bool was_lost = json_is_true(json_object_get(ranks_load_rank(load, rank), "lost"));
+        snprintf(folder, sizeof folder, "ranks/%zu", rank);
+        snprintf(file, sizeof file, "%s/memory.csv", folder);
+        assert_true(was_lost == !json_object_get(files, file));
+        if (was_lost)
+            assert_string_equal(json_string_value(json_array_get(left_out, lost)), folder);
+        lost += was_lost;
+    }
+    assert_int_equal(json_array_size(left_out), lost);
+}
+
 static void assert_lost(struct load_run *load, const char *which, const char *why)
 {
     load_run_read(load);
-    if (strcmp(load_run_status(load), "incomplete") != 0 || !strstr(anomaly(load, "rank_lost"), which) ||
-        !strstr(anomaly(load, "rank_lost"), why)) {
-        print_record(load);
+    if (strcmp(load_run_status(load), "incomplete") != 0 ||
+        !strstr(ranks_load_anomaly(load, "rank_lost"), which) ||
+        !strstr(ranks_load_anomaly(load, "rank_lost"), why)) {
+        ranks_load_print(load);
         fail_msg("it does not say that %s was lost: %s", which, why);
     }
     assert_true(load_run_metric(load, "clients.connected") == 90);
+    assert_lost_ranks_are_left_out(load);
     load_run_finish(load);
 }
 
@@ -241,7 +190,8 @@ static void a_killed_generator_is_named_and_the_others_end_in_order(void **state
         load_run_assert_file(&load, "ranks/2/rank.json", "\"ended\"");
         load_run_read(&load);
         assert_int_equal(load_run_reason(&load, "dropped", "worker_died"), 30);
-        assert_string_equal(json_string_value(json_object_get(rank_of(&load, 2), "ended")), "in order");
+        assert_string_equal(json_string_value(json_object_get(ranks_load_rank(&load, 2), "ended")),
+                            "in order");
         json_decref(load.json);
         assert_lost(&load, "rank 1 was lost", "its generator was killed by SIGKILL");
     }
@@ -276,7 +226,7 @@ static void a_rank_killed_while_it_publishes_leaves_books_that_balance(void **st
     load_run_prepare(&load, process_port(broker), "publish", "raw");
     load_run_add(&load, "--pairs", "30", "--workers", "2", "--qos", "1", "--publish-rate", "900",
                  "--duration", "1h", "--warmup", "0", "--quiet", NULL);
-    ranks_run_start(&run, RANKS, load.arguments);
+    ranks_run_start(&run, RANKS_LOAD, load.arguments);
     int64_t until_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
     while (process_statistic(broker, "messages_received") < 2000 && clock_now_ns() < until_ns)
         clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
@@ -284,13 +234,13 @@ static void a_rank_killed_while_it_publishes_leaves_books_that_balance(void **st
     assert_int_equal(ranks_run_wait(&run), 1);
     load_run_read(&load);
     assert_string_equal(load_run_status(&load), "incomplete");
-    assert_non_null(strstr(anomaly(&load, "rank_lost"), "rank 1 was lost"));
+    assert_non_null(strstr(ranks_load_anomaly(&load, "rank_lost"), "rank 1 was lost"));
     assert_balanced(&load);
     // Those that go on had sent as much each, and lost nothing of it.
     assert_true(load_run_metric(&load, "messages.lost") == 0);
-    assert_true(count_of(&load, 0, "sent") > 600 && count_of(&load, 2, "sent") > 600);
-    assert_int_equal(count_of(&load, 2, "sent"),
-                     count_of(&load, 2, "received") + count_of(&load, 2, "unfinished"));
+    assert_true(ranks_load_count(&load, 0, "sent") > 600 && ranks_load_count(&load, 2, "sent") > 600);
+    assert_int_equal(ranks_load_count(&load, 2, "sent"),
+                     ranks_load_count(&load, 2, "received") + ranks_load_count(&load, 2, "unfinished"));
     load_run_finish(&load);
     assert_int_equal(process_stop(broker), 0);
 }
@@ -298,7 +248,7 @@ static void a_rank_killed_while_it_publishes_leaves_books_that_balance(void **st
 // As mpirun does when one of its processes is killed: SIGTERM to all others, and SIGKILL later.
 static void end_as_mpirun(const struct ranks_run *run, int killed)
 {
-    for (int rank = 0; rank < RANKS; rank++)
+    for (int rank = 0; rank < RANKS_LOAD; rank++)
         if (rank != killed)
             assert_int_equal(kill(ranks_run_relay(run, rank), SIGTERM), 0);
 }
@@ -329,7 +279,7 @@ static void when_all_are_asked_to_end_the_run_was_interrupted(void **state)
     assert_int_equal(ranks_run_wait(&run), 1);
     load_run_read(&load);
     assert_string_equal(load_run_status(&load), "incomplete");
-    assert_string_equal(anomaly(&load, "rank_lost"), "");
+    assert_string_equal(ranks_load_anomaly(&load, "rank_lost"), "");
     load_run_assert_file(&load, "run.json", "interrupted by SIGTERM");
     assert_true(load_run_metric(&load, "clients.connected") == 90);
     assert_true(load_run_metric(&load, "clients.dropped") == 0);
@@ -345,10 +295,10 @@ static void without_any_relay_the_record_is_whole(void **state)
     struct load_run load;
     struct ranks_run run;
     start_holding(&load, &run, broker, "raw");
-    for (int rank = 0; rank < RANKS; rank++)
+    for (int rank = 0; rank < RANKS_LOAD; rank++)
         assert_int_equal(kill(ranks_run_relay(&run, rank), SIGKILL), 0);
     assert_int_equal(ranks_run_wait(&run), -SIGKILL);
-    for (int rank = 0; rank < RANKS; rank++)
+    for (int rank = 0; rank < RANKS_LOAD; rank++)
         await_part(&load, rank);
     assert_lost(&load, "rank 1 was lost", "the MPI process beside rank 0's generator ended");
     assert_int_equal(process_stop(broker), 0);
@@ -370,16 +320,51 @@ static void without_rank_0_the_others_end(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+// --- a rank that only watches -------------------------------------------------------------------------------
+
+static void a_rank_that_only_watches_has_the_targets_memory_and_no_clients(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct load_run load;
+    struct ranks_run run;
+    char pid[24];
+    snprintf(pid, sizeof pid, "%d", (int)process_pid(broker));
+    load_run_prepare(&load, process_port(broker), "connect", "raw");
+    load_run_add(&load, "--connections", "300", "--hold", "2500ms", "--settle", "0", "--quiet", NULL);
+    const char *last[LOAD_ARGUMENTS_MAX];
+    memcpy(last, load.arguments, sizeof last);
+    last[load.count] = "--only-watch";
+    last[load.count + 1] = "--watch-pid";
+    last[load.count + 2] = pid;
+    last[load.count + 3] = NULL;
+    ranks_run_start_last(&run, RANKS_LOAD, load.arguments, last);
+    assert_int_equal(ranks_run_wait(&run), 0);
+    load_run_read(&load);
+    const json_t *rank = ranks_load_rank(&load, 2), *watched = json_object_get(rank, "watched");
+    assert_int_equal(json_integer_value(json_object_get(rank, "clients")), 0);
+    assert_int_equal(ranks_load_count(&load, 0, "connected") + ranks_load_count(&load, 1, "connected"), 300);
+    assert_int_equal(json_integer_value(json_object_get(watched, "processes")), 1);
+    assert_true(json_integer_value(json_object_get(watched, "start_rss_bytes")) > 0);
+    assert_true(json_integer_value(json_object_get(watched, "peak_rss_bytes")) >=
+                json_integer_value(json_object_get(watched, "start_rss_bytes")));
+    assert_null(json_object_get(ranks_load_rank(&load, 1), "watched"));
+    load_run_assert_file(&load, "ranks/2/memory.csv", ",300,"); // the clients of all ranks
+    load_run_finish(&load);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 // --- refusals ----------------------------------------------------------------------------------------------
 
 static void nothing_is_opened_when_a_run_is_refused(void **state)
 {
     (void)state;
     static const char *const refused[][6] = {
-        {"publish", "--pattern", "fan-in", NULL},        // several hosts would have to count together
-        {"slow", NULL},                                  //
-        {"connect", "--connections", "100000000", NULL}, // no room
-        {"connect", "--share", "odd", NULL},             //
+        {"publish", "--pattern", "fan-out", "--publishers=1", NULL}, // which two ranks would share
+        {"publish", "--pattern", "fan-in", "--topic", "x/%i", NULL}, // the same topics on all ranks
+        {"connect", "--connections", "100000000", NULL},             // no room
+        {"connect", "--share", "odd", NULL},                         //
+        {"connect", "--only-watch", NULL},                           // of rank 0 too, and nothing to watch
         {"connect", "--no-such-option", NULL}};
     struct process *broker = process_start_broker(NULL, NULL);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
@@ -388,7 +373,7 @@ static void nothing_is_opened_when_a_run_is_refused(void **state)
         load_run_prepare(&load, process_port(broker), refused[i][0], "raw");
         for (int j = 1; refused[i][j]; j++)
             load_run_add(&load, refused[i][j], NULL);
-        assert_int_equal(run_over_ranks(&load), 2);
+        assert_int_equal(ranks_load_run(&load), 2);
         assert_int_equal(stat(load.record, &there), -1);
         assert_int_equal(errno, ENOENT);
         load_run_finish(&load);
@@ -404,11 +389,11 @@ static void a_record_that_is_there_is_refused_for_all(void **state)
     struct load_run load;
     load_run_prepare(&load, process_port(broker), "connect", "raw");
     load_run_add(&load, "--connections", "30", NULL);
-    completes(&load);
+    ranks_load_completes(&load);
     json_decref(load.json);
     load.json = NULL;
     struct ranks_run run;
-    ranks_run_start(&run, RANKS, load.arguments);
+    ranks_run_start(&run, RANKS_LOAD, load.arguments);
     assert_int_equal(ranks_run_wait(&run), 2);
     load_run_finish(&load);
     assert_int_equal(process_stop(broker), 0);
@@ -443,6 +428,7 @@ int main(void)
         cmocka_unit_test(when_all_are_asked_to_end_the_run_was_interrupted),
         cmocka_unit_test(without_any_relay_the_record_is_whole),
         cmocka_unit_test(without_rank_0_the_others_end),
+        cmocka_unit_test(a_rank_that_only_watches_has_the_targets_memory_and_no_clients),
         cmocka_unit_test(nothing_is_opened_when_a_run_is_refused),
         cmocka_unit_test(a_record_that_is_there_is_refused_for_all),
         cmocka_unit_test(one_rank_is_as_without_ranks),

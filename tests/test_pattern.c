@@ -12,12 +12,12 @@
 #include <cmocka.h>
 
 static const struct pattern some[] = {
-    {PATTERN_PAIRS, 5, 5, 5, 0, 0},       {PATTERN_FAN_IN, 1000, 3, 1, 0, 0},
-    {PATTERN_FAN_OUT, 1, 500, 1, 0, 0},   {PATTERN_FAN_OUT, 7, 7, 1, 0, 0},
-    {PATTERN_TOPICS, 20, 30, 7, 0, 0},    {PATTERN_TOPICS, 7, 7, 7, 0, 0},
-    {PATTERN_FAN_IN, 999999, 1, 1, 0, 0}, {PATTERN_TOPICS, 3, 4000, 3, 0, 0},
-    {PATTERN_FAN_OUT, 2, 50, 1, 10, 0},   {PATTERN_TOPICS, 5, 40, 4, 39, 7},
-    {PATTERN_FAN_IN, 5, 4, 1, 4, 2}, // publishers first: groups of the scenario mix
+    {PATTERN_PAIRS, 5, 5, 5, 0, 0, 0, 0},       {PATTERN_FAN_IN, 1000, 3, 1, 0, 0, 0, 0},
+    {PATTERN_FAN_OUT, 1, 500, 1, 0, 0, 0, 0},   {PATTERN_FAN_OUT, 7, 7, 1, 0, 0, 0, 0},
+    {PATTERN_TOPICS, 20, 30, 7, 0, 0, 0, 0},    {PATTERN_TOPICS, 7, 7, 7, 0, 0, 0, 0},
+    {PATTERN_FAN_IN, 999999, 1, 1, 0, 0, 0, 0}, {PATTERN_TOPICS, 3, 4000, 3, 0, 0, 0, 0},
+    {PATTERN_FAN_OUT, 2, 50, 1, 10, 0, 0, 0},   {PATTERN_TOPICS, 5, 40, 4, 39, 7, 0, 0},
+    {PATTERN_FAN_IN, 5, 4, 1, 4, 2, 0, 0}, // publishers first: groups of the scenario mix
 };
 enum { SOME = sizeof some / sizeof some[0] };
 
@@ -49,7 +49,7 @@ static void test_every_client_has_one_role_and_every_publisher_one_client(void *
 static void test_a_stretch_of_clients_has_both(void **state)
 {
     (void)state;
-    const struct pattern pattern = {PATTERN_TOPICS, 100, 300, 10, 0, 0};
+    const struct pattern pattern = {PATTERN_TOPICS, 100, 300, 10, 0, 0, 0, 0};
     for (int64_t first = 0; first + 40 <= 400; first++) {
         int64_t publishers =
             pattern_publishers_before(&pattern, first + 40) - pattern_publishers_before(&pattern, first);
@@ -109,7 +109,7 @@ static void test_a_pattern_is_read_and_named(void **state)
 static void test_the_board_tells_how_far_subscribers_are_on_the_average(void **state)
 {
     (void)state;
-    const struct pattern pattern = {PATTERN_TOPICS, 4, 6, 2, 0, 0};
+    const struct pattern pattern = {PATTERN_TOPICS, 4, 6, 2, 0, 0, 0, 0};
     struct board *board;
     struct err err = {0};
     assert_int_equal(board_open(&board, &pattern, &err), 0);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <mpi.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TAG = 1 };
+enum {
+    TAG = 1,
+    INIT_S = 120, // limit for MPI_Init, which waits for all ranks
+    LEAVE_S = 60, // and for MPI_Finalize and MPI_Abort, which may wait for a rank that has ended otherwise
+};
 #define LAST_NS (2 * NS_PER_S) // limit for the last messages to leave
 
 struct outgoing {
@@ -122,9 +127,31 @@ static int net_receive(void *context, int *from, const void **bytes, size_t *cou
     return 0;
 }
 
+// MPI's calls that wait have no limit of their own. A process that ends here is noticed by mpirun, which ends all others.
+static void end_waiting(int number)
+{
+    static const char text[] =
+        "poolmark-loadgen-mpi: MPI waits for another rank longer than it may; this rank ends\n";
+    (void)number;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(EXIT_FAILED);
+}
+
+static void wait_at_most(unsigned seconds) // 0: without limit
+{
+    struct sigaction action = {.sa_handler = end_waiting};
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGALRM);
+    sigaction(SIGALRM, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+    alarm(seconds);
+}
+
 // A rank that was lost would be waited for in MPI_Finalize.
 static void leave(struct net *net, const struct relay_end *end)
 {
+    wait_at_most(LEAVE_S);
     int64_t until_ns = clock_now_ns() + LAST_NS;
     while (net->out && clock_now_ns() < until_ns)
         reap(net);
@@ -138,8 +165,10 @@ static int run_relay(int fd, pid_t child)
     struct net net = {.rank = 0};
     prctl(PR_SET_NAME, "poolmark-relay");
     relay_block_signals(); // MPI starts threads
+    wait_at_most(INIT_S);
     if (MPI_Init(NULL, NULL) != MPI_SUCCESS)
         return EXIT_FAILED; // the generator sees the end of the socket, and says so
+    wait_at_most(0);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &net.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &net.size);

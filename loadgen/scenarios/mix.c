@@ -317,7 +317,9 @@ static void play(struct run *run, struct summary *summary)
 
 const struct scenario scenario_mix = {
     .name = "mix",
-    .one_rank = "its groups publish to one another, and would be on different hosts",
+    .one_rank = "each group has orders, counts and latencies of its own in each phase, and ranks tell one "
+                "another only those "
+                "of all clients together",
     .summary = "groups of clients, each with a life of its own, in phases: a file says which",
     .options = options,
     .options_bytes = sizeof(struct mix_options),

@@ -54,9 +54,9 @@ static const struct opt options[] = {
     {"pairs", "N", OPT_COUNT, AT(pairs), "0", 0, 5e7, NULL,
      "pattern pairs: publisher and subscriber each; 0: 100", NULL},
     {"publishers", "N", OPT_COUNT, AT(publishers), "0", 0, 1e6, NULL,
-     "of the other patterns; 0: 100 for fan-in, 1 for fan-out, one a topic", NULL},
+     "of the other patterns; 0: 100 for fan-in, 1 (a rank) for fan-out, one a topic", NULL},
     {"subscribers", "N", OPT_COUNT, AT(subscribers), "0", 0, 1e6, NULL,
-     "of the other patterns; 0: 1 for fan-in, 100 for fan-out, one a topic", NULL},
+     "of the other patterns; 0: 1 (a rank) for fan-in, 100 for fan-out, one a topic", NULL},
     OPTION_SPREAD_PAIRS(AT(spread_pairs)),
     {"publish-rate", "N/s", OPT_RATE, AT(rate_per_s), "1000", 0, 1e9, NULL,
      "messages a second, all publishers together, open loop; 0: as fast as they are delivered", NULL},
@@ -110,8 +110,10 @@ static int check_pairs(struct publish *own, struct err *err)
     return 0;
 }
 
-static int check_pattern(struct publish *own, struct err *err)
+// Over several ranks (pattern_parts.h) each has at least one of the fewer side.
+static int check_pattern(struct publish *own, int ranks, struct err *err)
 {
+    int64_t few = FEW > ranks ? FEW : ranks;
     struct pattern *pattern = &own->pattern;
     bool topics = pattern->kind == PATTERN_TOPICS;
     if (own->pairs > 0)
@@ -121,10 +123,10 @@ static int check_pattern(struct publish *own, struct err *err)
     pattern->publishers = own->publishers > 0               ? own->publishers
                           : topics                          ? pattern->topics
                           : pattern->kind == PATTERN_FAN_IN ? MANY
-                                                            : FEW;
+                                                            : few;
     pattern->subscribers = own->subscribers > 0              ? own->subscribers
                            : topics                          ? pattern->topics
-                           : pattern->kind == PATTERN_FAN_IN ? FEW
+                           : pattern->kind == PATTERN_FAN_IN ? few
                                                              : MANY;
     int64_t fewer = pattern->publishers < pattern->subscribers ? pattern->publishers : pattern->subscribers;
     if (fewer < pattern->topics)
@@ -150,7 +152,8 @@ static int check(struct config *config, struct err *err)
         return code;
     if (own->in_flight == 0)
         own->in_flight = fitting_in_flight(payload_form_guess(&config->payload), config->qos);
-    code = own->pattern.kind == PATTERN_PAIRS ? check_pairs(own, err) : check_pattern(own, err);
+    code = own->pattern.kind == PATTERN_PAIRS ? check_pairs(own, err)
+                                              : check_pattern(own, config->rank_count, err);
     if (code < 0)
         return code;
     config->pattern = own->pattern;

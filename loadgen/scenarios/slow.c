@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <math.h>
 
-enum { SUBSCRIBERS = 50, PUBLISHERS = 1, STREAMS_MAX = 16 << 20, READ_RATE_MAX = 1 << 20 };
+enum { SUBSCRIBERS = 50, STREAMS_MAX = 16 << 20, READ_RATE_MAX = 1 << 20 };
 // The reading of memory with slow readers is so much earlier than their reading again.
 #define EARLY_NS (100 * NS_PER_MS)
 
@@ -32,7 +32,7 @@ static const struct opt options[] = {
      "the share of the subscribers that are slow: at least one, and not all", NULL},
     {"read-rate", "BYTES", OPT_BYTES, AT(read_per_s), "0", 0, READ_RATE_MAX, NULL,
      "bytes a second that each slow reader reads; 0: it reads nothing", NULL},
-    {"publishers", "N", OPT_COUNT, AT(publishers), "0", 0, 1e6, NULL, "0: 1 for slow", NULL},
+    {"publishers", "N", OPT_COUNT, AT(publishers), "0", 0, 1e6, NULL, "0: 1 (a rank) for slow", NULL},
     {"publish-rate", "N/s", OPT_RATE, AT(rate_per_s), "200", 0, 1e9, NULL,
      "messages a second, all publishers together, open loop; for slow more than 0, 200 by default", NULL},
     {"message-bytes", "BYTES", OPT_BYTES, AT(payload_bytes), "4KiB", 0, 16777216, NULL,
@@ -71,7 +71,9 @@ static int check(struct config *config, struct err *err)
     const struct slow *own = options_of(config);
     struct pattern *pattern = &config->pattern;
     *pattern = (struct pattern){.kind = PATTERN_FAN_OUT,
-                                .publishers = own->publishers > 0 ? own->publishers : PUBLISHERS,
+                                .publishers = own->publishers > 0      ? own->publishers
+                                              : config->rank_count > 1 ? config->rank_count
+                                                                       : 1,
                                 .subscribers = own->subscribers > 0 ? own->subscribers : SUBSCRIBERS,
                                 .topics = 1};
     pattern->apart = llround(own->share * (double)pattern->subscribers);
@@ -262,7 +264,6 @@ static void play(struct run *run, struct summary *summary)
 
 const struct scenario scenario_slow = {
     .name = "slow",
-    .one_rank = "its readers share the messages of one publisher, and would be on different hosts",
     .summary = "some subscribers stop reading, or read slowly, and read again",
     .options = options,
     .options_bytes = sizeof(struct slow),

@@ -39,7 +39,7 @@ def test_each_scenario_takes_the_options_that_are_listed_for_it_and_no_other():
     for scenario in told["scenarios"]:
         for name, option in described.options(told).items():
             value = {"engine": ["raw"], "ports": ["kernel"], "steps": ["1,2"], "pattern": ["fan-in"],
-                     "payload": ["64"], "scale": ["0.5"],
+                     "payload": ["64"], "scale": ["0.5"], "share": ["fit"],
                      "publishers": ["2", "--pattern", "fan-in"], "subscribers": ["2", "--pattern", "fan-in"]
                      }.get(name, values.get(option["kind"], option["choices"]))
             value = value[:1] if option["kind"] == "choice" else value

@@ -21,7 +21,7 @@ from poolmark.suites.targets import MOSQUITTO_FLAGS, SHARED, option_words, wrong
 BROKER, LOADGEN, BARE_CLIENT = "poolmark-broker", "poolmark-loadgen", "bare-client"
 # Options that the runner sets; a suite must not set them as well.
 RUNNERS = {BROKER: {"listen", "record", "metrics", "list-pools"},
-           LOADGEN: {"target", "engine", "watch-pid", "watch-record", "record", "quiet", "seed", "beside", "fresh-target"}}
+           LOADGEN: {"target", "engine", "watch-pid", "watch-record", "record", "quiet", "seed", "beside", "fresh-target", "share", "only-watch"}}
 EXAMPLE = 100_000_000   # number for "{2*connections}" in the check: larger than any other step
 
 
