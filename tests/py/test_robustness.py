@@ -31,7 +31,7 @@ def test_a_count_is_taken_from_the_output_of_its_command(tmp_path, monkeypatch):
     monkeypatch.setitem(LINES, "fuzz", Line("inputs", ("sh", "-c", "echo stat: 40; echo stat: 2"), r"^stat: (\d+)"))
     assert robustness.measure("fuzz", tmp_path) == "42: inputs"
     known = robustness.read_counts(tmp_path)["fuzz"]
-    assert known["count"] == 42 and known["command"].startswith("sh -c")
+    assert known.count == 42 and known.command.startswith("sh -c")
     assert "| inputs | 42, commit " in robustness.tried(tmp_path)
 
 
@@ -56,7 +56,7 @@ def test_counts_are_found_in_what_the_commands_print(name, output, count):
     assert robustness.counted(LINES[name], output) == count
 
 
-@pytest.mark.parametrize("text", ["", "[", '{"fuzz": 3}', '{"fuzz": {"count": "x"}}'])
+@pytest.mark.parametrize("text", ["", "[", '{"fuzz": 3}', '{"fuzz": {"count": "x"}}', '{"fuzz": {"count": 3}}'])
 def test_damaged_counts_are_refused(tmp_path, text):
     path = tmp_path / robustness.REFERENCE / robustness.COUNTS
     path.parent.mkdir(parents=True)

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from poolmark.base import progress
-from poolmark.compare import sensitivity
-from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.compare import comparisons, sensitivity
+from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.paths import build_dir
 from poolmark.records.read_record import load
 from poolmark.records.record import Record, files_of, seal
@@ -55,7 +55,7 @@ def test_each_comparison_is_the_command_of_a_user(tmp_path):
     results = made.go()
     assert stand_in.called[1][:9] == ["scripts/poolmark", "compare", "build", "build-get-5", "--run", "bench", "--repetitions",
                                       "6", "--seed"]
-    assert len(stand_in.called) == 8 and [one["right"] for one in results["self"]] == [True, False, True, True]
+    assert len(stand_in.called) == 8 and [one.right for one in results["self"]] == [True, False, True, True]
     record.close("complete")
     text = (record.folder / "sensitivity.md").read_text()
     assert "| with itself | 4 | 4 | 1 (1 % to 81 %) | - | 0 |" in text
@@ -82,8 +82,11 @@ def test_the_interval_of_a_share_is_exact():
 
 
 def test_a_regression_of_another_metric_is_not_the_handicaps():
-    rows = [{"metric": "other", "verdict": "regression"}]
-    assert not sensitivity.found_it(SLOWER, {"exit_code": REGRESSION, "rows": rows})
+    def one(metric):
+        row = comparisons.Row("c", metric, "primary", "regression", 1, 1, 1, 1, 0, 0)
+        return comparisons.Comparison(SLOWER.name, SLOWER.variables, REGRESSION, True, 1, (), (row,), "a" * 40)
+
+    assert not sensitivity.found_it(SLOWER, one("other")) and sensitivity.found_it(SLOWER, one("time"))
 
 
 def test_it_goes_on_where_it_was_interrupted(tmp_path):
@@ -185,3 +188,20 @@ def test_an_edit_of_an_experiment_is_noticed(tmp_path, monkeypatch, name, before
         data = json.loads((folder / name).read_text(encoding="utf-8"))
         (folder / name).write_text(json.dumps(data, indent=1), encoding="utf-8")
     assert any(told in text for text in edited(folder, name, before, after))
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [
+    ('"exit_code": 0', '"exit_code": "0"', "line 1: exit_code: '0' is not a whole number"), ('"rows": [', '"lines": [', "line 1: 'rows' is missing"),
+    ('"role": "primary"', '"role": null', "line 1: rows[0].role: None is not a text"), ('{"trial"', '[{"trial"', "not JSON"),
+    ('"variables": []', '"variables": {}', "line 1: variables: {} is not a list"), ('"low": 0.04', '"low": null', "")])
+def test_a_line_that_is_no_comparison_is_named(tmp_path, monkeypatch, before, after, told):
+    state = kept(tmp_path, monkeypatch) / sensitivity.STATE
+    text = state.read_text(encoding="utf-8")
+    assert before in text
+    state.write_text(text.replace(before, after, 1), encoding="utf-8")
+    if told:
+        with pytest.raises(RecordError) as raised:
+            comparisons.read(state)
+        assert told in str(raised.value)
+    else:
+        assert comparisons.read(state)["self"][0].rows[0].low is None

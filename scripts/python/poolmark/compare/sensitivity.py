@@ -13,7 +13,6 @@ when all comparisons ran, whatever they found.
 import argparse
 import csv
 import io
-import json
 import shlex
 import shutil
 import signal
@@ -30,14 +29,16 @@ from scipy import special
 
 from poolmark.facts import build_commit, facts
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.forms import Json, RecordData
+from poolmark.base.forms import RecordData
 from poolmark.base.options import count
 from poolmark.base.paths import ROOT, for_people, need_checkout
 from poolmark.base.progress import Beat, Eta, span
 from poolmark.records import summary
-from poolmark.records.read_record import load, parse
+from poolmark.records.read_record import load
 from poolmark.records.record import Record
+from poolmark.compare import comparisons
 from poolmark.compare.compare_builds import stop
+from poolmark.compare.comparisons import STATE, Comparison, Results
 from poolmark.compare.verdict import OK, REGRESSION, WORDS
 from poolmark.compare.verdict_out import percent
 
@@ -53,9 +54,8 @@ TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # microseconds that double the p99
 TO_BE_CHOSEN = "   # a number: 2 p99 - p50 of connects on this host, in us; the experiment measures it"
 MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, falls behind
 Builds = Mapping[tuple[str, ...], Path]     # make variables -> the build with them
-Results = dict[str, list[Json]]             # trial -> its comparisons
 Call = Callable[[list[str], Path], int]     # (command, log) -> exit code
-STATE, CSV, MARKDOWN = "comparisons.jsonl", "sensitivity.csv", "sensitivity.md"
+CSV, MARKDOWN = "sensitivity.csv", "sensitivity.md"
 
 
 @dataclass(frozen=True)
@@ -143,14 +143,13 @@ def calibrated(trials: Sequence[Trial], done: Results, scratch: Path) -> list[Tr
     """The trials with the measured wait. A resumed experiment keeps the wait of its earlier comparisons."""
     if not any(TO_BE_MEASURED in trial.variables for trial in trials):
         return list(trials)
-    known = next((one["variables"] for found in done.values() for one in found
-                  if "HANDICAP_CONNECT" in str(one["variables"])), None)
+    known = next((one.variables for found in done.values() for one in found if "HANDICAP_CONNECT" in str(one.variables)), None)
     if not known:
         plain = builds_for([trial for trial in TRIALS if trial.name == "self"], scratch)[()]
         with Beat(lambda: "measuring how long a connect takes here"):
-            known = [f"HANDICAP_CONNECT={doubling_us(plain)}"]
+            known = (f"HANDICAP_CONNECT={doubling_us(plain)}",)
         print(f"p99 doubles with {known[0]}", file=sys.stderr, flush=True)
-    return [replace(trial, variables=tuple(known)) if TO_BE_MEASURED in trial.variables else trial for trial in trials]
+    return [replace(trial, variables=known) if TO_BE_MEASURED in trial.variables else trial for trial in trials]
 
 
 def call(argv: list[str], log: Path) -> int:
@@ -160,11 +159,8 @@ def call(argv: list[str], log: Path) -> int:
                               stderr=subprocess.STDOUT, check=False).returncode
 
 
-ROW = ("cell", "metric", "role", "verdict", "change", "low", "high", "difference", "q", "finds")  # of verdict.json
-
-
-def one_comparison(trial: Trial, builds: Builds, repetitions: int, seed: int, run: Call = call) -> Json:
-    """Runs the command and reads its exit code and verdict.json."""
+def one_comparison(trial: Trial, builds: Builds, repetitions: int, seed: int, commit: str, run: Call = call) -> Comparison:
+    """Runs the command and reads its exit code and verdict.json. `commit`: of the builds."""
     with tempfile.TemporaryDirectory(prefix="poolmark-sensitivity-") as scratch:
         out, log = Path(scratch) / "out", Path(scratch) / "log"
         argv = [*trial.command(str(builds[trial.base]), str(builds[trial.variables]), repetitions), "--seed", str(seed)]
@@ -173,26 +169,23 @@ def one_comparison(trial: Trial, builds: Builds, repetitions: int, seed: int, ru
         if not (out / "verdict.json").is_file():
             end = log.read_text(errors="replace").splitlines()[-6:] if log.is_file() else []
             raise PoolmarkError(f"{shlex.join(argv)}: exit {code}, and no verdict:\n  " + "\n  ".join(end))
-        found = parse((out / "verdict.json").read_text(encoding="utf-8"), out / "verdict.json")
-    rows = [{key: row[key] for key in ROW}
-            for row in found["metrics"] if row["role"] in ("primary", "combined") or row["verdict"] == "regression"]
-    return {"trial": trial.name, "variables": list(trial.variables), "exit_code": code, "right": code == trial.wanted,
-            "seconds": time.monotonic() - began, "reasons": found["reasons"], "rows": rows}
+        found = comparisons.told(out / "verdict.json")
+    rows = tuple(row for row in found.metrics if row.role in ("primary", "combined") or row.verdict == "regression")
+    return Comparison(trial.name, trial.variables, code, code == trial.wanted, time.monotonic() - began, found.reasons, rows, commit)
 
 
-def found_it(trial: Trial, one: Json) -> bool:
+def found_it(trial: Trial, one: Comparison) -> bool:
     """True for a regression of the handicap's metric. A regression of another metric would be chance."""
-    return bool(one["exit_code"] == REGRESSION) and any(row["metric"] == trial.metric and row["verdict"] == "regression"
-                                                        for row in one["rows"])
+    return one.exit_code == REGRESSION and any(row.metric == trial.metric and row.verdict == "regression" for row in one.rows)
 
 
-def changes_of(trial: Trial, found: list[Json]) -> tuple[str, str]:
+def changes_of(trial: Trial, found: list[Comparison]) -> tuple[str, str]:
     """(median, range) of the changes seen in the handicap's metric; differences when there are no relative changes."""
-    rows = [row for one in found for row in one["rows"] if row["metric"] == trial.metric]
-    shares = sorted(row["change"] for row in rows if row["change"] is not None)
+    rows = [row for one in found for row in one.rows if row.metric == trial.metric]
+    shares = sorted(row.change for row in rows if row.change is not None)
     if shares:
         return percent(shares[len(shares) // 2]), f"{percent(shares[0])} to {percent(shares[-1])}"
-    sizes = sorted(row["difference"] for row in rows)
+    sizes = sorted(row.difference for row in rows if row.difference is not None)
     return (f"{sizes[len(sizes) // 2]:+g}", f"{sizes[0]:+g} to {sizes[-1]:+g}") if sizes else ("-", "-")
 
 
@@ -212,9 +205,9 @@ def lines_of(trials: Sequence[Trial], results: Results, repetitions: int | None 
     for trial in trials:
         found = results.get(trial.name, [])
         if found:
-            raised = share_of(sum(one["exit_code"] == REGRESSION for one in found), len(found))
+            raised = share_of(sum(one.exit_code == REGRESSION for one in found), len(found))
             ours = share_of(sum(found_it(trial, one) for one in found), len(found)) if trial.metric else "-"
-            undecided = sum(one["exit_code"] not in (REGRESSION, OK) for one in found)
+            undecided = sum(one.exit_code not in (REGRESSION, OK) for one in found)
             lines.append([trial.text, str(repetitions or trial.repetitions), str(len(found)), raised, ours, str(undecided),
                           *changes_of(trial, found)])
     return lines
@@ -247,10 +240,10 @@ def as_csv(results: Results) -> str:
                      "metric_verdict"])
     for name, found in results.items():
         for number, one in enumerate(found, 1):
-            for row in one["rows"]:
-                numbers = ["" if row[key] is None else f"{row[key]:.6g}" for key in
-                           ("change", "low", "high", "difference", "q", "finds")]
-                writer.writerow([name, number, one["exit_code"], row["cell"], row["metric"], *numbers, row["verdict"]])
+            for row in one.rows:
+                numbers = ["" if value is None else f"{value:.6g}" for value in
+                           (row.change, row.low, row.high, row.difference, row.q, row.finds)]
+                writer.writerow([name, number, one.exit_code, row.cell, row.metric, *numbers, row.verdict])
     return out.getvalue()
 
 
@@ -264,25 +257,16 @@ def write_results(record: Record, trials: Sequence[Trial], results: Results, rep
         (record.folder / name).write_text(text, encoding="utf-8")
 
 
-def figures(one: Json) -> dict[str, int]:
+def figures(one: Comparison) -> dict[str, int]:
     """The metrics of a comparison's cell."""
-    return {"regressions": sum(row["verdict"] == "regression" for row in one["rows"]), "right": int(one["right"])}
+    return {"regressions": sum(row.verdict == "regression" for row in one.rows), "right": int(one.right)}
 
 
-def note(record: Record, trial: Trial, number: int, found: Json) -> None:
+def note(record: Record, trial: Trial, number: int, found: Comparison) -> None:
     cell = record.cell(f"{trial.name}.{number}", {"trial": trial.name, "handicap": " ".join(trial.variables) or "none"}, number)
     for name, better in (("regressions", "none"), ("right", "higher")):
         cell.metric(name, figures(found)[name], "1", better)
     cell.finish("complete")
-
-
-def comparisons_in(path: Path) -> Results:
-    """Trial -> its comparisons. A last line that was cut off does not count."""
-    results: Results = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
-        one = parse(line, f"{path}, line {number}")
-        results.setdefault(one["trial"], []).append(one)
-    return results
 
 
 def read_state(folder: Path, commit: str) -> Results:
@@ -290,10 +274,10 @@ def read_state(folder: Path, commit: str) -> Results:
     path = folder / STATE
     if not path.is_file():
         raise UsageError(f"--resume {folder}: there is no {STATE}, so no experiment to go on with")
-    results = comparisons_in(path)
+    results = comparisons.read(path)
     for one in (one for found in results.values() for one in found):
-        if one["commit"] != commit:
-            raise UsageError(f"--resume {folder}: was begun with commit {one['commit'][:12]}, this is {commit[:12]}")
+        if one.commit != commit:
+            raise UsageError(f"--resume {folder}: was begun with commit {one.commit[:12]}, this is {commit[:12]}")
     return results
 
 
@@ -318,17 +302,16 @@ class Experiment:
         repetitions = self.args.repetitions or trial.repetitions
         self.eta.begin()
         with Beat(lambda: f"{number} of {self.args.comparisons}: {trial.text}; {self.eta.left()}"):
-            found = one_comparison(trial, self.builds, repetitions, self.args.seed + 1000 * number, self.run)
+            found = one_comparison(trial, self.builds, repetitions, self.args.seed + 1000 * number, self.record.data["tool"]["commit"], self.run)
         self.eta.end()
-        found["commit"] = self.record.data["tool"]["commit"]
         with open(self.record.folder / STATE, "a", encoding="utf-8") as file:
-            file.write(json.dumps(found) + "\n")
+            file.write(comparisons.line(found))
         self.results[trial.name].append(found)
         note(self.record, trial, number, found)
         write_results(self.record, self.trials, self.results, self.args.repetitions)
-        self.say(f"{number} of {self.args.comparisons}: {trial.text}: {WORDS.get(found['exit_code'], found['exit_code'])}"
-                 + ("" if found["right"] else f" (not what it should say: {'; '.join(found['reasons'][:2])})")
-                 + f"; {span(found['seconds'])}, {self.eta.left()}")
+        self.say(f"{number} of {self.args.comparisons}: {trial.text}: {WORDS.get(found.exit_code, found.exit_code)}"
+                 + ("" if found.right else f" (not what it should say: {'; '.join(found.reasons[:2])})")
+                 + f"; {span(found.seconds)}, {self.eta.left()}")
 
     def go(self) -> Results:
         for number, trial in self.missing():

@@ -10,17 +10,19 @@ import os
 import re
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from poolmark.attack.attacks import ATTACKS, about
 from poolmark.base.errors import PoolmarkError, RecordError
-from poolmark.base.forms import CellData, Json
+from poolmark.base.forms import CellData
 from poolmark.base.paths import ROOT, need_checkout
 from poolmark.base.units import show, show_bytes, show_count
 from poolmark.facts import facts
 from poolmark.records import attacked, phases
+from poolmark.records.read_record import parse
 from poolmark.records.record import utc_now
+from poolmark.records.typed import made
 from poolmark.report import reference
 from poolmark.report.reference import REFERENCE, UNKNOWN, record_of, source, table
 
@@ -34,6 +36,18 @@ class Line:
     what: str
     command: tuple[str, ...]
     pattern: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """A count that was taken, in counts.json."""
+
+    count: int
+    command: str
+    commit: str
+    dirty: bool | None
+    ended_utc: str
+    seconds: float
 
 
 FAULTS = ("/usr/bin/python3", "-m", "pytest", "-q", "tests/honesty")
@@ -66,16 +80,18 @@ def counted(line: Line, output: str) -> int:
     return sum(map(int, found))
 
 
-def read_counts(root: Path) -> dict[str, Json]:
-    """{name of a line: {"count", "command", "commit", "ended_utc", "seconds"}}"""
+def read_counts(root: Path) -> dict[str, Count]:
+    """{name of a line: its count}"""
     path = root / REFERENCE / COUNTS
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: {"count": int(found[name]["count"]), **found[name]} for name in LINES if name in found}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = parse(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
         raise RecordError(path, "", f"cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise RecordError(path, "", "is not a JSON object")
+    return {name: made(Count, found[name], path) for name in LINES if name in found}
 
 
 def measure(name: str, root: Path) -> str:
@@ -88,11 +104,10 @@ def measure(name: str, root: Path) -> str:
     count = counted(line, f"{' '.join(line.command)}\n{done.stdout}")
     commit, dirty, _ = facts.tree_commit()
     path = root / REFERENCE / COUNTS
-    known = read_counts(root) | {name: {"count": count, "command": " ".join(line.command), "commit": commit, "dirty": dirty,
-                                        "ended_utc": utc_now(), "seconds": round(time.monotonic() - begun, 1)}}
+    known = read_counts(root) | {name: Count(count, " ".join(line.command), commit, dirty, utc_now(), round(time.monotonic() - begun, 1))}
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    new.write_text(json.dumps({name: asdict(one) for name, one in known.items()}, indent=1) + "\n", encoding="utf-8")
     os.replace(new, path)
     return f"{show_count(count)}: {line.what}"
 
@@ -103,7 +118,7 @@ def measure(name: str, root: Path) -> str:
 def tried(root: Path) -> str:
     counts = read_counts(root)
     return table(["what", "how many", "repeat it"], [
-        [line.what, show_count(counts[name]["count"]) + f", commit {counts[name]['commit'][:12]}" if name in counts else UNKNOWN,
+        [line.what, show_count(counts[name].count) + f", commit {counts[name].commit[:12]}" if name in counts else UNKNOWN,
          f"`{' '.join(line.command)}`"] for name, line in LINES.items()])
 
 
