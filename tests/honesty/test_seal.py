@@ -169,7 +169,7 @@ def test_unacknowledged_messages_follow_from_the_books():
 
 def test_a_report_without_the_files_of_one_cell_exits_1(tmp_path):
     """Raw files that a copy left out of every cell are no fault; all files of one cell are."""
-    shutil.copytree(ROOT / "results/reference/quick", tmp_path / "run")
+    shutil.copytree(load(ROOT / "results/reference/quick").folder, tmp_path / "run")
     assert poolmark("report", tmp_path / "run", "--out", tmp_path / "out").returncode == 0
     gone = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))["cells"][0]["id"]
     shutil.rmtree(tmp_path / "run/cells" / gone)

@@ -89,8 +89,9 @@ def spoil_bytes(content: bytes, rng) -> bytes:
     return b"\n".join(lines)
 
 
-def small_copy(run_folder: Path, to: Path, cells: int) -> Path:
+def small_copy(run: Path, to: Path, cells: int) -> Path:
     """A run with only its first cells, their raw files and inner records. The list of files is new, so checksums match."""
+    run_folder = load(run).folder
     data = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
     data["cells"] = data["cells"][:cells]
     data["command"] = data["command"][:20]

@@ -36,6 +36,7 @@ COMMANDS = {
     "verify": ("verify.verify", "check records: schema, checksums, and every figure and table computed again"),
     "robustness": ("report.robustness", "the tables of docs/robustness.md: what was tried, what others felt, what was lost"),
     "merge": ("run.merge", "join runs of one suite into one record"),
+    "pack": ("run.pack", "compress records that are kept; every command reads them as before; --undo"),
 }
 
 # Meaning of each command's exit codes. docs/commands.md has the same table; tests/py/test_exit_codes.py compares the two and

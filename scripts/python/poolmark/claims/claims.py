@@ -211,7 +211,7 @@ def recorded_verdicts(run: Run) -> dict[str, str]:
 def earlier_run(where: str) -> Run:
     run = load(where)
     if run.data["kind"] != "claims":
-        raise UsageError(f"{for_people(run.folder)}: is a record of {run.data['kind']}, not of claims")
+        raise UsageError(f"{for_people(run.home)}: is a record of {run.data['kind']}, not of claims")
     return run
 
 
@@ -222,7 +222,7 @@ def compare_verdicts(judged: list[verdict.Judged], other: Run) -> int:
     differ = [one for one in both if one.verdict != theirs[one.claim.id]]
     turned = [one for one in differ if {one.verdict, theirs[one.claim.id]} == {verdict.HOLDS, verdict.FAILS}]
     for one in differ:
-        say(f"{'!' if one in turned else ' '} {one.claim.id}: {one.verdict}; {for_people(other.folder)}: {theirs[one.claim.id]}")
+        say(f"{'!' if one in turned else ' '} {one.claim.id}: {one.verdict}; {for_people(other.home)}: {theirs[one.claim.id]}")
     say(f"{len(both)} claims are in both runs: {len(both) - len(differ)} with the same verdict, {len(differ) - len(turned)} where one run "
         f"could not tell, {len(turned)} where one holds and the other does not")
     return int(bool(turned) or not both)

@@ -8,6 +8,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import markdown
 from poolmark.base.forms import RecordData
 from poolmark.claims import catalogue
+from poolmark.records.packed import record_in
 from poolmark.records.read_record import load
 
 DOCUMENT, REFERENCE = Path("docs/claims.md"), Path("results/reference/claims")
@@ -42,8 +43,8 @@ def filled(text: str, tables: dict[str, str]) -> str:
 
 def current(root: Path) -> str:
     """What the document should be."""
-    run = root / REFERENCE / "run.json"
-    tables = tables_of(load(run).data) if run.is_file() else {}
+    folder = root / REFERENCE
+    tables = tables_of(load(folder).data) if record_in(folder) else {}
     return filled((root / DOCUMENT).read_text(encoding="utf-8"), tables)
 
 
@@ -52,4 +53,4 @@ def write(root: Path) -> str:
     new = root / f"{DOCUMENT}.new"
     new.write_text(text, encoding="utf-8")
     os.replace(new, root / DOCUMENT)
-    return f"{DOCUMENT}: written" + ("" if (root / REFERENCE / "run.json").is_file() else f"; {REFERENCE} is not there, so it has no figures")
+    return f"{DOCUMENT}: written" + ("" if record_in(root / REFERENCE) else f"; {REFERENCE} is not there, so it has no figures")

@@ -169,9 +169,9 @@ def run(args: argparse.Namespace) -> int:
     if apart(base.data, candidate.data):
         verdict.notes.append("the two runs were measured one after the other: a drift of the host between them counts as a "
                              "difference of the builds; --run measures both in turn")
-    withdraw(verdict, [text for run in {one.folder: one for one in (base, candidate)}.values() if (text := damage(run))])
+    withdraw(verdict, [text for run in {one.home: one for one in (base, candidate)}.values() if (text := damage(run))])
     print(verdict_out.as_table(verdict, args.all))
-    write(verdict, paths, base.folder, candidate.folder)
+    write(verdict, paths, base.home, candidate.home)
     return verdict.code
 
 

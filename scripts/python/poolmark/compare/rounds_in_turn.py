@@ -44,7 +44,7 @@ def command_of(run: Run) -> list[str]:
     if "--beside" in words[:-1]:
         at = words.index("--beside")
         other, words = words[at + 1], words[:at] + words[at + 2:]
-    if other and run.folder.name == SIDES[1] and "--build" in words[:-1]:
+    if other and run.home.name == SIDES[1] and "--build" in words[:-1]:
         words[words.index("--build") + 1] = other
     return words
 

@@ -18,6 +18,7 @@ from poolmark.base.paths import CALLED, INSTALLED, ROOT
 from poolmark.model import asked, forecast, held_out, needs, needs_chart, needs_told
 from poolmark.model.evidence import gather
 from poolmark.model.steps import check
+from poolmark.records.packed import record_in
 from poolmark.records.read_record import Run, load
 
 # The committed runs that answer a question for which no run is named: memory, and CPU time of messages.
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def committed_runs() -> list[str]:
     """The folders of the committed runs. UsageError where there are none: an installation has no copy."""
     folders = [ROOT / "results" / "reference" / name for name in COMMITTED]
-    found = [str(folder) for folder in folders if (folder / "run.json").is_file()]
+    found = [str(folder) for folder in folders if record_in(folder)]
     if not found:
         raise UsageError("name a run: " + ("an installation has no committed runs" if INSTALLED else "there are no committed runs here")
                          + f"; {CALLED} suite forecast makes one")

@@ -55,7 +55,7 @@ def write(run: Run, title: str) -> Path | None:
     spec = memory_spec(run, title)
     if spec is None:
         return None
-    path = run.folder / "memory.svg"
+    path = run.home / "memory.svg"
     try:
         path.write_text(svgs([spec])[0], encoding="utf-8")
     except OSError as error:

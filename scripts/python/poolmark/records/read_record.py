@@ -5,6 +5,8 @@ file and the field.
     run = load("results/runs/suite-...-1a2b")     # a folder, its run.json, an id, or "latest"
     run.data["cells"], run.folder, run.file("cells/x/load/latency.hlog")
 
+A packed record (packed.py) is unpacked into a temporary folder, so its files are read as those of any other.
+
 No text of a record can be trusted: escape it before it goes into a page or a terminal.
 """
 import functools
@@ -21,6 +23,7 @@ from poolmark.base.errors import RecordError, UsageError
 from poolmark.base.forms import Json, Place, RecordData
 from poolmark.base.paths import RUNS
 from poolmark.base.paths import SCHEMA as SCHEMA_FILE
+from poolmark.records import packed
 from poolmark.records.record import SCHEMA, SEAL, files_of, sha256
 
 SEALS_SINCE = (0, 2)     # version
@@ -33,9 +36,15 @@ UPGRADES: dict[str, Callable[[Json], Json]] = {}
 
 @dataclass
 class Run:
-    folder: Path
+    folder: Path                # its files are read here
     data: RecordData
     broken_seal: str = ""       # why run.json does not match its seal; "" when it matches or has no seal
+    packed_in: Path | None = None   # of a packed record: the folder of its run.zip; `folder` is a temporary copy then
+
+    @property
+    def home(self) -> Path:
+        """The folder of the record, into which a reader writes what it makes of it."""
+        return self.packed_in or self.folder
 
     @property
     def sealed(self) -> bool:
@@ -173,7 +182,7 @@ def complaints(data: Mapping[str, Any], at_most: int = 20) -> list[tuple[str, st
 
 def _refuse_night(folder: Path) -> None:
     """UsageError for the folder of a nightly comparison, which contains runs but is not a run."""
-    if all((folder / side / "run.json").is_file() for side in ("base", "candidate")):
+    if all(packed.record_in(folder / side) for side in ("base", "candidate")):
         raise UsageError(f"{folder}: is a night's folder, not a run; its two sides are the runs {folder}/base and "
                          f"{folder}/candidate")
     if any(folder.glob("runs/*/run.json")):
@@ -181,18 +190,20 @@ def _refuse_night(folder: Path) -> None:
 
 
 def locate(where: Path | str) -> Path:
-    """The run.json for a folder, a run.json, an id (or the unique beginning of one), or "latest"."""
+    """The run.json, or run.zip of a packed record, for a folder, a run.json, an id (or the unique beginning of one), or "latest"."""
     path = Path(where)
     if not path.exists() and "/" not in str(where) and (RUNS / path).is_dir():
         path = RUNS / path
     if path.is_dir():
-        if not (path / "run.json").exists():
+        if not packed.record_in(path):
             _refuse_night(path)
         path = path / "run.json"
     if path.is_file():
         return path
+    if path.name == "run.json" and (path.parent / packed.PACKED).is_file():
+        return path.parent / packed.PACKED
     if "/" not in str(where) and RUNS.is_dir():
-        runs = sorted(RUNS.glob("*/run.json"), key=lambda found: found.stat().st_mtime)
+        runs = sorted(filter(None, map(packed.record_in, RUNS.iterdir())), key=lambda found: found.stat().st_mtime)
         if str(where) == "latest" and runs:
             return runs[-1]
         named = [found for found in runs if found.parent.name.startswith(str(where))]
@@ -228,12 +239,22 @@ def seal_broken(folder: Path, content: bytes, data: RecordData) -> str:
 
 def load(where: Path | str) -> Run:
     """The record at `where`, checked against the schema. Raises RecordError or UsageError."""
-    path = locate(where)
+    found = locate(where)
+    if found.name != packed.PACKED:
+        return _load(found)
+    run = _load(packed.view(found) / "run.json", found)
+    run.packed_in = found.parent
+    return run
+
+
+def _load(file: Path, told: Path | None = None) -> Run:
+    """The record whose run.json is `file`. `told`: what errors name instead."""
+    path = told or file
     try:
-        size = path.stat().st_size
+        size = file.stat().st_size
         if size > MAX_BYTES:
             raise RecordError(path, "", f"has {size} bytes; a record of more than {MAX_BYTES} is not read")
-        content = path.read_bytes()
+        content = file.read_bytes()
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RecordError(path, f"byte {error.start}", "not UTF-8 text") from error
@@ -252,7 +273,7 @@ def load(where: Path | str) -> Run:
     for field, text in complaints(data, at_most=1):
         raise RecordError(path, field, text)
     record = cast(RecordData, data)  # it fits the schema
-    return Run(path.parent, record, seal_broken(path.parent, content, record) if ended else "")
+    return Run(file.parent, record, seal_broken(file.parent, content, record) if ended else "")
 
 
 def bad_files(run: Run) -> dict[str, str]:

@@ -30,6 +30,7 @@ from poolmark.facts import facts
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import AnomalyData, CellData, Config, FileData, MetricData, PhaseData, RecordData, value_of
 from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
+from poolmark.records.packed import record_in
 
 SCHEMA = "poolmark.run/1"
 SEAL = "run.json.sha256"  # checksum of run.json in sha256sum's format; base/record_seal.h says what it protects against
@@ -197,7 +198,7 @@ class Record:
         run_id = new_id(kind)
         path = Path(folder) if folder is not None else RUNS / run_id
         where = f"--out {path}" if folder is not None else str(path)
-        if (path / "run.json").exists():
+        if record_in(path):
             raise UsageError(f"{where}: holds a record already, and a record is never overwritten; name another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)

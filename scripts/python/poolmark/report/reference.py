@@ -12,6 +12,7 @@ from pathlib import Path
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import markdown
 from poolmark.base.paths import ROOT
+from poolmark.records.packed import record_in
 from poolmark.records.read_record import Run, load
 from poolmark.verify.complaints import damage
 
@@ -28,7 +29,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def record_of(name: str, root: Path) -> Run | None:
     """A committed run; None when there is none. PoolmarkError when it is not as it was when it ended."""
     folder = root / REFERENCE / name
-    if not (folder / "run.json").is_file():
+    if not record_in(folder):
         return None
     run = load(folder)
     if wrong := damage(run):

@@ -26,6 +26,7 @@ from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import Json
 from poolmark.base.options import count
 from poolmark.base.paths import BROUGHT, CALLED, MODULES, for_people
+from poolmark.records.packed import PACKED
 from poolmark.records.read_record import Run, bad_files, load
 from poolmark.report.report_charts import Chart, charts
 from poolmark.report.serve import serve
@@ -68,8 +69,8 @@ def library(name: str) -> str:
 
 
 def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
-    """(cell, short name, link from the page) of the raw data behind the charts. Missing files, and files outside of the run's
-    folder, have no link."""
+    """(cell, short name, link from the page) of the raw data behind the charts. Missing files, files outside of the run's folder, and
+    those of a packed record have no link."""
     import os
 
     link: str | None
@@ -77,7 +78,7 @@ def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
     for run, cell, name_ in source.cells():
         for name, path in cell.get("files", {}).items():
             try:
-                link = Path(os.path.relpath(run.file(path), out.resolve())).as_posix()
+                link = None if run.packed_in else Path(os.path.relpath(run.file(path), out.resolve())).as_posix()
             except RecordError:
                 link = None
             found.append((name_.label, name, link))
@@ -96,10 +97,11 @@ def context(source: Source, drawn: list[Chart], out: Path) -> Json:
                      "cite": report_text.cite(run), "damage": source.damage[run.id], "commands": commands[:RAW_SHOWN]})
     raw = raw_files(source, out)
     absent = sum(link is None for _, _, link in raw)
+    where = f"left out of this copy, or in {PACKED}" if any(run.packed_in for run in source.runs) else "left out of this copy"
     return {"runs": runs, "charts": drawn, "problems": source.problems, "raw": raw[:RAW_SHOWN],
             "more": f"{len(raw) - RAW_SHOWN} more in run.json." if len(raw) > RAW_SHOWN else "",
             "raw_files": plural(len(raw), "file"),
-            "absent": f"{plural(absent, 'file')} without a link: left out of this copy." if absent else ""}
+            "absent": f"{plural(absent, 'file')} without a link: {where}." if absent else ""}
 
 
 def render(template: str, values: Json) -> str:
@@ -178,7 +180,7 @@ def run(args: argparse.Namespace) -> int:
     runs = [load(where) for where in args.runs]
     if len({one.id for one in runs}) < len(runs):
         raise UsageError("a run was named twice")
-    out = Path(args.out) if args.out else runs[0].folder / "report"
+    out = Path(args.out) if args.out else runs[0].home / "report"
     source = make(runs, out, Path(args.static) if args.static else None, args.present)
     damage = [(one, text) for one in runs for text in source.damage[one.id]]
     for one, text in damage:
@@ -187,5 +189,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"left out: {plain(problem)}")
     print(f"{for_people(out)}/report.html ({(out / 'report.html').stat().st_size / 1e6:.2f} MB), report.md, data/")
     if args.serve is not None:
-        serve(out / "report.html", [one.folder for one in runs], args.serve)
+        serve(out / "report.html", [one.home for one in runs], args.serve)
     return 1 if damage else 0

@@ -2,7 +2,6 @@
 """Memory over connections. Larger counts than were measured are forecast: bytes = base + n x slope for all but the objects, whose
 number the pool's rule says."""
 import functools
-import json
 import math
 import statistics
 
@@ -12,6 +11,8 @@ from poolmark.base.paths import ROOT
 from poolmark.claims.catalogue import Claim
 from poolmark.claims.measured import Measured, measures
 from poolmark.model.model import fit_line
+from poolmark.records.packed import record_in
+from poolmark.records.read_record import load
 
 MB, KB = 1e6, 1e3
 FLOOR = 0.01
@@ -123,10 +124,10 @@ def memory_100k(runs: Json, claim: Claim) -> Measured:
 @functools.cache
 def lazy_million() -> Json | None:
     """The committed run with lazy buffers: connections, user and kernel bytes of its largest step; None where it is not there."""
-    path = ROOT / "results/reference/million/run.json"
-    if not path.is_file():
+    folder = ROOT / "results/reference/million"
+    if not record_in(folder):
         return None
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+    for cell in load(folder).data.get("cells", []):
         if cell["config"].get("shape") == "classic-lazy" and cell["status"] == "complete":
             most = max(int(name.split(".")[1]) for name in cell["metrics"] if name.startswith("step.") and name.split(".")[1].isdigit())
             return {"connections": most, "user_bytes": cell["metrics"][f"step.{most}.user_bytes"]["value"]}
