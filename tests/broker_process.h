@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PROCESS_GUARD_S = 60 };
+enum { PROCESS_GUARD_S = 150 };
 
 struct process;
 

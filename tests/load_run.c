@@ -86,7 +86,11 @@ static void print_part(const struct load_run *load, const char *key)
 
 void load_run_completes(struct load_run *load)
 {
-    int code = load_run_to_end(load);
+    load_run_check_complete(load, load_run_to_end(load));
+}
+
+void load_run_check_complete(struct load_run *load, int code)
+{
     if (code == 0 && strcmp(load_run_status(load), "complete") == 0)
         return;
     static const char *const parts[] = {"status", "books", "anomalies", "command"};

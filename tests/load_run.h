@@ -45,6 +45,7 @@ const char *load_run_status(const struct load_run *load);
 
 // Runs it to its end. Fails with the record's status, books and anomalies unless it ends with 0 and a complete record.
 void load_run_completes(struct load_run *load);
+void load_run_check_complete(struct load_run *load, int code); // of one that ended with this code
 
 // How many clients "failed" or "dropped" (`what`) for the reason `name`.
 int64_t load_run_reason(const struct load_run *load, const char *what, const char *name);
