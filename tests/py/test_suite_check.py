@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 from poolmark.base import faults
+from poolmark.run import suite as suite_run
 from poolmark.suites import suite_file
 from poolmark.base.errors import UsageError
 from poolmark.base.paths import build_dir
@@ -94,7 +95,20 @@ STEPS = '[[phase]]\nname = "steps"\nscenario = "steps"\nsteps = "10,100"\n'
     ('[config]\ntarget = "mqtt://127.0.0.1:1"\nconnections = 9\nallocator = "jemalloc"\n' + PHASE, 4, "no allocator can be chosen"),
     ('[config]\nconnections = 9\n[axes]\nstrategy = ["malloc"]\n[broker]\ninitial = ["buffers=9"]\n' + PHASE, 4,
      "cell malloc-9: --initial buffers=: strategy malloc keeps no objects ready"),
-    ('[config]\nconnections = 200_000_000\n' + PHASE, 3, "phase connect: --connections"),
+    ('[config]\nconnections = 200_000_000\n' + PHASE, 2, "connections is 200000000; it must be a whole number of at least 1 and at most 100000000"),
+    ('[config]\nshape = "lean"\n' + PHASE, 1, "cell lean has no connections: how many?"),
+    ('repetitions = 20_000\n[config]\nconnections = 9\n' + PHASE, 1, "repetitions is 20000; it may be at most 10000"),
+    ('seed = 99999999999999999999\n[config]\nconnections = 9\n' + PHASE, 1, "--seed"),
+    ('[config]\nconnections = 9\n' + PHASE.replace('"connect"\nsc', '5\nsc'), 4, "a phase's name is 5"),
+    ('[config]\nconnections = 9\n' + PHASE.replace('"connect"\nsc', '["x"]\nsc'), 4, "a phase's name is ['x']"),
+    ('[config]\nconnections = 9\n[[phase]]\nname = "x"\nscenario = ["connect"]\n', 5, "scenario is ['connect']; it must be text"),
+    ('[config]\nconnections = 9\n[axes_if_known]\nstratgy = ["slab"]\n' + PHASE, 4, "'stratgy' is not a key of a cell; did you mean 'strategy'?"),
+    ('[config]\nconnections = 9\n[axes_if_known]\nstrategy = ["slabb"]\n' + PHASE, 4, "strategy 'slabb' is not known; did you mean 'slab'?"),
+    ('[config]\nconnections = 9\n[axes_if_known]\nengine = ["phao"]\n' + PHASE, 4, "did you mean 'paho'?"),
+    ('[config]\nconnections = 9\n[[override]]\nwhen = { connections = "9" }\nload.keep-alive = 5\n' + PHASE, 4,
+     "connections is '9', and no cell has it as text"),
+    ('[config]\nconnections = 9\n[[override]]\nwhen = { connections = 9 }\n' + PHASE, 3, "override: it changes nothing"),
+    ('primary = ["nosuch*:connect.p99"]\n[config]\nconnections = 9\n' + PHASE, 1, "no cell is called 'nosuch*'"),
     ('[config]\nconnections = 9\n' + PHASE.replace('"connect"\nsc', '"cell"\nsc'), 4, "name 'cell' is taken"),
     ('[config]\nconnections = 9\n' + STEPS + STEPS.replace('"steps"\nsc', '"again"\nsc'), 9, "this is a second one"),
     ('[config]\nconnections = 9\n' + STEPS + "probe = 3\n", 7, "--probe 3 is odd"),
@@ -169,6 +183,7 @@ broker.threads = 2
     (["strategy=slap"], "did you mean 'slab'?"),
     (["repetitions=none"], "repetitions is 'none'"),
     (["duration"], "it takes KEY=VALUE"),
+    (["seed=99999999999999999999"], "--seed"),
 ])
 def test_what_is_set_on_the_command_line_is_checked_like_the_file(words, told):
     with pytest.raises(UsageError) as caught:
@@ -301,3 +316,26 @@ def test_faults_of_keys_options_and_cells_are_told_in_one_pass(poolmark, tmp_pat
         assert done.returncode in (2, 4)
         for told in ("'shap' is not a key there", "'windw' is no option", "two cells are called", "target mosquitto has no pools of ours"):
             assert told in done.stderr, (words[0], done.stderr)
+
+
+@built
+def test_a_key_is_set_once():
+    with pytest.raises(UsageError, match="--set duration=20s: 'duration' is set twice"):
+        suite_file.load("quick", build=BUILD, sets=["duration=10s", "qos1.duration=30s", "duration=20s"])
+
+
+@pytest.mark.parametrize("text", ["axes = [1]\n", "axes_if_known = [1]\n", "config = 3\n", "phase = 4\n"])
+def test_a_file_whose_parts_are_no_tables_is_told_so_with_set_too(tmp_path, text):
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"x\.toml:1: "):
+        suite_file.load(str(file), sets=["shape=lean", "broker.threads=2", "duration=5s"])
+
+
+def test_a_dry_run_says_what_the_host_lacks(monkeypatch, capsys):
+    def lacks(*_words):
+        raise UsageError("mosquitto is not installed")
+
+    monkeypatch.setattr(suite_run, "check_installed", lacks)
+    suite_run.tell_obstacles(None, 1000, BUILD)
+    assert capsys.readouterr().err == "it would not start here: mosquitto is not installed\n"

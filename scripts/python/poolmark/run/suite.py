@@ -254,6 +254,15 @@ def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> No
         dry_run.print_cell(CellRun(cell, planned, plan, programs, suite.seed, Children()), plan.sentences())
 
 
+def tell_obstacles(suite: Suite, limit: int, build: Path) -> None:
+    """Of a dry run: what this host lacks for the run itself."""
+    try:
+        check_installed(suite, build)
+        check_fits(suite, limit, build)
+    except PoolmarkError as error:
+        say(f"it would not start here: {error}")
+
+
 def tell_power(suite: Suite, record: Record) -> None:
     """With repetitions, says what a comparison would find. The import takes a second, so it is done only then."""
     if suite.repetitions > 1:
@@ -281,6 +290,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print_commands(suite, build, limit, args.out)
         say(f"{plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}")
+        tell_obstacles(suite, limit, build)
         return 0
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
         raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")

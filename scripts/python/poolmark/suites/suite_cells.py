@@ -79,7 +79,9 @@ def make_cell(data: Json, group: Json, combination: Json, connections: int | Non
         config["connections"] = connections
     elif config.get("connections") == "fit":
         config["connections"] = fit(config)
-    count = config.get("connections", 0)
+    if "connections" not in config:
+        raise UsageError(f"cell {cell_name(config)} has no connections: how many?")
+    count = config["connections"]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UsageError(f"connections is {count!r}; it must be a whole number of at least 1")
     phases: list[Json] = copy.deepcopy(group.get("phase") or data.get("phase") or [])

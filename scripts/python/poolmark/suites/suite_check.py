@@ -10,8 +10,9 @@ from typing import Any
 
 from poolmark.attack.attacks import ATTACKS
 from poolmark.facts import allocators, described, own_pools
-from poolmark.base.faults import Faults
+from poolmark.base.faults import DID_YOU_MEAN, Faults, nearest
 from poolmark.base.forms import Json, Place
+from poolmark.base.options import MOST_CONNECTIONS, MOST_REPETITIONS
 from poolmark.records.attacked import CALM
 from poolmark.records.bare import BARE, GENERATOR
 
@@ -29,6 +30,13 @@ NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "s
 MOST_RANKS = 4096       # of the generator (loadgen/ranks_frames.h)
 TYPES: dict[type[object], str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
+
+
+def kind_of(value: object) -> type[object]:
+    """The type by which values of cells are compared: 1 is 1.0, and neither is "1" or true."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float
+    return type(value)
 
 
 def is_type(value: object, kind: type[object]) -> bool:
@@ -73,6 +81,8 @@ class Check:
         for key in ("repetitions", "seed"):
             if is_type(self.data.get(key), int) and self.data[key] < 1:
                 self.faults.add((key,), f"{key} is {self.data[key]}; it must be at least 1")
+        if is_type(self.data.get("repetitions"), int) and self.data["repetitions"] > MOST_REPETITIONS:
+            self.faults.add(("repetitions",), f"repetitions is {self.data['repetitions']}; it may be at most {MOST_REPETITIONS}")
         if isinstance(self.data.get("title"), str):
             for name in re.findall(r"\{([^{}]*)\}", self.data["title"]):
                 if name != "connections":
@@ -105,10 +115,12 @@ class Check:
             self.keys(override, OVERRIDE_KEYS, ("override", i))
             if not override.get("when"):
                 self.faults.add(("override", i), "override: 'when' is missing: where does it apply?")
+            elif not any(override.get(key) for key in OVERRIDE_KEYS if key != "when"):
+                self.faults.add(("override", i), "override: it changes nothing; give config, broker or load")
         for i, ratio in enumerate(self.tables(self.data, "ratio")):
             self.keys(ratio, RATIO_KEYS, ("ratio", i))
             for key in ("metric", "of", "to"):
-                if key not in ratio:
+                if not ratio.get(key):
                     self.faults.add(("ratio", i), f"ratio: {key!r} is missing")
 
     @staticmethod
@@ -124,17 +136,19 @@ class Check:
             name = phase.get("name")
             if name is None:
                 self.faults.add(here, "phase: 'name' is missing: what is it called?")
-            elif not re.fullmatch(r"[a-z0-9_-]+", str(name or "")):
+            elif not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_-]+", name):
                 self.faults.add((*here, "name"), f"a phase's name is {name!r}; it must be of a-z, 0-9, _ and -")
             elif name in seen or name == CELL:
                 self.faults.add((*here, "name"), f"the phase's name {name!r} is taken"
                                 + (": metrics of the cell as a whole have it" if name == CELL else ""))
-            seen.add(name)
+            seen.add(str(name))
             steps += phase.get("scenario") == "steps"
             if steps > 1 and phase.get("scenario") == "steps":
                 self.faults.add((*here, "scenario"), "a cell has one phase of steps; this is a second one")
             if "scenario" not in phase:
                 self.faults.add(here, "phase: 'scenario' is missing: what does it do?")
+            elif not isinstance(phase["scenario"], str):
+                self.faults.add((*here, "scenario"), f"scenario is {phase['scenario']!r}; it must be text")
 
     # --- the cells
 
@@ -159,7 +173,7 @@ class Check:
         overrides: list[tuple[Place, Json]] = [(("override", i), one) for i, one in enumerate(self.tables(self.data, "override"))]
         for path, part in self.parts + overrides:
             found += [((*path, "config", key), key, value) for key, value in self.table(part, "config").items()]
-            found += [((*path, "axes", key, i), key, value) for key, values in self.table(part, "axes").items()
+            found += [((*path, axes, key, i), key, value) for axes in ("axes", "axes_if_known") for key, values in self.table(part, axes).items()
                       if isinstance(values, list) for i, value in enumerate(values)]
         return found
 
@@ -174,8 +188,13 @@ class Check:
                 self.faults.add(path[:-1] if isinstance(path[-1], int) else path, f"{key!r} is not a key of a cell", NAMED, key)
             elif not isinstance(value, (str, int, float)):
                 self.faults.add(path, f"{key} is {value!r}; it must be a text, a number, true or false")
+            elif key == "strategy" and "axes_if_known" in path:
+                self.if_known(path, value)
             else:
                 self.value(path, key, value)
+        kinds: dict[str, set[type[object]]] = {}
+        for _, key, value in self.values():
+            kinds.setdefault(key, set()).add(kind_of(value))
         choices = self.choices()
         for key, values in self.written.items():
             choices.setdefault(key, set()).update(values)
@@ -187,15 +206,24 @@ class Check:
                     self.faults.add((*path, key), f"no cell has a {key!r}", choices)
                 elif str(value) not in choices[key]:
                     self.faults.add((*path, key), f"no cell has {key} = {value!r}", sorted(choices[key]), value)
+                elif key in kinds and kind_of(value) not in kinds[key]:
+                    self.faults.add((*path, key), f"{key} is {value!r}, and no cell has it as {TYPES.get(type(value), 'a number')}")
         for i, ratio in enumerate(self.tables(self.data, "ratio")):
             if isinstance(ratio.get("by"), str):
                 self.one_of(("ratio", i, "by"), ratio["by"], choices, "axis")
 
+    def if_known(self, path: Place, value: object) -> None:
+        """A strategy that this broker does not list is left out. One that is nearly a name of it is a mistake."""
+        known = [*described.strategies(self.build), *self.own] if self.build else []
+        if not isinstance(value, str) or value not in known and nearest(value, known).startswith(DID_YOU_MEAN):
+            self.faults.add(path, f"strategy {value!r} is not known", known, value)
+
     def value(self, path: Place, key: str, value: Any) -> None:
         if key == "subscribe" and not isinstance(value, bool):
             self.faults.add(path, f"subscribe is {value!r}; it must be true or false")
-        elif key == "connections" and value != "fit" and (not is_type(value, int) or value < 1):
-            self.faults.add(path, f"connections is {value!r}; it must be a whole number of at least 1, or \"fit\"")
+        elif key == "connections" and value != "fit" and (not is_type(value, int) or not 1 <= value <= MOST_CONNECTIONS):
+            self.faults.add(path, f"connections is {value!r}; it must be a whole number of at least 1" +
+                            (f" and at most {MOST_CONNECTIONS}" if is_type(value, int) and value > 1 else "") + ", or \"fit\"")
         elif key == "ranks" and (not is_type(value, int) or not 1 <= value <= MOST_RANKS):
             self.faults.add(path, f"ranks is {value!r}; it must be a whole number from 1 to {MOST_RANKS}")
         elif key == "attack":

@@ -25,6 +25,7 @@ cell. connections = "fit" is the number that fits the host's memory. Other keys 
 
 The whole file is checked before a cell is made: suite_check.py, suite_options.py.
 """
+import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -134,9 +135,22 @@ def cells_of(data: Json, faults: Faults, strategies: list[str] | None, connectio
     """The cells. Of a file with faults as far as there are any: its faults say why not."""
     try:
         return base_cells(data, strategies, connections, fit)
+    except UsageError as error:
+        if not faults:
+            faults.add(("config",), str(error))
+        faults.end()
+        raise
     except (PoolmarkError, TypeError, ValueError, KeyError, AttributeError, OverflowError):
         faults.end()
         raise
+
+
+def check_primary(data: Json, base: list[CellPlan], faults: Faults) -> None:
+    """CELL:METRIC of a cell that is not made decides nothing."""
+    for i, pattern in enumerate(data["primary"] if isinstance(data.get("primary"), list) else []):
+        cells = str(pattern).rpartition(":")[0]
+        if cells and not any(fnmatch.fnmatchcase(cell.id, cells) for cell in base):
+            faults.add(("primary", i), f"no cell is called {cells!r}", [cell.id for cell in base], cells)
 
 
 def choose(base: list[CellPlan], only: str | None, name: str) -> list[CellPlan]:
@@ -162,11 +176,18 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     name, faults = path.stem, Faults(for_people(path), text)
     checked = Check(data, faults, build)
     checked.written = checked.choices()
-    apply(data, sets, faults, build)
+    try:
+        apply(data, sets, faults, build)
+    except (TypeError, ValueError, KeyError, AttributeError):   # of a file whose parts are no tables
+        checked.structure()
+        faults.end()
+        raise
     checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults)
     check(checked, faults, build)
     base = cells_of(data, faults, [*described.strategies(build), *checked.own] if build else None, connections, fit)
     suite_pools.give(base, checked.own, checked.libraries)
+    if not sets and connections is None:    # other cells than the file's may be asked for
+        check_primary(data, base, faults)
     base, sides = suite_beside.split(data, base, faults)
     check_cells(data, base, faults, build)
     base = choose(base, only, name)

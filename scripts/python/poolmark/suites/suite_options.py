@@ -135,14 +135,22 @@ class OptionCheck:
         for path, part in self.check.parts:
             for i, phase in enumerate(self.check.tables(part, "phase")):
                 here = (*path, "phase", i)
-                if "scenario" in phase and phase["scenario"] not in self.scenarios:
+                if isinstance(phase.get("scenario"), str) and phase["scenario"] not in self.scenarios:
                     self.faults.add((*here, "scenario"), f"scenario {phase['scenario']!r} is not known", self.scenarios,
                                     phase["scenario"])
                 for name, value in phase.items():
                     if name not in ("name", "scenario"):
                         self.load_value((*here, name), name, value, [str(phase.get("scenario"))], phase)
 
+    def seed(self) -> None:
+        seed = self.check.data.get("seed", 1)
+        if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 1:  # anything else is a fault already
+            wrong = described.ask(LOADGEN, ["connect", "--seed", seed], self.build)[1]
+            if wrong:
+                self.faults.add(("seed",), wrong)
+
     def run(self) -> None:
+        self.seed()
         self.broker()
         self.load()
         self.phases()

@@ -112,5 +112,11 @@ class Setting:
 
 
 def apply(data: Json, sets: Iterable[str], faults: Faults, build: Path | None) -> None:
+    seen: set[str] = set()
     for text in sets:
-        Setting(data, text, faults, build).apply()
+        one = Setting(data, text, faults, build)
+        if one.key in seen:
+            faults.came_from(("set", text), one.where)
+            faults.add(("set", text), f"{one.key!r} is set twice; one of both would count for nothing")
+        seen.add(one.key)
+        one.apply()
