@@ -37,6 +37,7 @@ def test_budgets_say_what_is_accepted_and_what_is_not(tmp_path):
     ("[[budget]]\nmetric = 'x'\nmax = 'y'\n", "max"), ("[[budget]]\nmetric='x'\nmaximum=1\n", "maximum"),
     ("[[budget]]\nmetric='connect.p99'\nmax=1\n[[budget]]\nmetric='memory.per_conection_bytes'\nmax=nan\n",
      r"b.toml:5: no program measures 'memory.per_conection_bytes'; did you mean 'memory.per_connection_bytes'\?"),
+    ("[[budget]]\nmetric='x'\nmax=1\nmin=2\n", "min = 2 is above max = 1"), ("budget = []\n", "has no budget"),
     ("[[budget]]\nmetric='x'\nmax=nan\n", "finite"), ("x = 1\n", "budget"), ("[[", "TOML")])
 def test_a_broken_budget_file_is_named(tmp_path, text, names):
     file = tmp_path / "b.toml"

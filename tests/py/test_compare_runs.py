@@ -8,6 +8,7 @@ import pytest
 from test_compare import make_run, save
 
 from poolmark.base.output import COULD_NOT_WRITE
+from poolmark.base.paths import build_dir
 from poolmark.compare import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,3 +86,19 @@ def test_a_table_that_is_lost_is_no_regression_and_a_regression_stays_one(tmp_pa
         lost = subprocess.run(["bash", "-c", f'"$@" {how}', "bash", ROOT / "scripts/poolmark", "compare", base, other], capture_output=True,
                               text=True, timeout=240, check=False)
         assert lost.returncode == code and f"stdout could not be written: {text}" in lost.stderr, lost.stderr
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--judge", "delivery.p98"], "--judge delivery.p98: no program measures 'delivery.p98'; did you mean 'delivery.p99'?"),
+    (["--judge", "quick-slap*:connect.p99"], "--judge quick-slap*:connect.p99: no cell of --run is called 'quick-slap*'"),
+    (["--thresholds", "{file}"], "budget of connect.p99: no cell of --run is called 'nosuch'"),
+    (["--markdown", "{folder}/nosuch/x.md"], "--markdown {folder}/nosuch/x.md: the folder {folder}/nosuch is not there"),
+    (["--html", "{folder}"], "is a folder; name a file"),
+    (["--run", "suite quick --only slab"], "--run suite quick --only slab: is given twice")])
+def test_what_nothing_measured_could_mend_is_told_before_the_measurement(poolmark, tmp_path, words, says):
+    file = tmp_path / "budgets.toml"
+    file.write_text('[[budget]]\nmetric = "connect.p99"\ncell = "nosuch"\nmax = "60ms"\n')
+    build, places = build_dir(), {"file": file, "folder": tmp_path}
+    done = poolmark("compare", build, build, "--run", "suite quick --only slab", "--out", tmp_path / "out", *(word.format(**places) for word in words))
+    assert done.returncode == 4 and says.format(**places) in done.stderr, done.stderr
+    assert not (tmp_path / "out").exists()

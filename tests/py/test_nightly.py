@@ -102,7 +102,10 @@ def test_one_record_a_side_has_the_runs_as_repetitions(tmp_path):
                                           "'nosuch'"),
                                          (["--run", "suite quick --out x"], "--out is not for here"),
                                          (["--base-build", "/nonexistent"], "poolmark-broker"),
-                                         (["--base", "no-such-commit"], "'no-such-commit' is no commit")])
+                                         (["--base", "no-such-commit"], "'no-such-commit' is no commit"),
+                                         (["--history", "README.md"], "README.md: not a history"),
+                                         (["--history", "/proc/x/history"], "/proc/x/history: its folder cannot be made"),
+                                         (["--thresholds", "nosuch.toml"], "nosuch.toml: cannot be read")])
 def test_bad_calls_exit_with_four_and_say_what_is_wrong(poolmark, tmp_path, words, says):
     done = poolmark("nightly", "--out", tmp_path / "out", *words)
     assert done.returncode == 4 and says in done.stderr

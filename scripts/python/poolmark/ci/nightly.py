@@ -7,6 +7,7 @@ Exit codes are compare's: 0 no regression, 1 regression, 2 undecided, invalid or
 """
 import argparse
 import json
+import math
 import re
 import sqlite3
 import sys
@@ -24,7 +25,7 @@ from poolmark.compare.interleave import Job, RunJob, Sides, measure
 from poolmark.compare.pairing import COMBINED, Judged
 from poolmark.base.paths import COMMAND, RUNS, for_people
 from poolmark.compare.permutation import least_repetitions
-from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, NOT_COMPARABLE, OK, REGRESSION, Verdict
+from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, OK, REGRESSION, Verdict, decide
 from poolmark.compare.verdict import compare as judge
 
 # The default jobs: the pools' headlines and one live broker.
@@ -78,33 +79,41 @@ def again(rows: Sequence[Judged], jobs: list[Job]) -> list[Job]:
 
 
 def confirm(found: Verdict, second: Verdict) -> None:
-    """Withdraws each regression that the second measurement excludes. One that it did not measure, or could not decide, is undecided:
-    a candidate that no longer starts has not become better."""
-    again = {(row.cell, row.metric): row.verdict for row in second.rows}
+    """Withdraws each regression that the second measurement excludes, and decides again. One that it did not measure, or could not decide,
+    is undecided: a candidate that no longer starts has not become better. All else that the first measurement left open stays open."""
     for row in found.of("regression"):
-        verdict = again.get((row.cell, row.metric), "undecided" if row.role == COMBINED and row.metric in {one.metric for one in second.rows}
-                            else "not measured")  # a row over all cells is left out of a verdict when its cells show it
+        other = again_of(row, second)
+        verdict = other.verdict if other else "not measured"
         if verdict == "regression":
             continue
         row.broken = ""
-        if verdict in ("same", "improvement") or verdict == "undecided" and not is_worse_again(row, second):
+        if other and is_excluded(row, other):
             row.verdict, row.why = "same", "looked like a regression; measured again, it was none"
         else:
-            row.verdict, row.why = "undecided", f"looked like a regression; measured again, it is {verdict}"
+            row.verdict, row.why, row.unconfirmed = "undecided", f"looked like a regression; measured again, it is {verdict}", True
         found.notes.append(f"{row.cell} {row.metric}: looked like a regression of {verdict_out.percent(row.effect.change)}; measured again, it "
                            + ("was none" if row.verdict == "same" else f"is {verdict}"))
-    found.reasons = [f"{row.cell} {row.metric}: {row.why}; measured twice" for row in found.of("regression")]
-    open_rows = [row for row in found.of("undecided") if row.why.startswith("looked like a regression")]
-    if not found.reasons:
-        found.code = NOT_COMPARABLE if found.missing else INVALID if open_rows else OK
-        found.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in open_rows]
-        found.reasons += [f"{one}: the baseline has it and the candidate does not" for one in found.missing]
+    decide_again(found)
 
 
-def is_worse_again(row: Judged, second: Verdict) -> bool:
-    """Whether the second measurement, undecided, is nearer to the regression than to no change."""
-    other = next((one for one in second.rows if (one.cell, one.metric) == (row.cell, row.metric)), None)
-    return other is not None and other.worse[0] > row.worse[0] / 2
+def again_of(row: Judged, second: Verdict) -> Judged | None:
+    """The same row of the second measurement."""
+    return next((one for one in [*second.rows, *second.shown_by_cells] if (one.cell, one.metric) == (row.cell, row.metric)), None)
+
+
+def decide_again(found: Verdict) -> None:
+    decide(found)
+    twice = {f"{row.cell} {row.metric}: {row.why}" for row in found.of("regression")}
+    found.reasons = [f"{reason}; measured twice" if reason in twice else reason for reason in found.reasons]
+
+
+def is_excluded(row: Judged, other: Judged) -> bool:
+    """Whether the second measurement excludes half of the worsening that the first one saw, or of a worsening from 0 all. Its estimate
+    alone excludes nothing, nor does "the same" of a metric of which only a doubling counts. A budget is kept or it is not."""
+    if other.verdict == "improvement" or other.verdict == "same" and row.by_budget:
+        return True
+    half = row.worse[0] / 2 if math.isfinite(row.worse[0]) else 0.0
+    return other.verdict in ("same", "undecided") and other.at_worst <= half and not other.much_more
 
 
 def recent_changes(db: sqlite3.Connection, run: RecordData, nights: int = 14) -> list[str]:
@@ -125,11 +134,12 @@ def night(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argpa
     """Measures, judges, confirms, updates the history. write_result() writes the result."""
     budgets = thresholds.load(args.thresholds) if args.thresholds else []
 
-    def decide(base: RecordData, candidate: RecordData, share: float = 1.0) -> Verdict:
-        return judge(base, candidate, budgets=budgets, seed=args.seed, judged=args.judge, share=share, allow_missing=args.allow_missing)
+    def judge_both(base: RecordData, candidate: RecordData, share: float = 1.0, *, a_part: bool = False) -> Verdict:
+        return judge(base, candidate, budgets=budgets, seed=args.seed, judged=args.judge, share=share,
+                     allow_missing=args.allow_missing or a_part)
 
     sides = Sides(builds, jobs, folder, seed=args.seed, run=run, say=say)
-    found, records = compare_builds.measure_and_judge(sides, args.repetitions, args.until_sure, decide)
+    found, records = compare_builds.measure_and_judge(sides, args.repetitions, args.until_sure, judge_both)
     suspects = found.of("regression")
     if found.code == REGRESSION and suspects:
         say(f"{len(suspects)} metrics look like a regression; measuring again" if len(suspects) > 1 else
@@ -137,12 +147,9 @@ def night(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argpa
         try:
             second = measure(builds, again(suspects, jobs), sides.done // 2, folder / "again", seed=args.seed + 1000, run=run,
                              say=say)
-            confirm(found, decide(second["base"].data, second["candidate"].data))
+            confirm(found, judge_both(second["base"].data, second["candidate"].data, a_part=True))
         except KeyboardInterrupt:
             compare_builds.end_early(found, "incomplete: interrupted while the regression was measured again")
-        if found.code == OK and any(side.data["status"] != "complete" for side in records.values()):
-            found.code = INVALID
-            found.reasons = ["a run was not complete"]
     changes: list[str] = []
     if args.history != "none" and not found.incomplete:
         db = history.open_history(args.history)
@@ -191,6 +198,10 @@ def check_call(args: argparse.Namespace) -> tuple[list[Job], Path]:
     least = least_repetitions(ALPHA_PRIMARY)
     if args.repetitions < least:
         raise UsageError(f"--repetitions {args.repetitions}: can find nothing; it takes at least {least} for any verdict")
+    if args.thresholds:
+        thresholds.load(args.thresholds)
+    if args.history != "none" and (not args.dry_run or Path(args.history).exists()):
+        history.open_history(args.history).close()      # one that cannot be used is told before hours of measuring
     return compare_builds.jobs_of(args.run or DEFAULT_JOBS, args.candidate_build, args.base_build), compare_builds.empty_folder(args.out, "nightly")
 
 

@@ -107,12 +107,20 @@ def write(verdict: Verdict, paths: dict[str, Path], base: Path, candidate: Path)
             raise CompareUsage(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def output_paths(args: argparse.Namespace) -> dict[str, Path]:
-    """The files to write. Makes the folder of --out; the folder of a file that is named by itself must exist."""
+def named_outputs(args: argparse.Namespace) -> dict[str, Path]:
+    """The files that are named by themselves; their folders must exist."""
     named = {kind: Path(getattr(args, kind)) for kind in WRITERS if getattr(args, kind)}
     for kind, path in named.items():
         if not path.parent.is_dir():
             raise CompareUsage(f"--{kind} {path}: the folder {path.parent} is not there")
+        if path.is_dir():
+            raise CompareUsage(f"--{kind} {path}: is a folder; name a file")
+    return named
+
+
+def output_paths(args: argparse.Namespace) -> dict[str, Path]:
+    """The files to write. Makes the folder of --out."""
+    named = named_outputs(args)
     if not args.out:
         return named
     try:
@@ -159,6 +167,7 @@ def run(args: argparse.Namespace) -> int:
                            allow_missing=args.allow_missing)
 
         if args.run:
+            named_outputs(args)     # before the measurement
             return run_builds(args, judge)
         base, candidate = load(args.base), load(args.candidate)
         check_comparable_kind(base, candidate)

@@ -5,6 +5,7 @@ A side is a folder with the programs, or a commit that is built first.
 """
 import argparse
 import contextlib
+import fnmatch
 import shutil
 import signal
 import sys
@@ -13,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
-from poolmark.facts import build_commit
-from poolmark.compare import job_time, power_told, sequential
+from poolmark.facts import build_commit, described
+from poolmark.compare import job_time, power_told, sequential, thresholds
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.faults import nearest
 from poolmark.bench.in_turn import SIDES
 from poolmark.compare.interleave import Job, Sides, check_file, check_job, parse_job
+from poolmark.compare.pairing import NOT_COMPLETE, stem
 from poolmark.base.paths import RUNS, build_dir, for_people
 from poolmark.records.read_record import Run
 from poolmark.records.record import new_id
@@ -77,7 +80,9 @@ def at_hand(*folders: Path | str | None) -> Path | None:
 def jobs_of(texts: Iterable[str], *folders: Path | str | None) -> list[Job]:
     """`folders`: builds that may be there already."""
     jobs, build = [parse_job(text) for text in texts], at_hand(*folders)
-    for job in jobs:
+    for number, job in enumerate(jobs):
+        if job in jobs[:number]:
+            raise UsageError(f"--run {' '.join(job.words)}: is given twice; --repetitions says how often")
         check_file(job, build)
     return jobs
 
@@ -96,16 +101,35 @@ def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: 
     known = history.nights(getattr(args, "history", RUNS / "history.sqlite"), fingerprint)
     looks = [count * sequential.times_of(jobs) for count in sequential.LOOKS]
     most = looks[-1] if args.until_sure else args.repetitions
+    every: list[str] = []
     for job in jobs:
         cells = check_job(job, builds["candidate"].folder)
+        every += map(stem, cells)
         one_s = job_time.seconds_of(job, builds["candidate"].folder)
         all_s += one_s
         lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} {'rounds' if job.is_bench else 'runs'} of "
                      f"each build, interleaved, {job_time.told(one_s, looks[0], most, args.until_sure)}")
         lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint), known)
+    check_asked(args, every, builds["candidate"].folder)
     if len(jobs) > 1:
         lines.append(f"all of it: {job_time.told(all_s, looks[0], most, args.until_sure)}")
     return lines
+
+
+def check_asked(args: argparse.Namespace, cells: list[str], build: Path) -> None:
+    """UsageError where --judge or a budget names what no cell of the jobs has; found now, and not after they have run."""
+    known = [*(metric["name"] for metric in described.catalogue(build)), NOT_COMPLETE]
+    asked = [(f"{args.thresholds}: budget of {one.metric}", one.cell, one.metric)
+             for one in (thresholds.load(args.thresholds) if args.thresholds else [])]
+    for pattern in args.judge:
+        cell, _, metric = pattern.rpartition(":")
+        if pattern not in ("all", "primary"):
+            asked.append((f"--judge {pattern}", cell, metric))
+    for where, cell, metric in asked:
+        if not described.is_measured(metric, known):
+            raise UsageError(f"{where}: no program measures {metric!r}{nearest(metric, known)}")
+        if cell and not args.allow_missing and not any(fnmatch.fnmatchcase(one, cell) for one in cells):
+            raise UsageError(f"{where}: no cell of --run is called {cell!r}{nearest(cell, cells)}")
 
 
 def fingerprint_of(build: build_commit.Build) -> str | None:

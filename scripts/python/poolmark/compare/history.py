@@ -69,8 +69,8 @@ def fingerprint(run: Mapping[str, Any]) -> str:
 def open_history(path: Path | str) -> sqlite3.Connection:
     """Opens the file and creates it if missing. UsageError when it is not a history."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path)
         db.execute("PRAGMA foreign_keys = ON")
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -83,6 +83,8 @@ def open_history(path: Path | str) -> sqlite3.Connection:
             raise UsageError(f"{path}: a history of version {version}; this tool reads {VERSION}")
     except sqlite3.DatabaseError as error:
         raise UsageError(f"{path}: not a history: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: its folder cannot be made: {error.strerror}") from error
     return db
 
 

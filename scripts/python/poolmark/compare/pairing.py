@@ -47,6 +47,8 @@ class Judged:
     left_out: int = 0   # repetitions of either side without a value
     why_left_out: str = ""
     broken: str = ""    # "over budget" or "under budget"
+    by_budget: bool = False     # a budget decided
+    unconfirmed: bool = False   # worse, and a second measurement could not say so
     verdict: str = "undecided"  # regression, improvement, same, undecided
     why: str = ""
 
@@ -71,6 +73,17 @@ class Judged:
         if not more or theirs / len(self.candidate) <= ours / len(self.base):
             return ""
         return f"in {theirs} of {plural(len(self.candidate), 'run')}, in the baseline in {ours} of {len(self.base)}"
+
+    @property
+    def much_more(self) -> str:
+        """Where the medians of losses or failures do not differ and the candidate's mean is larger by more than the useful size: how
+        much. An interval of medians says nothing of what happens in few runs."""
+        if self.unit not in ("1", "count") or self.better != "lower" or self.effect.change != 0:
+            return ""
+        ours, theirs = (sum(side) / len(side) for side in (self.base, self.candidate))
+        if theirs <= ours * (1 + self.limit):
+            return ""
+        return f"{sum(self.candidate):.4g} in {plural(len(self.candidate), 'run')}, {sum(self.base):.4g} in {len(self.base)} of the baseline"
 
     @property
     def suspicious(self) -> bool:
@@ -185,6 +198,7 @@ class Paired:
     rows: list[Judged] = field(default_factory=list)    # not yet judged
     notes: list[str] = field(default_factory=list)      # cells and metrics without a partner
     one_sided: list[tuple[str, str]] = field(default_factory=list)  # (cell, metric) with a value, or this unit, on one side only
+    on_neither: list[tuple[str, str]] = field(default_factory=list)  # (cell, metric) without a value on both sides
     missing_cells: list[str] = field(default_factory=list)          # in the baseline, not in the candidate
     missing_metrics: list[tuple[str, str]] = field(default_factory=list)  # the same, in cells that both have
 
@@ -237,6 +251,7 @@ def pair(base: RecordData, candidate: RecordData) -> Paired:
                 one_sided.append((name, metric))
             else:
                 on_neither.append(metric)
+                found.on_neither.append((name, metric))
                 why = why_without(theirs[key], metric).partition(": ")[2]
                 on_neither[-1] += f" ({why})" if why else ""
         if on_neither:

@@ -49,6 +49,11 @@ def is_exact(pattern: str) -> bool:
     return not set(pattern) & set("*?[")
 
 
+def named(patterns: list[str]) -> list[str]:
+    """Those that name one metric."""
+    return [pattern for pattern in patterns if is_exact(pattern.rpartition(":")[2])]
+
+
 def named_by(run: RecordData) -> list[str]:
     """The patterns of a record: its own, else those of the suite's file today, else the catalogue's."""
     own = run.get("config", {}).get("primary")
@@ -83,12 +88,14 @@ def role(cell: str, metric: str, names: Collection[str], patterns: list[str]) ->
 
 
 def patterns_for(base: RecordData, candidate: RecordData, judge: list[str]) -> list[str]:
-    """`judge`: the asked patterns. "all" means every metric but duplicates, "primary" the suite's own."""
+    """`judge`: the asked patterns. "all" means every metric but duplicates, "primary" the suite's own: of both runs, since a candidate
+    that names fewer would hide what it made worse."""
+    own = list(dict.fromkeys([*named_by(candidate), *named_by(base)]))
     if not judge:
-        return named_by(candidate) or named_by(base)
+        return own
     patterns: list[str] = []
     for one in judge:
-        patterns += ["*"] if one == "all" else named_by(candidate) if one == "primary" else in_phases(one, candidate)
+        patterns += ["*"] if one == "all" else own if one == "primary" else in_phases(one, candidate)
     return patterns
 
 

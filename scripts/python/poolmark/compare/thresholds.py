@@ -10,7 +10,7 @@
 
 max and min are texts with a unit, "60ms", "20KiB", "10k/s", "99%", or bare numbers in the metric's unit in run.json: ns for latencies and
 times (1 ms is 1000000), B for bytes, 1/s for rates, % for pool.hit_rate, 1 for counts. A bound with a unit is for metrics of that unit. Only the median of the candidate counts for them; a look of --until-sure wants a sign test
-of its repetitions besides. max_worse_percent is the accepted
+of its repetitions besides, for "broken" and for "kept". max_worse_percent is the accepted
 worsening. It is broken when the whole 95 % interval of the change is beyond it, and kept when the whole interval is within it.
 Otherwise the metric is undecided. No other test decides then.
 """
@@ -115,6 +115,9 @@ def _check(faults: Faults, where: Place, table: Json, units: dict[str, str]) -> 
         faults.add(where, "'metric' is missing")
     elif isinstance(metric, str) and names and not described.is_measured(metric, names):
         faults.add((*where, "metric"), f"no program measures {metric!r}", names, metric)
+    low, high = table.get("min"), table.get("max")
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low > high:
+        faults.add((*where, "min"), f"min = {low!r} is above max = {high!r}: no value is within")
     if not {"max", "min", "max_worse_percent"} & table.keys():
         faults.add(where, "says no limit; give max, min or max_worse_percent")
 
@@ -148,6 +151,8 @@ def load(path: Path | str) -> list[Budget]:
     if unknown or not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
         raise UsageError(f"{path}: holds [[budget]] tables and nothing else" +
                          (f"; '{unknown[0]}' is not one" if unknown else ""))
+    if not tables:
+        raise UsageError(f"{path}: has no budget; leave --thresholds out")
     faults, units = Faults(str(path), text), _units()
     for number, table in enumerate(tables):
         _check(faults, ("budget", number), table, units)

@@ -49,8 +49,10 @@ class Verdict:
     differences: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     one_sided: list[str] = field(default_factory=list)  # primary metrics with a value on one side only
+    on_neither: list[str] = field(default_factory=list)  # metrics that are primary by name, without a value on both sides
     missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate lacks
     idle: list[str] = field(default_factory=list)       # budgets that cover nothing
+    shown_by_cells: list[Judged] = field(default_factory=list)  # rows over all cells, undecided, that do not look worse
     incomplete: bool = False    # interrupted: what was measured is judged, and decides nothing
 
     @property
@@ -77,6 +79,12 @@ class Budget(Protocol):
 
     @property
     def cell(self) -> str: ...
+
+    @property
+    def max(self) -> float | None: ...
+
+    @property
+    def min(self) -> float | None: ...
 
     @property
     def max_worse_percent(self) -> float | None: ...
@@ -246,6 +254,8 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
     elif row.q <= alpha and change > row.floor:
         row.why = f"looks worse (p = {row.q:.2g}), but the interval leaves open that nothing changed: " + would_decide(
             row, change, tests, alpha)
+    elif row.much_more:
+        row.why = f"{row.much_more}: too few runs to tell (p = {row.p:.2g})"
     elif row.finds > row.limit and row.at_worst > LEAST_FLOOR:
         row.why = (f"too noisy to tell: it would have to be {show(row.finds)} worse to be found" if math.isfinite(row.finds)
                    else "too noisy to tell") + "; " + would_decide(row, row.limit, tests, alpha)
@@ -266,27 +276,56 @@ def without_some(row: Judged) -> None:
         row.why = f"{plural(row.left_out, 'repetition')} without a value; {row.why}; {row.why_left_out}"
 
 
-def apply_budgets(row: Judged, budgets: Sequence[Budget], share: float = 1.0) -> bool:
-    """Judges a row by its budgets; True when one decided. An early look at a sequential comparison (share < 1) calls a max or min
-    broken only when a sign test of the repetitions says so with its share of the error rates."""
+def has_bound(budget: Budget) -> bool:
+    return budget.max is not None or budget.min is not None
+
+
+def unsure_of_bound(row: Judged, budget: Budget, share: float, tests: int) -> str:
+    """Why a max or min is neither broken nor kept; "" when it is one of both. One look decides by the median of the candidate. A look at a
+    sequential comparison (share < 1) stops the measurement, so its share of the error rates holds for both answers, by a sign test:
+    for "broken" over all `tests` rows with a bound together, for "kept" in each, since all have to be kept."""
+    values = row.candidate
+    beyond = sum(budget.broken_by(value, row.unit) is not None for value in values)
+    broken = budget.broken_by(float(numpy.median(values)), row.unit)
+    side, alpha = (beyond, ALPHA * share / max(1, tests)) if broken else (len(values) - beyond, ALPHA * share)
+    if share < 1 and stats.binom.sf(side - 1, len(values), 0.5) > alpha:
+        told = broken[1] if broken else "within its budget"
+        return f"{told}, in {side} of {plural(len(values), 'repetition')}: too few to be sure"
+    if not broken and row.left_out:
+        return f"within its budget, and {plural(row.left_out, 'repetition')} without a value; {row.why_left_out}"
+    return ""
+
+
+def apply_bounds(row: Judged, budgets: Sequence[Budget], share: float, tests: int) -> tuple[bool, str]:
+    """(whether a max or min is broken, which makes the row a regression; why one is unsure, or "")."""
+    unsure = ""
+    for budget in budgets:
+        if not has_bound(budget) or not budget.covers(row.cell, row.metric, row.unit):
+            continue
+        why, broken = unsure_of_bound(row, budget, share, tests), budget.broken_by(float(numpy.median(row.candidate)), row.unit)
+        if broken and not why:
+            row.role, row.by_budget, row.verdict, (row.broken, row.why) = primary.PRIMARY, True, "regression", broken
+            return True, ""
+        unsure = unsure or why
+    return False, unsure
+
+
+def withhold_unsure(row: Judged, why: str) -> None:
+    """A row whose max or min is neither broken nor kept is undecided, unless another test calls it worse."""
+    row.role = primary.PRIMARY
+    if row.verdict != "regression":
+        row.verdict, row.why = "undecided", why
+
+
+def apply_worsenings(row: Judged, budgets: Sequence[Budget]) -> bool:
+    """Judges a row by max_worse_percent; False when it has none."""
     covering = [budget for budget in budgets if budget.covers(row.cell, row.metric, row.unit)]
-    for budget in covering:
-        broken = budget.broken_by(float(numpy.median(row.candidate)), row.unit)
-        if broken:
-            beyond = sum(budget.broken_by(value, row.unit) is not None for value in row.candidate)
-            row.role = primary.PRIMARY
-            if share < 1 and stats.binom.sf(beyond - 1, len(row.candidate), 0.5) > ALPHA * share:
-                row.verdict = "undecided"
-                row.why = f"{broken[1]}, in {beyond} of {plural(len(row.candidate), 'repetition')}: too few to be sure"
-            else:
-                row.verdict, (row.broken, row.why) = "regression", broken
-            return True
     accepted = [budget.max_worse_percent / 100 for budget in covering if budget.max_worse_percent is not None]
     if not accepted:
         return False
     limit = min(accepted)
     _, best, worst = row.worse
-    row.role, row.floor = primary.PRIMARY, limit
+    row.role, row.by_budget, row.floor = primary.PRIMARY, True, limit
     if best > limit:
         row.verdict, row.why = "regression", f"at least {show(best)} worse, and the budget is {show(limit)}"
     elif worst <= limit:
@@ -299,6 +338,20 @@ def apply_budgets(row: Judged, budgets: Sequence[Budget], share: float = 1.0) ->
         row.why = f"between {show(best)} and {show(worst)} worse: the budget of {show(limit)} is within"
     without_some(row)
     return True
+
+
+def judge_budgets(rows: list[Judged], budgets: Sequence[Budget], share: float) -> tuple[set[int], list[tuple[Judged, str]]]:
+    """(ids of the rows that budgets decided, rows whose max or min is unsure with the reason)."""
+    settled: set[int] = set()
+    unsure: list[tuple[Judged, str]] = []
+    tests = sum(any(has_bound(budget) and budget.covers(row.cell, row.metric, row.unit) for budget in budgets) for row in rows)
+    for row in rows:
+        broken, why = apply_bounds(row, budgets, share, tests)
+        if broken or apply_worsenings(row, budgets):
+            settled.add(id(row))
+        if why:
+            unsure.append((row, why))
+    return settled, unsure
 
 
 def idle_budgets(budgets: Sequence[Budget], rows: list[Judged]) -> list[str]:
@@ -327,32 +380,34 @@ def judge_shown(rows: list[Judged], rng: numpy.random.Generator) -> None:
 
 
 def decide(verdict: Verdict) -> None:
-    """Sets the verdict's code and its reasons."""
+    """Sets the verdict's code and its reasons, by its rows as they are now."""
+    verdict.reasons = []
     statuses = {"baseline": verdict.base["status"], "candidate": verdict.candidate["status"]}
     unfinished = [f"the {side} is {status}" for side, status in statuses.items() if status != "complete"]
     regressions = verdict.of("regression")
     undecided = [row for row in verdict.rows if row.verdict == "undecided" and
-                 (row.decides or row.role == primary.OTHER and row.suspicious and row.why.startswith("not a primary"))]
+                 (row.decides or row.unconfirmed or
+                  row.role == primary.OTHER and row.suspicious and row.why.startswith("not a primary"))]
     if regressions:
         verdict.code = REGRESSION
         verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in regressions]
     elif verdict.missing:
         verdict.code = NOT_COMPARABLE
-    elif undecided or unfinished or verdict.one_sided or verdict.idle or not verdict.deciding:
+    elif undecided or unfinished or verdict.one_sided or verdict.on_neither or verdict.idle or not verdict.deciding:
         verdict.code = INVALID
         if undecided:
             primaries = sum(row.decides for row in undecided)
             verdict.reasons = [f"{primaries} of {len(verdict.deciding)} tests of primary metrics are undecided"]
-            verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in undecided]
+            verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in sorted(undecided, key=lambda row: not row.suspicious)]
     else:
         verdict.code = OK
     verdict.reasons += [f"{one}: the baseline has it and the candidate does not" for one in verdict.missing]
     if verdict.missing:
         verdict.reasons.append("--allow-missing compares what both have")
     verdict.reasons += [one_side_told(one, verdict.notes) for one in verdict.one_sided]
-    verdict.reasons += verdict.idle + unfinished
+    verdict.reasons += [f"{one}: a primary metric that was measured on neither side" for one in verdict.on_neither] + verdict.idle + unfinished
     if verdict.base == verdict.candidate:
-        verdict.notes.append(SAME_RUN)
+        verdict.notes += [SAME_RUN] if SAME_RUN not in verdict.notes else []
         verdict.reasons = [] if verdict.code == INVALID else verdict.reasons
 
 
@@ -371,6 +426,12 @@ def should_decide(found: list[tuple[str, str]], rows: list[Judged], patterns: li
         names.setdefault(cell, set()).add(metric)
     return [f"{cell} {metric}" for cell, metric in found
             if primary.role(cell, metric, names[cell], patterns) == primary.PRIMARY]
+
+
+def unmatched(judged: Sequence[str], candidate: RecordData, known: list[tuple[str, str]]) -> list[str]:
+    """The names of --judge that match none of these (cell, metric)."""
+    return [one for one in judged if one not in ("all", "primary") and not any(
+        primary.matches(pattern, cell, metric) for pattern in primary.in_phases(one, candidate) for cell, metric in known)]
 
 
 def not_comparable(base: RecordData, candidate: RecordData, reasons: list[str], differences: Sequence[tuple[str, str, str]] = (),
@@ -396,6 +457,11 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
                               notes=notes)
     patterns = primary.patterns_for(base, candidate, list(judged))
     give_roles(rows, patterns)
+    there = [*((row.cell, row.metric) for row in rows), *paired.one_sided, *paired.on_neither, *paired.missing_metrics]
+    told = [f"--judge {one}: no metric of both has such a name" for one in unmatched(judged, candidate, there)]
+    if told and not allow_missing:
+        return not_comparable(base, candidate, told, notes=notes)
+    notes += told
     if not any(row.role == primary.PRIMARY and row.metric != NOT_COMPLETE for row in rows):
         if judged:
             return not_comparable(base, candidate, [f"--judge {' '.join(judged)}: no metric of both has such a name"])
@@ -407,13 +473,13 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
         measure(row, confidence, rng)
     whole = bool(judged)
     alpha = (ALPHA if whole else ALPHA_PRIMARY) * share
-    budgeted = [row for row in rows if apply_budgets(row, list(budgets), share)]
-    settled = {id(row) for row in budgeted}
+    settled, unsure = judge_budgets(rows, budgets, share)
     ours = [row for row in rows if row.role == primary.PRIMARY and id(row) not in settled]
     added = test_family(ours, alpha, confidence, rng, combined=True)
     for row in [*ours, *added]:
         judge(row, alpha, len(ours) + len(added))
-    added = [row for row in added if row.verdict != "undecided" or row.suspicious]  # otherwise the rows of its cells show it
+    left = [row for row in added if row.verdict == "undecided" and not row.suspicious]
+    added = [row for row in added if row.verdict != "undecided" or row.suspicious]
     rest = [row for row in rows if not row.decides]
     judge_others([row for row in rest if row.role == primary.OTHER], share, rng)
     judge_shown([row for row in rest if row.role == primary.DUPLICATE], rng)
@@ -422,7 +488,10 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
             if row.verdict == "regression":
                 row.verdict, row.why = "undecided", f"looks worse ({row.why}); not asked for"
             row.why = row.why.replace("not a primary metric, ", "not asked for, ")
-    verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=should_decide(paired.one_sided, rows, patterns))
+    for row, why in unsure:
+        withhold_unsure(row, why)
+    verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=should_decide(paired.one_sided, rows, patterns),
+                      on_neither=should_decide(paired.on_neither, rows, primary.named(patterns)), shown_by_cells=left)
     if not allow_missing:
         verdict.missing = paired.missing_cells + should_decide(paired.missing_metrics, rows, patterns)
         verdict.idle = idle_budgets(list(budgets), rows)

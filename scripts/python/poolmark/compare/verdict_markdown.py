@@ -20,6 +20,8 @@ def in_words(row: Judged) -> str:
     """The change in words, without Markdown."""
     base, candidate = (float(numpy.median(side)) for side in (row.base, row.candidate))
     from_to = f"{in_unit(base, row.unit)} to {in_unit(candidate, row.unit)}"
+    if row.more_often:
+        return f"more often: {row.more_often}, {in_unit(max(row.candidate), row.unit)} at most"
     if row.broken or not numpy.isfinite(row.effect.change):
         return from_to + (f", {row.why}" if row.broken else "")
     sure = f", interval {interval_of(row)}" if row.effect.low != row.effect.high else ""
@@ -31,7 +33,7 @@ def how_sure(row: Judged) -> str:
         return "the budget is broken"
     p = row.q if row.verdict == "regression" else row.q_better
     text = f"p = {p:.2g}, corrected for everything tested"
-    if row.role == COMBINED:
+    if row.role == COMBINED or row.more_often:
         return text
     middle = float(numpy.median(row.base))
     beyond = sum((value > middle) == (row.worse[0] > 0) == (row.better == "lower") for value in row.candidate
@@ -48,16 +50,16 @@ def headlines(rows: list[Judged]) -> list[Judged]:
 
 
 def headline(verdict: Verdict) -> str:
-    worse = headlines(verdict.of("regression"))
+    worse = headlines(verdict.of("regression") or [row for row in verdict.deciding if row.suspicious])
     if not worse:
         return verdict.word.capitalize()
     first = worse[0]
-    if first.broken:
-        more = f", and {len(worse) - 1} more" if len(worse) > 1 else ""
-        return f"{verdict.word.capitalize()}: {first.metric} {first.broken} in {first.cell} ({first.why}){more}"
-    size = percent(first.effect.change) if numpy.isfinite(first.effect.change) else in_words(first)
     more = f", and {len(worse) - 1} more" if len(worse) > 1 else ""
-    return f"{verdict.word.capitalize()}: {first.metric} {size} in {first.cell}{more}"
+    if first.broken:
+        return f"{verdict.word.capitalize()}: {first.metric} {first.broken} in {first.cell} ({first.why}){more}"
+    size = percent(first.effect.change) if numpy.isfinite(first.effect.change) and not first.more_often else in_words(first)
+    looks = "looks worse, " if first.verdict != "regression" else ""
+    return f"{verdict.word.capitalize()}: {first.metric} {looks}{size} in {first.cell}{more}"
 
 
 def bullets(rows: list[Judged], links: Links | None) -> list[str]:

@@ -67,9 +67,10 @@ def from_to(before: float, after: float, unit: str, better: str) -> str:
 
 
 def rank(row: Judged) -> tuple[int, bool, bool, bool, float, str, str]:
-    """Sort key: worse before better, deciding rows before others, combined rows before cells."""
-    return (ORDER.index(row.verdict), not row.decides, not row.suspicious, row.role != COMBINED,
-            -min(abs(row.effect.change), 1e9), row.cell, row.metric)
+    """Sort key: worse before better, deciding rows before others, combined rows before cells, larger changes first. Losses in more
+    runs have no size by their median, and come first."""
+    size = 1e9 if row.more_often else min(abs(row.effect.change), 1e9)
+    return (ORDER.index(row.verdict), not row.decides, not row.suspicious, row.role != COMBINED and not row.more_often, -size, row.cell, row.metric)
 
 
 def is_shown(row: Judged) -> bool:
@@ -97,12 +98,15 @@ def word(row: Judged) -> str:
     return text if row.decides else f"({text})"
 
 
+def change_of(row: Judged) -> str:
+    return "more often" if row.more_often else percent(row.effect.change)
+
+
 def fields(row: Judged) -> list[str]:
     base, candidate = (in_unit(float(numpy.median(side)), row.unit) for side in (row.base, row.candidate))
     p = min(row.q, row.q_better)
     size = "" if row.role == COMBINED else f"{len(row.base)}/{len(row.candidate)}"
-    change = "more often" if row.more_often else percent(row.effect.change)
-    return [word(row), row.cell, row.metric, base, candidate, change, interval_of(row), f"{p:.2g}",
+    return [word(row), row.cell, row.metric, base, candidate, change_of(row), interval_of(row), f"{p:.2g}",
             least(row.finds), size]
 
 

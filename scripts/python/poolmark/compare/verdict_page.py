@@ -16,7 +16,7 @@ from poolmark.compare import where_to_look
 from poolmark.compare.pairing import Judged
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, how_sure, in_words, reasons_of
-from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, Links, counts, fields, head_lines, links_of, percent,
+from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, Links, change_of, counts, fields, head_lines, links_of,
                                       sorted_rows, suspicious_duplicates)
 
 Draw = Callable[[list[Json]], list[str]]    # specifications -> SVG
@@ -79,7 +79,7 @@ def forest_spec(rows: Sequence[Judged]) -> Json:
         values.append({"at": number, "label": label if len(label) <= 56 else f"{label[:27]}\N{HORIZONTAL ELLIPSIS}{label[-28:]}",
                        "worse": worse(row, row.effect.change), "low": low, "high": high, "floor": min(row.floor, limit),
                        "other_floor": -min(row.floor, limit), "verdict": WORDS_OF.get(row.verdict, "same"),
-                       "shown": percent(row.effect.change), "why": plain(row.why)})
+                       "shown": change_of(row), "why": plain(row.why)})
     y: Json = {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 420, "domain": False, "ticks": False}}
     x: Json = {"type": "quantitative", "scale": {"domain": [-limit, limit]}, "title": "better \N{LEFTWARDS ARROW} change "
          "\N{RIGHTWARDS ARROW} worse", "axis": {"format": "+.1~%", "tickCount": 5}}
