@@ -139,6 +139,36 @@ static void a_message_released_is_let_go_at_once(void **state)
     assert_true(flow_is_empty(&fixture->flow));
 }
 
+// Messages come and go in any order, and two of them stay, while the ids come round three times. Each time the window empties,
+// it begins anew.
+static void a_packet_id_is_given_to_one_message_in_flight_however_often_they_come_round(void **state)
+{
+    enum { STEPS = 200000, WINDOW = 20 };
+    struct fixture *fixture = *state;
+    struct session_flow *flow = &fixture->flow;
+    static bool is_used[UINT16_MAX + 1];
+    struct message *message = numbered(fixture, 1);
+    uint32_t random = 1;
+    assert_int_equal(
+        flow_inflight_restore(
+            flow, &(struct delivery){.message = message, .packet_id = 30, .qos = 2, .stage = DELIVERY_SENT}),
+        0);
+    is_used[30] = true;
+    for (int step = 0; step < STEPS; step++) {
+        uint16_t packet_id = flow_next_packet_id(flow);
+        assert_true(packet_id != 0 && !is_used[packet_id]);
+        assert_int_equal(flow_inflight_add(flow, message, 2, false, packet_id), 0);
+        is_used[packet_id] = true;
+        uint32_t most = step % 90000 == 80000 ? 0 : WINDOW; // sometimes all go
+        for (random = random * 1664525 + 1013904223; flow->inflight_count > most;) {
+            uint32_t at = most == 0 ? 0 : 2 + (random >> 8) % (flow->inflight_count - 2);
+            is_used[flow->inflight[at].packet_id] = false;
+            flow_inflight_remove(flow, &flow->inflight[at]);
+        }
+    }
+    message_unref(message);
+}
+
 static void each_received_packet_id_is_new_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -216,6 +246,7 @@ int main(void)
         TEST(the_window_closes_when_it_is_full),
         TEST(after_a_reconnect_all_goes_again_with_dup),
         TEST(a_message_released_is_let_go_at_once),
+        TEST(a_packet_id_is_given_to_one_message_in_flight_however_often_they_come_round),
         TEST(each_received_packet_id_is_new_once),
         TEST(clearing_lets_go_of_everything),
         TEST(it_is_cleared_in_portions),

@@ -23,16 +23,8 @@ struct routing {
     bool is_behind;      // another one of its topic has not reached all
 };
 
-// To a session of this loop at once, unless earlier messages to it are in a mailbox or wait for their turn: then by mail as well,
-// so that it comes behind those of the same client, which may have been at another loop. `own`: the caller's references.
-static void deliver_to(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
-                       uint32_t own)
+static void post_to(struct worker *worker, struct session *session, struct message *message, uint8_t qos)
 {
-    bool is_alone = worker->server->worker_count == 1;
-    if (session->owner == worker->index && (is_alone || !session_has_mail(session, own))) {
-        delivery_to_session(worker, session, message, qos, false);
-        return;
-    }
     session_ref(session);
     int64_t number = durable_deliver(worker, session, message, qos);
     struct mail mail = {.kind = MAIL_MESSAGE,
@@ -48,6 +40,18 @@ static void deliver_to(struct worker *worker, struct session *session, struct me
         session_unref(session, &worker->server->stores.arenas);
         worker_count_dropped(worker, -EDQUOT); // the loop's mailbox is full, or there is no memory
     }
+}
+
+// To a session of this loop at once, unless earlier messages to it are in a mailbox or wait for their turn: then by mail as
+// well, so that it comes behind those of the same client, which may have been at another loop. `own`: the caller's references.
+static inline void deliver_to(struct worker *worker, struct session *session, struct message *message,
+                              uint8_t qos, uint32_t own)
+{
+    bool is_alone = worker->server->worker_count == 1;
+    if (session->owner == worker->index && (is_alone || !session_has_mail(session, own)))
+        delivery_to_session(worker, session, message, qos, false);
+    else
+        post_to(worker, session, message, qos);
 }
 
 // With a state file all do: the deliveries are noted before the message is acknowledged.
@@ -103,17 +107,14 @@ void delivery_fan_out_dropped(struct worker *worker)
 
 // Who published to very many waits for them, so that the list stays short, and lets others go first once more. Others wait
 // for their topic alone.
-bool delivery_waits(struct worker *worker, struct transport *publisher, struct mqtt_text topic)
+bool delivery_waits_for_others(struct worker *worker, struct transport *publisher, struct mqtt_text topic)
 {
     bool fans_out = publisher->source & CONNECTION_FANS_OUT;
     if (worker->turn->is_urgent)
         return false;
-    if (!worker->fan_outs.first) {
-        if (fans_out)
-            publisher->source &= (uint8_t)~CONNECTION_FANS_OUT;
-        return false;
-    }
-    if (!fans_out)
+    if (!worker->fan_outs.first)
+        publisher->source &= (uint8_t)~CONNECTION_FANS_OUT;
+    else if (!fans_out)
         fans_out = fan_outs_has(&worker->fan_outs, topic, &worker->turn->work);
     return fans_out && turn_defer(publisher);
 }
@@ -144,9 +145,12 @@ int delivery_route(struct worker *worker, struct message *message)
         routing.is_behind = fan_outs_has(&worker->fan_outs, message_topic(message), &worker->turn->work);
     int64_t count =
         topics_match(server->topics, message_topic(message), route_to, &routing, &worker->turn->work);
-    if (routing.fan)
-        fan_outs_push(&worker->fan_outs, routing.fan, message);
-    return count < 0 ? -ENOMEM : 0;
+    if (count < 0)
+        return -ENOMEM;
+    if (!routing.fan)
+        return 0;
+    fan_outs_push(&worker->fan_outs, routing.fan, message);
+    return 1;
 }
 
 static bool sends_at_once(const struct session *session)
@@ -230,7 +234,8 @@ void delivery_to_session(struct worker *worker, struct session *session, struct 
                          bool retain)
 {
     deliver(worker, session, message, qos, retain, 0);
-    session_flow_done(session);
+    if (session->flow)
+        session_flow_done(session);
 }
 
 // Sends again, in order, the messages that were in flight when the previous connection was lost

@@ -8,18 +8,13 @@
 #ifndef POOLMARK_BROKER_MQTT_DELIVERY_H
 #define POOLMARK_BROKER_MQTT_DELIVERY_H
 
-#include "broker/mqtt/message.h"
+#include "broker/mqtt/connection.h"
 
 #include <stdbool.h>
 
-struct mail;
-struct session;
-struct transport;
-struct worker;
-
 // Retains the message if it says so, and delivers it to all subscribers. A message to $SYS is only counted,
-// because clients must not publish there (section 4.7.2). 0; -ENOMEM, or -ENOSPC for a retained
-// message past its bounds: nobody got it.
+// because clients must not publish there (section 4.7.2). 0; 1: some sessions get it later (fan_out.h); -ENOMEM, or
+// -ENOSPC for a retained message past its bounds: nobody got it.
 int delivery_route(struct worker *worker, struct message *message) __attribute__((warn_unused_result));
 
 // Delivers one copy to a session of this loop, at the lower of the two QoS. The session takes a reference
@@ -40,7 +35,12 @@ bool delivery_fan_out(struct worker *worker);
 void delivery_fan_out_dropped(struct worker *worker);
 
 // Does a PUBLISH of this topic wait until messages before it have reached their sessions? Then its connection is deferred.
-bool delivery_waits(struct worker *worker, struct transport *publisher, struct mqtt_text topic);
+bool delivery_waits_for_others(struct worker *worker, struct transport *publisher, struct mqtt_text topic);
+static inline bool delivery_waits(struct worker *worker, struct transport *publisher, struct mqtt_text topic)
+{
+    bool may_wait = worker->fan_outs.first || publisher->source & CONNECTION_FANS_OUT;
+    return may_wait && delivery_waits_for_others(worker, publisher, topic);
+}
 
 // on_mail and on_mail_dropped of loop_callbacks, for mail from other loops: a message for a session of this
 // loop.

@@ -7,11 +7,10 @@
 
 #include <errno.h>
 
-// 0, or -errno with the message counted as dropped.
+// 0 or 1 of delivery_route, or -errno with the message counted as dropped.
 static int route(struct connection *connection, const struct mqtt_publish *publish)
 {
     struct worker *worker = connection_worker(connection);
-    const struct fan_out *last = worker->fan_outs.last;
     if (handicap_loses_message())
         return 0;
     // Before message_new, so that clients can clear retained messages when there is no memory for a message.
@@ -21,10 +20,12 @@ static int route(struct connection *connection, const struct mqtt_publish *publi
         durable_message(worker->server, publish->topic, publish->payload, publish->qos, publish->retain);
     int code = message ? delivery_route(worker, message) : -ENOMEM;
     message_unref(message);
-    if (worker->fan_outs.last != last)
-        connection->transport.source |= CONNECTION_FANS_OUT;
+    if (code == 0)
+        return 0;
     if (code < 0)
         worker_count_dropped(worker, code);
+    else
+        connection->transport.source |= CONNECTION_FANS_OUT;
     return code;
 }
 

@@ -51,7 +51,7 @@ static void empty(struct session_flow *flow)
     flow->received_count = flow->received_capacity = 0;
     flow->inflight_capacity = flow->queue_capacity = FLOW_INLINE;
     flow->inflight_bytes = flow->queue_bytes = 0;
-    flow->needs_restart = false;
+    flow->needs_restart = flow->is_lapped = false;
 }
 
 void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool in_arena)
@@ -191,6 +191,8 @@ int flow_inflight_restore(struct session_flow *flow, const struct delivery *deli
         return -EAGAIN;
     if (flow->inflight_count == flow->inflight_capacity && grow_inflight(flow) < 0)
         return -ENOMEM;
+    if (delivery->packet_id != flow->last_packet_id)
+        flow->is_lapped = true;
     flow->inflight_bytes = bytes;
     flow->inflight[flow->inflight_count++] = *delivery;
     if (message)
@@ -222,12 +224,23 @@ struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_i
     return NULL;
 }
 
+// Ids are given in their order. So the next one is free, until they have come round to the oldest in flight. Then those in
+// flight are searched, until none is left.
+static bool is_in_flight(struct session_flow *flow, uint16_t packet_id)
+{
+    if (flow->inflight_count == 0)
+        flow->is_lapped = false;
+    else if (packet_id == flow->inflight[0].packet_id)
+        flow->is_lapped = true;
+    return flow->is_lapped && flow_inflight_find(flow, packet_id);
+}
+
 uint16_t flow_next_packet_id(struct session_flow *flow)
 {
     // This ends, because fewer messages are in flight than there are ids.
     do
         flow->last_packet_id++;
-    while (flow->last_packet_id == 0 || flow_inflight_find(flow, flow->last_packet_id));
+    while (flow->last_packet_id == 0 || is_in_flight(flow, flow->last_packet_id));
     return flow->last_packet_id;
 }
 

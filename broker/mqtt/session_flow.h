@@ -72,6 +72,7 @@ struct session_flow {
     uint16_t last_packet_id;
     bool in_arena;      // the flow itself lies in the session's arena
     bool needs_restart; // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
+    bool is_lapped; // the ids in flight may lie anywhere; otherwise from the first one's to last_packet_id
     struct delivery inline_inflight[FLOW_INLINE];
     struct delivery inline_queue[FLOW_INLINE];
 };
