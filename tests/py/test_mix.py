@@ -101,6 +101,14 @@ def test_all_faults_of_the_form_are_told_at_once(tmp_path):
     assert [int(number) for number in re.findall(r"x\.toml:(\d+): ", said)] == [4, 8, 17]
 
 
+def test_faults_of_the_form_do_not_hide_those_of_values(tmp_path):
+    text = GROUPS.replace("qos = 1", "qos = 3").replace("from", "form") + "[group.odd]\nrole = 7.5\n" + ARRIVE + DAY.replace('name = "day"', "")
+    said = faults_of(tmp_path, text)
+    for part, complaint in {"qos = 3": "is out of bounds", "form": "did you mean 'from'?", "7.5": "role: "}.items():
+        assert re.search(rf"x\.toml:{line_of(text, part)}: .*{re.escape(complaint)}", said), (part, said)
+    assert "'name' is missing" in said
+
+
 def test_all_faults_of_values_are_told_at_once(tmp_path):
     """Each with its line, and with what was meant; a value that is right beside them has none."""
     text = (GROUPS.replace("qos = 1", "qos = 3").replace('"idle"', '"idel"').replace("[group.boards]", "[group.memory]").replace("= 4", "= 0")
@@ -236,7 +244,33 @@ mix = "MIX"
     mix = write(tmp_path, GROUPS + ARRIVE)
     (tmp_path / "s.toml").write_text(text.replace("MIX", str(mix)), encoding="utf-8")
     assert [cell.phases[0]["scenario"] for cell in suite_file.load(str(tmp_path / "s.toml"), build=BUILD).cells] == ["mix"]
-    write(tmp_path, GROUPS.replace("qos = 1", "qos = 3") + ARRIVE)
-    with pytest.raises(UsageError) as caught:
-        suite_file.load(str(tmp_path / "s.toml"), build=BUILD)
-    assert "qos" in str(caught.value)
+    (tmp_path / "s.toml").write_text(text.replace("MIX", str(mix)) + 'timeout = "30s"\n', encoding="utf-8")
+    assert suite_file.load(str(tmp_path / "s.toml"), build=BUILD).cells     # an option beside the mix is checked together with it
+
+
+def test_all_faults_of_a_mix_that_a_suite_plays_are_told_at_once(tmp_path, poolmark):
+    """The first one alone was told, by the plain form in a file of /tmp and without a line."""
+    groups = GROUPS.replace("qos = 1", "qos = 3").replace('"idle"', '"idel"').replace("= 4", "= 0")
+    mix = write(tmp_path, groups + "conections = 2\n" + ARRIVE)
+    suite = tmp_path / "s.toml"
+    suite.write_text(f'[config]\nconnections = 100\nengine = "raw"\n[[phase]]\nname = "mixed"\nscenario = "mix"\nmix = "{mix}"\ntimeout = "soon"\n')
+    wanted = {"qos = 3": 'group sensors: qos: "3" is out of bounds', '"idel"': "did you mean 'idle'?",
+              "connections = 0": 'group boards: connections: "0" is out of bounds', "conections": "did you mean 'connections'?"}
+    for words in ((), ("--dry-run",)):
+        done = poolmark("suite", suite, *words)
+        assert done.returncode == 2 and "5 faults, nothing was started" in done.stderr, done.stderr
+        assert "s.toml:8: --timeout" in done.stderr and "/tmp/poolmark-mix" not in done.stderr
+        for part, complaint in wanted.items():
+            told = rf"s\.toml:7: mix: .*x\.toml:{line_of(groups + 'conections', part)}: .*{re.escape(complaint)}"
+            assert re.search(told, done.stderr), (part, done.stderr)
+
+
+def test_what_groups_do_is_told_at_once_as_far_as_it_does_not_follow_from_another_fault(tmp_path):
+    """Clients of engine paho cannot cut their connections: each phase that asks for it is told, with its line."""
+    cut = '\n[[phase]]\nname = "PHASE"\nduration = "5s"\nphones = { do = "churn", rate = 2, by = "WAY" }\n'
+    text = GROUPS + ARRIVE + cut.replace("PHASE", "day").replace("WAY", "rst") + cut.replace("PHASE", "night").replace("WAY", "fin")
+    said = faults_of(tmp_path, text)
+    assert "2 faults" in said
+    for way in ("rst", "fin"):
+        assert re.search(rf"x\.toml:{line_of(text, way)}: phase \w+: group phones: by {way}: engine paho can only send a DISCONNECT", said), said
+    assert "1 fault," in faults_of(tmp_path, text.replace("all =", "phones = \"leave\" #"))     # the others would follow from it

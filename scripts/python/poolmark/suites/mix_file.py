@@ -11,8 +11,8 @@
     mix.planned       what the generator makes of it: every rate and number, as the record will have them
 
 The keys are the generator's own (`--describe`), which also checks their values and what may be in which phase. This module finds the
-lines: every fault of the file's form is reported at once, then every fault of its values (mix_values.py), and the generator's first
-fault of what groups and phases are to each other.
+lines: every fault of the file's form and of its values (mix_values.py) is reported at once. Of what groups and phases are to each other
+the generator tells its first fault, and the next ones as far as they do not follow from it.
 """
 import functools
 import hashlib
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.faults import Faults, nearest
+from poolmark.base.faults import FileFaults, Faults, nearest
 from poolmark.base.forms import Json, Place
 from poolmark.base.paths import MIXES, for_people
 from poolmark.facts import described
@@ -175,10 +175,15 @@ class Reader:
                 "phases": [self.phase(number, table) for number, table in enumerate(phases)]}
 
 
+def named(wrong: str) -> re.Match[str] | None:
+    """Phase, group and key that a fault of the generator names. Every part may be absent, so it always matches."""
+    return re.match(r"(?:phase ([a-z0-9_-]+)(?:: | ))?(?:group \"?([a-z0-9_-]+)\"?(?:: | ))?(?:--([a-z-]+))?", wrong)
+
+
 def place_of(wrong: str, plain: Json, data: Json) -> tuple[Place, str]:
     """(place in the file, text) of a fault that the generator names by phase, group and key."""
-    found = re.match(r"(?:phase ([a-z0-9_-]+)(?:: | ))?(?:group \"?([a-z0-9_-]+)\"?(?:: | ))?(?:--([a-z-]+))?", wrong)
-    phase, group, key = found.groups() if found else (None, None, None)     # every part may be absent, so it always matches
+    found = named(wrong)
+    phase, group, key = found.groups() if found else (None, None, None)
     numbers = [number for number, one in enumerate(plain["phases"]) if one["name"] == phase]
     place: Place = ()
     if numbers:
@@ -188,6 +193,26 @@ def place_of(wrong: str, plain: Json, data: Json) -> tuple[Place, str]:
         place = (*place, ALL if there else group) if place else ("group", group)
     place += (key,) if key and place else ()
     return place, wrong[:found.start(3) - 2] + wrong[found.start(3):] if found and key else wrong
+
+
+# What a group does without a change to what others, or later phases, can do.
+BY_ITSELF = ("churn", "storm", "subscribe", "unsubscribe", "slow")
+MOST_ASKED = 100    # faults of what groups and phases are to each other
+
+
+def without(plain: Json, wrong: str) -> Json | None:
+    """The mix without the act of which this fault is; None when other faults could follow from that."""
+    found = named(wrong)
+    phase, group = found.group(1, 2) if found else (None, None)
+    left: Json = json.loads(json.dumps(plain))
+    for one in left["phases"]:
+        acts = [act for act in one["acts"] if one["name"] == phase and act["group"] == group]
+        if acts and acts[0]["options"][:1] == ["--do"] and acts[0]["options"][1] in BY_ITSELF:
+            one["acts"].remove(acts[0])
+            if not one["acts"] and "--duration" not in one["options"]:
+                one["options"] += ["--duration", "1s"]     # a phase without either is a fault
+            return left
+    return None
 
 
 def ask(file: Path, words: list[str], build: Path | None) -> tuple[Json | None, str]:
@@ -243,15 +268,43 @@ def value_faults(path: Path, data: Json, faults: Faults, words: list[str], build
 def load(name: str | Path, build: Path | None, words: Sequence[str] = ()) -> Mix:
     """Reads and checks a file. `words`: further options of the generator, such as the engine. UsageError names every fault."""
     path = find(name)
-    plain, data, faults = read(path, build)
-    told, wrong = ask(plain_file(path, build), list(words), build)
+    text, data = read_text(path)
+    faults = Faults(for_people(path), text)
+    plain = Reader(path, data, faults, keys_of(build)).plain()
+    if faults:
+        value_faults(path, data, faults, list(words), build)
+        faults.end()
+    told, wrong = ask(_file_of(plain, path.stem), list(words), build)
     if told is None:
-        place, said = place_of(wrong, plain, data)
+        place, _ = place_of(wrong, plain, data)
         if not place and not re.match("phase|group", wrong):
             raise UsageError(f"{for_people(path)}: {wrong}")
         of_values = value_faults(path, data, faults, list(words), build)
-        if place not in of_values and said not in of_values.values():
-            faults.add(place, said)
+        relations(plain, data, wrong, lambda left: ask(_file_of(left, "left"), list(words), build)[1], of_values, faults)
         faults.end()
     assert told is not None     # a fault has ended it
     return Mix(path, plain, {"config": told["config"], "plan": told["plan"]})
+
+
+def relations(plain: Json, data: Json, wrong: str, asked: mix_values.Ask, of_values: dict[Place, str], faults: Faults) -> None:
+    """Adds the generator's fault `wrong`, and those that it tells when what a group does is left out for it."""
+    left: Json | None = plain
+    for _ in range(MOST_ASKED):
+        if not wrong or left is None:
+            return
+        place, said = place_of(wrong, plain, data)
+        if place not in of_values and said not in of_values.values():
+            faults.add(place, said)
+        left = without(left, wrong)
+        wrong = asked(left) if left is not None else ""
+
+
+def faults_of(name: str | Path, build: Path | None, words: Sequence[str] = ()) -> list[str]:
+    """Every fault of a file, each a text with file and line; [] for none."""
+    try:
+        load(name, build, words)
+    except FileFaults as error:
+        return error.found
+    except UsageError as error:
+        return [str(error)]
+    return []

@@ -60,13 +60,21 @@ def _name(part: str, name: str, place: Place, ask: Ask) -> Iterator[Fault]:
         yield place, wrong, ""
 
 
+def _table(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
 def faults(data: Json, words: Words, keys: Json, ask: Ask) -> Iterator[Fault]:
-    """`data`: the TOML of a mix whose form is right. `keys`: as mix_file.keys_of."""
-    groups = list(data["group"])
-    for name, table in data["group"].items():
+    """`data`: the TOML of a mix; what is no table or has no name is passed over. `keys`: as mix_file.keys_of."""
+    of_groups = {name: table for name, table in _table(data.get("group")).items() if isinstance(table, dict)}
+    groups = list(of_groups)
+    for name, table in of_groups.items():
         yield from _name("group", name, ("group", name), ask)
         yield from Table("group", table, ("group", name), f"group {name}", keys, words, ask).faults()
-    for number, phase in enumerate(data["phase"]):
+    phases = data.get("phase")
+    for number, phase in enumerate(phases if isinstance(phases, list) else []):
+        if not isinstance(phase, dict) or not isinstance(phase.get("name"), str):
+            continue
         place: Place = ("phase", number)
         yield from _name("phase", phase["name"], place, ask)
         yield from Table("phase", phase, place, f"phase {phase['name']}", keys, words, ask).faults()
@@ -74,5 +82,5 @@ def faults(data: Json, words: Words, keys: Json, ask: Ask) -> Iterator[Fault]:
             group = key if key in groups else next((one for one in groups if one not in phase), None) if key == "all" else None
             if group is None:
                 continue
-            act = {"do": phase[key]} if isinstance(phase[key], str) else phase[key]
+            act = {"do": phase[key]} if isinstance(phase[key], str) else _table(phase[key])
             yield from Table("act", act, (*place, key), f"phase {phase['name']}: group {group}", keys, words, ask).faults()

@@ -33,7 +33,7 @@ def is_option_value(value: object) -> bool:
 
 
 # Options that say how many clients there are: one may only be right together with another.
-CLIENTS = ("pattern", "pairs", "publishers", "subscribers")
+CLIENTS = ("pattern", "pairs", "publishers", "subscribers", "mix")
 
 
 class OptionCheck:
@@ -102,18 +102,21 @@ class OptionCheck:
         known = [one for one in scenarios if one in self.scenarios]
         engines = described.engines(self.build)
         able = max(engines, key=lambda one: len(engines[one]["capabilities"]))  # each cell's own is checked with the cell
+        if name == "mix" and set(known) == {"mix"}:
+            for text in mix_file.faults_of(str(fill(value, EXAMPLE)), self.build, ["--engine", able]):
+                self.faults.add(path, f"mix: {text}")
+            return
         for scenario in known:
             alone = {name: fill(value, EXAMPLE)}
-            try:
-                alone = with_plain_mix(alone)
-            except UsageError as error:
-                self.faults.add(path, str(error))
-                return
             others = {one: fill(table[one], EXAMPLE) for one in CLIENTS
                       if one in table and one != name and is_option_value(table[one])}
 
             def told(options: Json, scenario: str = scenario) -> str | None:
-                return described.ask(LOADGEN, [scenario, "--engine", able, *option_words(options)], self.build)[1]
+                try:
+                    words = option_words(with_plain_mix(options))
+                except UsageError as error:     # of the mix, whose faults are told at its own line
+                    return str(error)
+                return described.ask(LOADGEN, [scenario, "--engine", able, *words], self.build)[1]
 
             wrong = told(alone)
             if wrong and others and f"--{name}:" not in wrong:
@@ -213,7 +216,12 @@ def check_cell(data: Json, plan: CellPlan, faults: Faults, build: Path | None) -
         wrong = described.ask(LOADGEN, load_words(plan.config, plan.load, phase), build)[1]
         if not wrong and plan.config.get("client") == BARE:
             wrong = wrong_for_bare(plan, phase, build) or ""
-        if wrong:
+        if not wrong:
+            continue
+        of_mix = mix_file.faults_of(phase["mix"], build, ["--engine", described.engine_of(plan.config, build)]) if "mix" in phase else []
+        for text in of_mix:     # of all cells with that engine
+            faults.add(place_of_phase(data, phase), f"engine {described.engine_of(plan.config, build)}, phase {phase['name']}: {text}")
+        if not of_mix:
             faults.add(place_of_phase(data, phase), f"cell {plan.id}, phase {phase['name']}: {wrong}")
 
 
