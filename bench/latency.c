@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/latency.h"
 
+#include "base/hist.h"
 #include "bench/workload.h"
 
 #include <hdr_histogram.h>
@@ -34,6 +35,7 @@ void latency_report_many(const void *first, size_t count, size_t stride, struct 
     } percentiles[] = {{"p50_ns", 50},       {"p90_ns", 90},         {"p99_ns", 99},     {"p99_9_ns", 99.9},
                        {"p99_99_ns", 99.99}, {"p99_999_ns", 99.999}, {"longest_ns", 100}};
     struct hdr_histogram *histogram;
+    int64_t samples = 0, longer = 0;
     if (hdr_init(LOWEST_NS, HIGHEST_NS, 3, &histogram) != 0) {
         gb_skip(state, "no memory for a histogram");
         return;
@@ -41,10 +43,20 @@ void latency_report_many(const void *first, size_t count, size_t stride, struct 
     for (size_t at = 0; at < count; at++) {
         const struct latency *latency =
             (const struct latency *)(const void *)((const char *)first + at * stride);
+        samples += latency->count;
+        longer += latency->longer;
         for (int64_t i = 0; i < latency->count; i++)
             hdr_record_value(histogram, latency->ns[i]);
     }
+    if (longer > 0) {
+        char text[100];
+        snprintf(text, sizeof text, "%lld calls took more than 4.29 s, the longest that is measured",
+                 (long long)longer);
+        gb_skip(state, text);
+    }
     for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++) {
+        if (samples < hist_percentile_takes(percentiles[i].percent))
+            continue;
         char name[48];
         snprintf(name, sizeof name, "%s%s", prefix, percentiles[i].name);
         gb_set_counter(state, name, (double)hdr_value_at_percentile(histogram, percentiles[i].percent),

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/hot/hot_bench.h"
 
+#include "base/hist.h"
+
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +81,8 @@ void crew_join(struct crew *crew)
 
 void hot_bench_add(json_t *metrics, const char *name, double value)
 {
+    if (!isfinite(value))
+        return;
     json_object_set_new(metrics, name, json_real(value));
 }
 
@@ -98,6 +103,9 @@ void hot_bench_add_times(json_t *metrics, const char *prefix, int64_t *ns, int64
         return;
     qsort(ns, (size_t)count, sizeof ns[0], by_size);
     for (size_t i = 0; i < 3; i++) {
+        // Of too few samples it would be the longest by another name.
+        if (count < hist_percentile_takes(100 * ranks[i].part))
+            continue;
         // The smallest value that at least this part of the samples does not exceed.
         int64_t at = (int64_t)(ranks[i].part * (double)count + 0.999999) - 1;
         snprintf(name, sizeof name, "%s.%s", prefix, ranks[i].name);

@@ -48,7 +48,7 @@ static int run_cell(const struct hot_bench_config *config, const struct hot_cont
         int64_t from_ns = clock_now_ns(), cpu_ns = clock_cpu_ns();
         crew_go(crew);
         crew_join(crew);
-        double operations = (double)(grid.each * workers);
+        double operations = (double)(grid.each * workers - atomic_load(&grid.failed));
         snprintf(name, sizeof name, "grid.w%ds%d.per_s", workers, size);
         hot_bench_add(metrics, name, operations / ((double)(clock_now_ns() - from_ns) * 1e-9));
         snprintf(name, sizeof name, "grid.w%ds%d.cpu_ns", workers, size);

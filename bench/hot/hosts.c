@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LEVEL_BYTES = 2 << 16 };
 enum { NAME_BYTES = 32, HOST_MAX = 10, SLICE = 250, FAILED_MAX = 50 };
 
 static int read_private(int64_t *bytes)
@@ -49,7 +50,8 @@ int hot_memory(const struct hot_bench_config *config, const struct hot_contender
     if (code == 0 && count > few) {
         int64_t heap_after = heap_read().in_use_bytes;
         hot_bench_add(metrics, "memory.connections", count);
-        hot_bench_add(metrics, "memory.per_connection_bytes", (double)(after - before) / (count - few));
+        if (after - before > LEVEL_BYTES) // less is chance, as two readings of a process at rest differ
+            hot_bench_add(metrics, "memory.per_connection_bytes", (double)(after - before) / (count - few));
         if (heap_before >= 0 && heap_after >= 0)
             hot_bench_add(metrics, "memory.heap_per_connection_bytes",
                           (double)(heap_after - heap_before) / (count - few));
@@ -144,8 +146,8 @@ int hot_hosts(const struct hot_bench_config *config, const struct hot_contender 
         hot_bench_add(metrics, "hosts.created", (double)stats.created);
         hot_bench_add(metrics, "hosts.failed", (double)atomic_load(&cycle.failed));
         if (atomic_load(&cycle.failed) > 0)
-            fprintf(stderr, "poolmark-hot: hosts: %lld publishes failed, the last: %s\n",
-                    (long long)atomic_load(&cycle.failed), strerror(-atomic_load(&cycle.last_code)));
+            code = err_set(err, atomic_load(&cycle.last_code), "%lld publishes failed, the last: %s",
+                           (long long)atomic_load(&cycle.failed), strerror(-atomic_load(&cycle.last_code)));
     }
     (void)!hot_close(cycle.pool, 10 * NS_PER_S);
     return code;

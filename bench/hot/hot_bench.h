@@ -96,8 +96,9 @@ typedef void crew_function(void *context, int number);
 int crew_start(struct crew **crew, int count, crew_function *work, void *context); // they wait for crew_go
 void crew_go(struct crew *crew);
 void crew_join(struct crew *crew); // waits for the threads, and frees the crew
-// Sorts the times, and adds PREFIX.p50, .p99, .max in nanoseconds.
+// Sorts the times, and adds PREFIX.p50, .p99, .max in nanoseconds; no percentile of too few (base/hist.h).
 void hot_bench_add_times(json_t *metrics, const char *prefix, int64_t *ns, int64_t count);
+// A value that is no number is not there.
 void hot_bench_add(json_t *metrics, const char *name, double value);
 
 #endif

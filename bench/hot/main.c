@@ -62,7 +62,7 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-// One line: the median, the minimum and the maximum of the runs.
+// One line: the median, the minimum and the maximum of the runs, and of how many where some do not have it.
 static void print_metric(const char *scenario, const char *contender, const char *name, const json_t *runs)
 {
     size_t count = 0;
@@ -76,9 +76,12 @@ static void print_metric(const char *scenario, const char *contender, const char
     if (count > 0) {
         qsort(values, count, sizeof *values, by_value);
         int decimals = values[count - 1] < 100 ? 2 : 0;
-        printf("%-7s %-13s %-32s %14.*f  (%.*f to %.*f) %s\n", scenario, contender, name, decimals,
+        char of[48] = "";
+        if (count < json_array_size(runs))
+            snprintf(of, sizeof of, "; %zu of %zu runs have it", count, json_array_size(runs));
+        printf("%-7s %-13s %-32s %14.*f  (%.*f to %.*f) %s%s\n", scenario, contender, name, decimals,
                values[count / 2], decimals, values[0], decimals, values[count - 1],
-               metric ? metric->unit : "?");
+               metric ? metric->unit : "?", of);
     }
     free(values);
 }
@@ -104,10 +107,13 @@ static int run_scenario(size_t which, const struct hot_bench_config *config, jso
         }
     }
     for (contender = contenders; *contender && !config->json; contender++) {
-        json_t *runs = json_object_get(all, (*contender)->name), *value;
+        json_t *runs = json_object_get(all, (*contender)->name), *value, *names = json_object();
         const char *name;
-        json_object_foreach(json_array_get(runs, 0), name, value)
+        for (size_t run = 0; run < json_array_size(runs); run++)
+            json_object_update(names, json_array_get(runs, run));
+        json_object_foreach(names, name, value)
             print_metric(scenarios[which].name, (*contender)->name, name, runs);
+        json_decref(names);
     }
     return 0;
 }

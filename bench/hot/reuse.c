@@ -104,9 +104,12 @@ static double report_mode(const struct reuse *reuse, enum mode mode, const char 
         hist_merge(sum, reuse->times[mode][i]);
     double per_s = (double)hist_count(sum) / ((double)reuse->took_ns[mode] * 1e-9);
     hot_bench_add(metrics, names[0], per_s);
-    hot_bench_add(metrics, names[1], (double)hist_percentile(sum, 50));
-    hot_bench_add(metrics, names[2], (double)hist_percentile(sum, 99));
-    hot_bench_add(metrics, names[3], (double)hist_max(sum));
+    if (hist_percentile_known(sum, 50) >= 0)
+        hot_bench_add(metrics, names[1], (double)hist_percentile(sum, 50));
+    if (hist_percentile_known(sum, 99) >= 0)
+        hot_bench_add(metrics, names[2], (double)hist_percentile(sum, 99));
+    if (hist_count(sum) > 0)
+        hot_bench_add(metrics, names[3], (double)hist_max(sum));
     return per_s;
 }
 
@@ -143,8 +146,8 @@ int hot_reuse(const struct hot_bench_config *config, const struct hot_contender 
     if (code == 0) {
         report(&reuse, metrics);
         if (atomic_load(&reuse.failed) > 0)
-            fprintf(stderr, "poolmark-hot: reuse: %lld publishes failed, the last: %s\n",
-                    (long long)atomic_load(&reuse.failed), strerror(-atomic_load(&reuse.last_code)));
+            code = err_set(err, atomic_load(&reuse.last_code), "%lld publishes failed, the last: %s",
+                           (long long)atomic_load(&reuse.failed), strerror(-atomic_load(&reuse.last_code)));
     }
     (void)!hot_close(reuse.pool, 10 * NS_PER_S);
     free(reuse.times[WARM]);

@@ -24,7 +24,8 @@ struct spike {
     const struct hot_contender *contender;
     void *pool;
     struct backend backend;
-    int64_t *waits_ns; // by thread; -1: it got no connection
+    int64_t *waits_ns; // by thread, also of one that got no connection
+    _Atomic int64_t failed;
     _Atomic int64_t left;
     _Atomic int64_t end_ns; // of the last use
     struct sample *samples;
@@ -39,8 +40,10 @@ static void use_once(void *context, int number)
     int64_t from_ns = clock_now_ns();
     int code = spike->contender->take(spike->pool, PATIENCE_NS, &handle, &connection);
     int64_t got_ns = clock_now_ns();
-    spike->waits_ns[number] = code < 0 ? -1 : got_ns - from_ns;
-    if (code == 0) {
+    spike->waits_ns[number] = got_ns - from_ns;
+    if (code < 0) {
+        atomic_fetch_add(&spike->failed, 1);
+    } else {
         clock_sleep_until_ns(got_ns + spike->config->use_ns);
         spike->contender->give(spike->pool, handle, true);
     }
@@ -85,14 +88,10 @@ static int write_samples(const struct spike *spike, struct err *err)
 static void report(struct spike *spike, int64_t from_ns, json_t *metrics)
 {
     struct bench_counts at_end, settled;
-    int64_t served = 0, threads = spike->config->threads, most = 0;
+    int64_t most = 0;
     spike->contender->counts(spike->pool, &at_end);
     clock_sleep_until_ns(clock_now_ns() + 2 * spike->config->connect_ns);
     spike->contender->counts(spike->pool, &settled);
-    for (int64_t i = 0; i < threads; i++) {
-        if (spike->waits_ns[i] >= 0)
-            spike->waits_ns[served++] = spike->waits_ns[i];
-    }
     for (int64_t i = 0; i < spike->sample_count; i++) {
         if (spike->samples[i].counts.waiting > most)
             most = spike->samples[i].counts.waiting;
@@ -102,8 +101,8 @@ static void report(struct spike *spike, int64_t from_ns, json_t *metrics)
     hot_bench_add(metrics, "spike.opened",
                   (double)(atomic_load(&spike->backend.opened) - spike->config->least));
     hot_bench_add(metrics, "spike.duration_ns", (double)(atomic_load(&spike->end_ns) - from_ns));
-    hot_bench_add_times(metrics, "spike.wait_ns", spike->waits_ns, served);
-    hot_bench_add(metrics, "spike.failed", (double)(threads - served));
+    hot_bench_add_times(metrics, "spike.wait_ns", spike->waits_ns, spike->config->threads);
+    hot_bench_add(metrics, "spike.failed", (double)atomic_load(&spike->failed));
     hot_bench_add(metrics, "spike.most_waiting", (double)most);
     hot_bench_add(metrics, "spike.samples", (double)spike->sample_count);
     hot_bench_add(metrics, "spike.samples_late", (double)spike->late);
