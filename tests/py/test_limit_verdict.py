@@ -65,6 +65,16 @@ def test_a_latency_past_its_bound_is_named(tmp_path):
     assert found(tmp_path / "b", delivery=slow(0.005, 31))["verdict"] == HELD      # 1 of 200 is not 1 of 100
 
 
+def test_a_trial_of_which_samples_are_missing_did_not_hold(tmp_path):
+    """A full disk took lines of latency.hlog, and the trial held by the others; so did one whose messages never reached the broker."""
+    gone = ("books", "latency_lines: of 9 attempted 6 are measured, 3 unreadable")
+    one = found(tmp_path / "a", status="incomplete", anomalies=[gone])
+    assert (one["verdict"], one["why"]) == (NOTHING, [f"its record is incomplete: {gone[1]}"])
+    assert found(tmp_path / "b", status="incomplete", anomalies=[gone], delivery=slow(0.05, 31))["verdict"] == FAILED     # the others suffice
+    one = found(tmp_path / "c", beside=[{"what": "not_reached", "text": "not counted by the target: 9 PUBLISH packets received"}])
+    assert one["verdict"] == NOTHING and "not counted by the target" in one["why"][0]
+
+
 @pytest.mark.parametrize("changes, names", [({"messages__lost": 3}, "3 messages did not arrive"), ({"messages__not_sent": 2}, "not sent"),
                                             ({"messages__unacknowledged": 1}, "not acknowledged"), ({"messages__corrupt": 1}, "another content"),
                                             ({"clients__dropped": 4}, "4 clients lost their connection"),

@@ -7,7 +7,7 @@
     held       the bounds were held, the rate was had, and nothing was lost
     failed     by the target: the reasons are in `why`
     limited    not held, and the generator or the host may be the reason (`by`)
-    nothing    nothing was measured
+    nothing    nothing was measured, or samples are missing that may not have held
 
 A latency counts from the intended time, so it has the generator's lag in it. A bound that was missed is the target's failure even when
 the generator was late, if the lag cannot explain it: the share of messages above bound + x, less the share of those that were sent more
@@ -162,6 +162,14 @@ def _unmeasured(found: Load) -> str:
     return ""
 
 
+def _not_whole(found: Load, anomalies: list[AnomalyData]) -> str:
+    """Why nothing can be said though no failure is seen: what is missing may be one. "" where nothing is missing."""
+    counted = next((one["text"] for one in anomalies if one["what"] == "not_reached"), "")
+    if counted or found.data["status"] == "complete":
+        return counted
+    return f"its record is {found.data['status']}: {found.anomaly('books') or found.anomaly('broken') or 'samples are missing'}"
+
+
 def _too_few(found: Load, bounds: list[Bound]) -> str:
     for bound in bounds:
         latency = found.latencies.get(bound.latency)
@@ -181,7 +189,7 @@ def _decide(found: Load, bounds: list[Bound], anomalies: list[AnomalyData]) -> d
     reasons = ([(f"the target ended: {ended}", True)] if ended is not None else []) + _lost(found) + _missed_rate(found) \
         + _missed_bounds(found, bounds)
     if not reasons:
-        few = _too_few(found, bounds)
+        few = _not_whole(found, anomalies) or _too_few(found, bounds)
         return _result(NOTHING, "", [few]) if few else _result(HELD, "", [])
     by, other = not_the_target(found, anomalies)
     told = [text for text, _ in reasons]
