@@ -42,6 +42,13 @@ def _readings(source: Source, run: Run, cell: CellData) -> list[Json]:
     return list(last.values())
 
 
+def _kernel_at_start(source: Source, run: Run, cell: CellData) -> float | None:
+    """Before the first client, from which a table counts too: the first step has connections already."""
+    memory = source.rows(run, cell, "memory")
+    start = [row for row in memory if row.get("phase") == "start"] or memory[:1]
+    return kernel_bytes(start[-1]) if start else None
+
+
 def memory_curve(source: Source) -> list[Json]:
     """Memory against connections: median, lowest and highest over repetitions."""
     rows: list[Json] = []
@@ -49,7 +56,7 @@ def memory_curve(source: Source) -> list[Json]:
         found: dict[tuple[str, float], list[float]] = {}
         for run, cell in group:
             readings = _readings(source, run, cell)
-            first = kernel_bytes(readings[0]) if readings else None
+            first = _kernel_at_start(source, run, cell)
             for row in readings:
                 count, kernel = number(row.get("connections")) or 0, kernel_bytes(row)
                 if (user := user_bytes(row)) is not None:
@@ -68,22 +75,28 @@ def memory_parts(source: Source) -> list[Json]:
     rows: list[Json] = []
     for run, cell, name in source.first_cells():
         steps = source.rows(run, cell, "steps")
-        parts = _parts_of_steps(steps) if steps else _parts_when_full(source, run, cell)
+        first = _kernel_at_start(source, run, cell)
+        parts = _parts_of_steps(steps, first) if steps else _parts_when_full(source, run, cell, first)
         rows += [{"cell": name.label, "connections": connections, "part": part, "memory_mib": value / MIB}
                  for connections, found in parts[-1:] for part, value in found.items()]
     return rows
 
 
-def _parts_of_steps(steps: list[Row]) -> list[tuple[float, Json]]:
-    """(connections, part -> bytes) of every step; the kernel's part is the growth since the first step."""
+def _kernel_part(row: Row, first: float | None) -> Json:
+    """The growth since the start; nothing where it is not known."""
+    bytes_ = kernel_bytes(row)
+    return {} if bytes_ is None or first is None else {"kernel": max(0, bytes_ - first)}
+
+
+def _parts_of_steps(steps: list[Row], first: float | None) -> list[tuple[float, Json]]:
+    """(connections, part -> bytes) of every step. `first`: kernel memory at the start."""
     columns = {"connections": "objects_bytes"} | {part: f"{part}_bytes" for part in PARTS[1:]} | {REST: "rest_bytes"}
-    first = kernel_bytes(steps[0]) or 0
     return [(number(row.get("connections")) or 0,
              {part: value for part, column in columns.items() if (value := number(row.get(column))) is not None}
-             | {"kernel": max(0, (kernel_bytes(row) or 0) - first)}) for row in steps]
+             | _kernel_part(row, first)) for row in steps]
 
 
-def _parts_when_full(source: Source, run: Run, cell: CellData) -> list[tuple[float, Json]]:
+def _parts_when_full(source: Source, run: Run, cell: CellData, first: float | None) -> list[tuple[float, Json]]:
     memory = [row for row in source.rows(run, cell, "memory") if number(row.get("connections")) is not None]
     level = [row for row in memory if row.get("phase") not in ("start", "connect", "close") and user_bytes(row) is not None
              and any(number(row.get(name)) is not None for name in USER_COLUMNS[:2])]
@@ -91,9 +104,8 @@ def _parts_when_full(source: Source, run: Run, cell: CellData) -> list[tuple[flo
         return []
     full = max(level, key=lambda row: number(row["connections"]) or 0.0)
     owned = _pool_bytes(source.rows(run, cell, "pools"), number(full["at_ns"]))
-    kernel = max(0, (kernel_bytes(full) or 0) - (kernel_bytes(memory[0]) or 0))
-    parts = {part: owned.get(part, 0) for part in PARTS}
-    parts |= {REST: max(0, (user_bytes(full) or 0) - sum(owned.values())), "kernel": kernel}
+    parts: Json = {part: owned.get(part, 0) for part in PARTS}
+    parts |= {REST: max(0, (user_bytes(full) or 0) - sum(owned.values()))} | _kernel_part(full, first)
     return [(number(full["connections"]) or 0.0, parts)]
 
 
