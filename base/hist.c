@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum { SIGNIFICANT_DIGITS = 3, ALIGNMENT = 64 };
-static const int64_t LOWEST_NS = 1, HIGHEST_NS = 3600 * NS_PER_S;
+static const int64_t LOWEST_NS = 1, HIGHEST_NS = HIST_HIGHEST_NS;
 
 // Other processes read the changing fields while the writer goes on. These are plain integers, always
 // accessed by the __atomic builtins below. Relaxed is enough for each by itself. `total` is stored last with

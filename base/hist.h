@@ -17,6 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// A longer value counts as this one: at it, and above, nothing is known but that it took so long.
+#define HIST_HIGHEST_NS INT64_C(3600000000000)
+
 struct hist; // lives in caller's memory: position-independent, may be mapped at different addresses
 struct hist_log;
 

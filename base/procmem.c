@@ -95,6 +95,13 @@ static int read_rollup(pid_t pid, struct procmem *mem)
     if (n < 0) {
         return (int)n;
     }
+    static const char *const needed[] = {"Rss:", "Pss:", "Private_Clean:", "Private_Dirty:", "Anonymous:"};
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        int64_t kib;
+        if (text_file_number(text, needed[i], &kib) < 0) {
+            return -ENODATA; // without one of them a sum would be too small
+        }
+    }
     mem->rss_bytes = kib_line(text, "Rss:");
     mem->pss_bytes = kib_line(text, "Pss:");
     // Private_* also counts pages of a file that only this process has mapped, such as its own program, until

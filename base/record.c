@@ -290,6 +290,15 @@ void record_metric(struct record *record, const char *name, double value, const 
                          unit, "better", better));
 }
 
+void record_metric_doubtful(struct record *record, const char *name, double value, const char *doubt,
+                            const char *unit, const char *better)
+{
+    check_metric(record, name, unit, better);
+    put_metric(
+        record, name,
+        json_pack("{s:f,s:s,s:s,s:s}", "value", value, "unit", unit, "better", better, "doubt", doubt));
+}
+
 void record_metric_unknown(struct record *record, const char *name, const char *why, const char *unit,
                            const char *better)
 {

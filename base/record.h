@@ -52,6 +52,9 @@ void record_use(struct record *record, const struct metric *catalogue);
 // A value that is not finite is written as null.
 void record_metric(struct record *record, const char *name, double value, const char *unit,
                    const char *better);
+// A value that may be disturbed: `doubt` is the anomaly that says by what. It is finite. As above otherwise.
+void record_metric_doubtful(struct record *record, const char *name, double value, const char *doubt,
+                            const char *unit, const char *better);
 // A metric whose value is not known, with the reason: {"value": null, "why": ...}. As above otherwise.
 void record_metric_unknown(struct record *record, const char *name, const char *why, const char *unit,
                            const char *better);

@@ -35,12 +35,12 @@
     }
 
 const struct metric loadgen_catalogue[] = {
-    {"connect.rate", "1/s", "higher", METRIC_PRIMARY,
-     "connections made, divided by the time from the first SYN to the last CONNACK"},
+    {"connect.rate", "1/s", "higher", METRIC_PRIMARY, "connections made, divided by connect.seconds"},
     {"connect.rate_asked", "1/s", "none", METRIC_SECONDARY,
      "the rate that was asked for; connects that took longer than it allows are an anomaly `rate`"},
     {"connect.seconds", "s", "lower", METRIC_SECONDARY,
-     "from the common start to the last CONNACK; pauses for memory readings not counted"},
+     "from the common start to the last CONNACK, or with --rate, where some failed, to the end of the "
+     "schedule; pauses for memory readings not counted"},
     METRIC_LATENCY("connect", METRIC_PRIMARY, CONNECT),
     METRIC_LATENCY("connect_uncorrected", METRIC_SECONDARY, CONNECT UNCORRECTED),
     METRIC_LATENCY("delivery", METRIC_PRIMARY, DELIVERY),
@@ -61,7 +61,8 @@ const struct metric loadgen_catalogue[] = {
     {"arrivals.count", "1", "none", METRIC_SECONDARY, "clients that came (back)"},
     {"arrivals.rate", "1/s", "higher", METRIC_SECONDARY, "these, divided by arrivals.seconds"},
     {"arrivals.seconds", "s", "lower", METRIC_SECONDARY,
-     "from the intended time of the first arrival to the last CONNACK; of several bursts the sum"},
+     "from the intended time of the first arrival to the last CONNACK, or where turns were missed to the end "
+     "of the schedule; of several bursts the sum"},
     {"arrivals.rate_asked", "1/s", "none", METRIC_SECONDARY, "the rate that was asked for"},
     {"arrivals.pool_hit_rate", "%", "higher", METRIC_SECONDARY,
      "gets of the target's pools, while the scenario ran, that were served from owned memory (pools.csv, to "
@@ -89,7 +90,8 @@ const struct metric loadgen_catalogue[] = {
     {"subscriptions.removed", "1", "none", METRIC_SECONDARY, "UNSUBSCRIBEs that an UNSUBACK answered"},
     {"subscriptions.rate", "1/s", "higher", METRIC_SECONDARY, "both, divided by subscriptions.seconds"},
     {"subscriptions.seconds", "s", "lower", METRIC_SECONDARY,
-     "from the intended time of the first change to the last answer, the sum over all rounds"},
+     "from the intended time of the first change to the last answer, or where some have none to the end of "
+     "the schedule; the sum over all rounds"},
     {"subscriptions.rate_asked", "1/s", "none", METRIC_SECONDARY,
      "the rate that was asked for; an anomaly `rate` says when it was not reached"},
     {"subscriptions.standing", "1", "none", METRIC_SECONDARY,

@@ -37,6 +37,8 @@ struct census {
     pid_t pid;                   // whose counters are read; 0: ours, in the same network namespace
     struct sockdiag_ports range; // of these
     bool whole;                  // the last list was of all sockets
+    bool many;                   // there were more sockets than are listed
+    bool shared;                 // with other ranks, whose clients look like those of others
     bool begun, listed;          // the target's sockets, and all, were listed before
     bool failed;                 // memory ran out, or the kernel gave no list
     int64_t looked_ns, strange_bytes;
@@ -144,7 +146,8 @@ static bool list(struct census *census)
         lists[i]->now.count = 0;
     census->row_count = 0;
     census->whole = false;
-    if (census->pid != 0 || census->failed || sockets < 0 || sockets > CENSUS_SOCKETS_MAX)
+    census->many = sockets > CENSUS_SOCKETS_MAX;
+    if (census->pid != 0 || census->failed || sockets < 0 || census->many)
         return false;
     bool all = sockets <= CENSUS_LISTED_MAX;
     if (sockdiag_list(all ? (struct sockdiag_ports){0, PORTS - 1} : census->range, visit, census) < 0)
@@ -194,7 +197,10 @@ int census_open(struct census **census, const struct plan *plan, int64_t clients
     (*census)->pid = has_own_network(pid) ? (pid_t)pid : 0;
     (*census)->ends = -1;
     (*census)->own_ports = plan->ports;
-    (*census)->per_route = plan->ports.way != PORTS_KERNEL ? clients_per_route : 0;
+    (*census)->shared = plan->ranks > 1;
+    if ((*census)->shared) // the ports of each rank's clients are those of its host
+        (*census)->own_ports.way = PORTS_KERNEL;
+    (*census)->per_route = (*census)->own_ports.way != PORTS_KERNEL ? clients_per_route : 0;
     (*census)->before = -1;
     return 0;
 }
@@ -388,6 +394,15 @@ static void fill(const struct census *census, struct census_reading *reading)
     reading->strange_bytes = census->strange_bytes;
 }
 
+const char *census_blind(const struct census *census)
+{
+    return census->shared ? "sockets of the clients of other ranks look like theirs"
+           : census->pid != 0
+               ? "the target has a network namespace of its own, and its sockets are not listed"
+           : census->many ? "there are more sockets than are listed"
+                          : "the kernel gives no list of sockets, or the generator has too many of its own";
+}
+
 void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
                  struct census_reading *reading)
 {
@@ -415,7 +430,7 @@ void census_take(struct census *census, struct fleet *const fleets[], int count,
     census->ended_bytes = census->ended_much_bytes = census->ended = 0;
     census->own_ended = own->ended;
     hear_from_now_on(census);
-    if (list(census) && know_own_ends(census, fleets, count)) {
+    if (list(census) && !census->shared && know_own_ends(census, fleets, count)) {
         add_bytes(census, &reading->own_bytes);
         if (first)
             census->before = (int64_t)census->at_target.before.count - (int64_t)census->own_ends.count;

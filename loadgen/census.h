@@ -18,6 +18,8 @@
 // - Ends. A connection of others that a reading had and the next has not has left meanwhile. What it carried since is known
 //   where somebody listened; elsewhere it is counted as unheard (foreign.h).
 //
+// Over several ranks only connections are counted: by the kernel's number of those that listeners took, and by the list.
+//
 // Of more than CENSUS_LISTED_MAX sockets only those at the target's ports are listed, of more than CENSUS_SOCKETS_MAX none:
 // what the list would say is not known then. One thread.
 //
@@ -78,6 +80,8 @@ void census_close(struct census *census);
 
 void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
                  struct census_reading *reading);
+// Why a reading has no `own_bytes`, for people: a static text.
+const char *census_blind(const struct census *census);
 // Hears what has ended so far, and then listens to no ends of connections until the next reading.
 void census_pause(struct census *census, const struct census_own *own);
 // Hears which connections have ended, and reads the list when the last was long ago: what ended is in it for a minute

@@ -270,7 +270,8 @@ static void tell_passing(struct run *run, const struct cost_part *part, const ch
     run_anomaly(
         run, "other_connections",
         "%s%lld connections of others to the target came and ended meanwhile, while connections of this run "
-        "ended too: what they carried is not known. If it was much, the target's figures have what that cost",
+        "ended too: what they carried is not known. If it was much, the target's figures have what that "
+        "cost. They are marked as doubtful",
         where, (long long)part->passing);
 }
 
@@ -289,6 +290,20 @@ static void tell_unattributed(struct run *run, const struct cost_part *part)
         (long long)part->unattributed, (long long)part->made);
 }
 
+// Of connections of others that are there nobody knows what they carry: one alone can make the target work.
+static void tell_unseen(struct run *run, const struct cost_part *part)
+{
+    if (run->unseen_told || !run->census || part->own_bytes >= 0 || is_raised(run, "other_clients"))
+        return;
+    run->unseen_told = true;
+    run_anomaly(
+        run, "others_unseen",
+        "what connections of others to the target carried is not known: %s. Many of them would have been "
+        "noticed. One that publishes much, or subscribes to it, would not: the target's figures would have "
+        "what that costs. Its own counters tell (a suite's cell, verify --broker)",
+        census_blind(run->census));
+}
+
 double costs_each(struct run *run, const struct cost_part *part, const struct cost_words *words)
 {
     if (costs_many_failed(part->failed, part->made) && !is_raised(run, "failed_share"))
@@ -302,8 +317,10 @@ double costs_each(struct run *run, const struct cost_part *part, const struct co
             tell_busy(run, part);
         tell_others(run, part);
         tell_unattributed(run, part);
-        if (part->passing > 0 && !run->strangers.told && !is_raised(run, "other_clients")) {
-            run->strangers.told = true;
+        tell_unseen(run, part);
+        if (part->passing > 0 && !run->passing_told && !is_raised(run, "other_clients")) {
+            run->passing_told = true;
+            withheld_add_all(&run->doubted, "other_clients", "other_connections");
             tell_passing(run, part, "");
         }
     }
@@ -314,6 +331,7 @@ struct cost_faults costs_judge_part(struct run *run, const struct cost_part *par
 {
     struct cost_faults faults = {.busy = is_alone(run) && is_busy(run, part),
                                  .others = is_alone(run) && has_any_others(run, part)};
+    faults.passing = is_alone(run) && !faults.others && part->passing > 0;
     char text[400], where[64];
     snprintf(where, sizeof where, "%s: ", name);
     if (faults.busy)
@@ -332,7 +350,9 @@ struct cost_faults costs_judge_part(struct run *run, const struct cost_part *par
     }
     if (is_alone(run))
         tell_unattributed(run, part);
-    if (is_alone(run) && part->passing > 0 && !faults.others)
+    if (is_alone(run) && !faults.others)
+        tell_unseen(run, part);
+    if (faults.passing)
         tell_passing(run, part, where);
     return faults;
 }

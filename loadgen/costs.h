@@ -15,7 +15,9 @@
 // - `beside`: something else loads the target on purpose (--beside), which is in all readings. It is not looked for
 //   as a stranger then: neither `target_busy` nor `other_clients` is raised.
 //
-// Fewer strangers (a monitoring client) leave the figure as it is; cpu.idle_share has what they take.
+// Fewer strangers (a monitoring client) leave the figure as it is; cpu.idle_share has what they take. Where some came and
+// ended unheard, the figure stays and is marked as doubtful (`other_connections`). Where nothing shows what connections carried,
+// as over several ranks, that is said (`others_unseen`).
 //
 //     struct cost_part part = costs_between(&before, &after);
 //     part.made = messages;
@@ -66,6 +68,7 @@ const char *costs_faults(const struct run *run, const struct cost_part *part, ch
 // no fault. Raises the anomalies of this part, with the name, though another part had them before. Which there are:
 struct cost_faults {
     bool busy, others;
+    bool passing; // others came and ended unheard: the figures are doubtful
 };
 struct cost_faults costs_judge_part(struct run *run, const struct cost_part *part, const char *name);
 

@@ -2,6 +2,9 @@
 #include "loadgen/kernel_growth.h"
 
 #include <math.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     SOCKET_BYTES = 1024,   // less than the size of a socket is chance
@@ -66,6 +69,45 @@ static bool differs_between(struct run *run, const struct sample *start, const s
     return true;
 }
 
+// Whether this host has the target's address.
+static bool is_here(const struct plan_target *target)
+{
+    struct sockaddr_storage address = target->address;
+    if (address.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&address)->sin6_port = 0;
+    else
+        ((struct sockaddr_in *)&address)->sin_port = 0;
+    int fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool here = fd >= 0 && bind(fd, (struct sockaddr *)&address, target->address_bytes) == 0;
+    if (fd >= 0)
+        close(fd);
+    return here;
+}
+
+// The figure is of both ends of a connection. By the sockets that came, or by the address of a target that is not watched here.
+static bool has_one_end(struct run *run, const struct sample *start, const struct sample *full, bool known)
+{
+    double more = (double)(full->connections - start->connections);
+    double sockets = known ? (double)(full->kernel_sockets - start->kernel_sockets) : ENDS * more;
+    bool told = (known && more >= LOW_CONNECTIONS) || (run->config && run->config->watch.count > 0);
+    bool elsewhere = !told && run->plan.target_count > 0 && !is_here(&run->plan.targets[0]);
+    bool few = sockets + SPARE_SOCKETS < 1.5 * more;
+    if (few)
+        run_anomaly(run, "kernel_noise",
+                    "kernel.per_connection_bytes: %.0f sockets came on this host while %.0f connections were "
+                    "made, and the figure is of both ends: no figure. The target's ends are on another host, "
+                    "or others "
+                    "closed theirs",
+                    sockets, more);
+    else if (elsewhere)
+        run_anomaly(
+            run, "kernel_noise",
+            "kernel.per_connection_bytes: the target's address is none of this host, and no process of "
+            "it is watched: whether its ends of the connections are here cannot be told, and the "
+            "figure is of both: no figure");
+    return few || elsewhere;
+}
+
 double kernel_growth(struct run *run, const struct sample *start, const struct sample *low,
                      const struct sample *full)
 {
@@ -81,6 +123,8 @@ double kernel_growth(struct run *run, const struct sample *start, const struct s
         return NAN;
     }
     bool known = start->kernel_sockets > 0 && full->kernel_sockets > 0;
+    if (has_one_end(run, start, full, known))
+        return NAN;
     bool noisy =
         known ? differs_from_sockets(run, figure, start, full) : differs_between(run, start, low, full);
     return noisy ? NAN : figure;

@@ -6,6 +6,8 @@
 //   and the caches are counted by objects; epoll's entries (5 %) and free places in slabs lie between the two.
 //   And no more sockets came than both ends of the connections have.
 // - Elsewhere, the first connections (a tenth) took as much each as the others.
+//
+// The figure is of both ends of a connection. There is none where the target's ends are on another host.
 #ifndef POOLMARK_LOADGEN_KERNEL_GROWTH_H
 #define POOLMARK_LOADGEN_KERNEL_GROWTH_H
 

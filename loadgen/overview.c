@@ -133,10 +133,11 @@ static void print_latency(FILE *to, const char *label, const struct hist *hist)
     fprintf(to, "%-*s", LABEL, label);
     for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
         int64_t value_ns = hist_percentile_known(hist, percents[i]);
-        fprintf(to, "%*s", CELL, text_of(value_ns >= 0 ? (double)value_ns : NAN, "ns", text));
+        bool known = value_ns >= 0 && value_ns < HIST_HIGHEST_NS;
+        fprintf(to, "%*s", CELL, text_of(known ? (double)value_ns : NAN, "ns", text));
     }
-    fprintf(to, "%*s%*lld\n", CELL, text_of((double)hist_max(hist), "ns", text), CELL,
-            (long long)hist_count(hist));
+    double max_ns = hist_max(hist) < HIST_HIGHEST_NS ? (double)hist_max(hist) : NAN;
+    fprintf(to, "%*s%*lld\n", CELL, text_of(max_ns, "ns", text), CELL, (long long)hist_count(hist));
 }
 
 static void print_latencies(const struct overview *overview, FILE *to)

@@ -81,10 +81,13 @@ struct run {
     struct curve curve;                   // while clients connect, of the watched processes
     uint32_t number;                      // in the header of each message (payload.h)
     struct strangers strangers;           // load on the target that is not ours
+    bool unseen_told;                     // an anomaly says that others' traffic could not be seen,
+    bool passing_told;                    // or that others came and ended unheard
     struct census *census;                // traffic at the target that is not ours; NULL: nothing is watched
     int64_t counted_ns;                   // when the target's descriptors were last counted
     uint64_t withheld;                    // anomalies that withhold figures (withheld.h)
     struct withheld_parts withheld_parts; // figures that they withhold beside those
+    struct withheld_parts doubted;        // figures that others may be in, which stay and are marked
     struct views views;
     struct moment moment;     // the last that was shown
     struct tally tally;       // of the fleet, or of all crews, refreshed by each tick

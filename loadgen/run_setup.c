@@ -429,8 +429,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
         err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
-    // Sockets of other ranks' clients would look like those of others.
-    if (code == 0 && config->watch.count > 0 && !run->ranks &&
+    if (code == 0 && config->watch.count > 0 &&
         (code = census_open(&run->census, &run->plan, clients_per_route(run), config->watch_pids[0])) < 0)
         err_set(err, code, "out of memory for the census of sockets");
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);

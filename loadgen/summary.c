@@ -23,7 +23,18 @@ void summary_add(struct summary *summary, const char *name, double value, const 
     summary->rows[summary->count].unit = unit;
     summary->rows[summary->count].better = better;
     summary->rows[summary->count].why[0] = '\0';
+    summary->rows[summary->count].doubt = NULL;
     summary->count++;
+}
+
+// Of the last row: a time that the histogram does not know, since a longer one counts as the longest that it holds.
+static void cap(struct summary *summary, bool capped)
+{
+    struct summary_row *row = &summary->rows[summary->count - 1];
+    if (!capped)
+        return;
+    row->value = NAN;
+    snprintf(row->why, sizeof row->why, "an hour or more, where histograms end");
 }
 
 void summary_add_percentile(struct summary *summary, const char *name, const struct hist *hist,
@@ -35,6 +46,7 @@ void summary_add_percentile(struct summary *summary, const char *name, const str
         snprintf(summary->rows[summary->count - 1].why, sizeof summary->rows[0].why,
                  "of %lld sample%s: it takes %lld", (long long)hist_count(hist),
                  hist_count(hist) == 1 ? "" : "s", (long long)hist_percentile_takes(percent));
+    cap(summary, value_ns >= HIST_HIGHEST_NS);
 }
 
 static void add_of(struct summary *summary, const char *prefix, const char *what, double value,
@@ -59,8 +71,11 @@ void summary_add_latency(struct summary *summary, const char *prefix, const stru
         snprintf(name, sizeof name, "%s.%s", prefix, percentiles[i].name);
         summary_add_percentile(summary, name, hist, percentiles[i].percent, "lower");
     }
+    bool capped = hist_max(hist) >= HIST_HIGHEST_NS;
     add_of(summary, prefix, "max", (double)hist_max(hist), "ns", "lower");
+    cap(summary, capped);
     add_of(summary, prefix, "mean", hist_mean(hist), "ns", "lower");
+    cap(summary, capped);
     add_of(summary, prefix, "count", (double)hist_count(hist), "1", "none");
     add_of(summary, prefix, "censored", (double)censored, "1", "none");
 }
@@ -249,6 +264,7 @@ void summary_withhold(struct summary *summary, const struct run *run)
         const char *anomaly = withheld_by(run->withheld, row->name);
         if (!anomaly)
             anomaly = withheld_part_by(&run->withheld_parts, row->name);
+        row->doubt = withheld_part_by(&run->doubted, row->name);
         if (!anomaly)
             continue;
         row->value = NAN;
@@ -326,7 +342,7 @@ void summary_add_memory_of(struct summary *summary, struct run *run, const struc
         summary_add(summary, "kernel.per_connection_bytes",
                     run->ranks ? NAN : kernel_growth(run, start, low, full), "B", "lower");
     summary_add(summary, "kernel.page_table_growth_bytes",
-                (double)(full->kernel_page_table_bytes - start->kernel_page_table_bytes), "B", "none");
+                slope(start->kernel_page_table_bytes, full->kernel_page_table_bytes, 1), "B", "none");
     summary_add(summary, "generator.per_client_bytes", slope(0, full->generator_pss_bytes, connections), "B",
                 "none");
     summary_add(summary, "generator.cpu_per_client_ns",
@@ -374,6 +390,7 @@ static void add_lag(struct summary *summary, struct run *run)
     int64_t p99_ns = hist_percentile_known(lag, 99), max_ns = hist_max(lag);
     summary_add_percentile(summary, "schedule.lag_p99", lag, 99, "none");
     summary_add(summary, "schedule.lag_max", (double)max_ns, "ns", "none");
+    cap(summary, max_ns >= HIST_HIGHEST_NS);
     if (p99_ns > NS_PER_MS)
         run_anomaly(run, "late",
                     "the generator fell behind its schedule: 1 act of 100 came more than %.3f ms late, "
@@ -458,6 +475,8 @@ static void write_row(struct record *record, const struct summary_row *row)
 {
     if (row->why[0])
         record_metric_unknown(record, row->name, row->why, row->unit, row->better);
+    else if (row->doubt && isfinite(row->value))
+        record_metric_doubtful(record, row->name, row->value, row->doubt, row->unit, row->better);
     else
         record_metric(record, row->name, row->value, row->unit, row->better);
 }

@@ -21,7 +21,8 @@ struct summary_row {
     char name[SUMMARY_NAME_BYTES];
     double value;
     const char *unit, *better;
-    char why[64]; // why the value is not known; "": no reason to give
+    char why[64];      // why the value is not known; "": no reason to give
+    const char *doubt; // static: the anomaly by which it may be disturbed; NULL: none
 };
 
 struct summary {
@@ -49,7 +50,8 @@ void summary_add(struct summary *summary, const char *name, double value, const 
 void summary_add_percentile(struct summary *summary, const char *name, const struct hist *hist,
                             double percent, const char *better);
 
-// PREFIX.p50, .p99, .p99_9, .max, .mean (ns, lower), .count and .censored; nothing for an empty histogram.
+// PREFIX.p50, .p99, .p99_9, .max, .mean (ns, lower), .count and .censored; nothing for an empty histogram. A time of
+// HIST_HIGHEST_NS is not known.
 void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist,
                          int64_t censored);
 

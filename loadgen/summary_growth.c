@@ -2,6 +2,7 @@
 #include "loadgen/summary_growth.h"
 
 #include <math.h>
+#include <stdio.h>
 
 int64_t summary_judged(const struct sample *sample, const struct sample *start, const struct sample *full)
 {
@@ -10,6 +11,14 @@ int64_t summary_judged(const struct sample *sample, const struct sample *start, 
     if (start->target_pss_bytes >= 0 && full->target_pss_bytes >= 0)
         return sample->target_pss_bytes;
     return sample->target_rss_bytes;
+}
+
+void summary_add_bytes(struct summary *summary, const char *name, int64_t bytes)
+{
+    summary_add(summary, name, bytes >= 0 ? (double)bytes : NAN, "B", "lower");
+    if (bytes < 0)
+        snprintf(summary->rows[summary->count - 1].why, sizeof summary->rows[0].why,
+                 "the target's memory could not be read then");
 }
 
 double summary_growth_each(struct run *run, const char *name, int64_t low_bytes, int64_t high_bytes,

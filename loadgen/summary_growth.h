@@ -4,10 +4,13 @@
 #ifndef POOLMARK_LOADGEN_SUMMARY_GROWTH_H
 #define POOLMARK_LOADGEN_SUMMARY_GROWTH_H
 
-#include "loadgen/run.h"
+#include "loadgen/summary.h"
 
 // User memory in `sample`, by the first way to count that `start` and `full` both have: private, PSS, RSS. -1: none.
 int64_t summary_judged(const struct sample *sample, const struct sample *start, const struct sample *full);
+
+// Adds user memory at a reading, lower is better; -1: it could not be read, and has no figure.
+void summary_add_bytes(struct summary *summary, const char *name, int64_t bytes);
 
 // (high - low) / count. NaN when one was not read, when the target was not watched, or when they differ by no more
 // than two readings of a level target may. That is an anomaly `resolution` for the metric `name`; `what`: the plural.

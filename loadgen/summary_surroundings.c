@@ -10,18 +10,54 @@ static int64_t growth(int64_t before, int64_t after)
     return before >= 0 && after >= before ? after - before : -1;
 }
 
+// null: it was not known.
+static json_t *count_json(int64_t count)
+{
+    return count >= 0 ? json_integer((json_int_t)count) : json_null();
+}
+
+static json_t *network_json(const struct netstat *netstat)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < NETSTAT_COUNT; i++)
+        json_object_set_new(json, netstat_name((enum netstat_count)i), count_json(netstat->count[i]));
+    return json;
+}
+
+static json_t *quota_json(const struct cgroup *cgroup)
+{
+    return json_pack("{s:o,s:o}", "throttled_periods", count_json(cgroup->throttled_periods), "throttled_ns",
+                     count_json(cgroup->throttled_ns));
+}
+
+// The kernel's counters as they were read at the start and at the end: the figures are their growth, and verify makes it again.
+static void keep(struct run *run, const char *name, json_t *start, json_t *end)
+{
+    char path[48];
+    json_t *both = json_pack("{s:o,s:o}", "start", start, "end", end);
+    snprintf(path, sizeof path, "surroundings.%s", name);
+    if (run->record)
+        record_set(run->record, path, both);
+    else
+        json_decref(both);
+}
+
 static void add_network(struct surroundings *surroundings, struct summary *summary, struct run *run)
 {
     struct netstat now, target_now = {{0}};
     int64_t grew[NETSTAT_COUNT];
     netstat_read(&now, 0);
-    if (surroundings->has_target_net)
+    keep(run, "network", network_json(&surroundings->net), network_json(&now));
+    if (surroundings->has_target_net) {
         netstat_read(&target_now, (pid_t)surroundings->pids[0]);
+        keep(run, "target_network", network_json(&surroundings->target_net), network_json(&target_now));
+    }
     for (int i = 0; i < NETSTAT_COUNT; i++) {
         grew[i] = growth(surroundings->net.count[i], now.count[i]);
         int64_t more = growth(surroundings->target_net.count[i], target_now.count[i]);
-        if (surroundings->has_target_net && grew[i] >= 0 && more >= 0)
-            grew[i] += more;
+        if (surroundings
+                ->has_target_net) // of a target that has ended nothing is known, and the rest is not the sum
+            grew[i] = grew[i] >= 0 && more >= 0 ? grew[i] + more : -1;
         char name[48];
         snprintf(name, sizeof name, "network.%s", netstat_name((enum netstat_count)i));
         if (grew[i] >= 0)
@@ -69,12 +105,14 @@ static void add_quotas(struct surroundings *surroundings, struct summary *summar
 {
     struct cgroup now;
     cgroup_read(&now, "", getpid());
+    keep(run, "generator", quota_json(&surroundings->generator), quota_json(&now));
     add_throttling(summary, run, "generator.throttled_ns", "the generator",
                    growth(surroundings->generator.throttled_periods, now.throttled_periods),
                    growth(surroundings->generator.throttled_ns, now.throttled_ns), now.cpu_quota_cores);
     // Several targets may be in one group: report the target that was throttled most often.
     int64_t periods = -1, ns = -1;
     double quota = -1;
+    json_t *start = NULL, *end = NULL;
     for (int i = 0; i < surroundings->target_count; i++) {
         cgroup_read(&now, "", (pid_t)surroundings->pids[i]);
         int64_t more = growth(surroundings->targets[i].throttled_periods, now.throttled_periods);
@@ -83,7 +121,13 @@ static void add_quotas(struct surroundings *surroundings, struct summary *summar
         periods = more;
         ns = growth(surroundings->targets[i].throttled_ns, now.throttled_ns);
         quota = now.cpu_quota_cores;
+        json_decref(start);
+        json_decref(end);
+        start = quota_json(&surroundings->targets[i]);
+        end = quota_json(&now);
     }
+    if (start)
+        keep(run, "target", start, end);
     add_throttling(summary, run, "cpu.throttled_ns", "the target", periods, ns, quota);
 }
 

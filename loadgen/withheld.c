@@ -30,6 +30,7 @@ static const struct {
     {"other_clients",
      {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes",
       "memory.per_subscription_", "slow.memory_per_reader_", KERNEL_EACH, CPU_EACH}},
+    {"slow_closed", {"slow.memory_per_reader_", "slow.tcp_per_reader_"}},
     {"beside",
      {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes",
       "memory.per_subscription_", "slow.memory_per_reader_", KERNEL_EACH, CPU_EACH}},
@@ -74,6 +75,13 @@ void withheld_add(struct withheld_parts *parts, const char *anomaly, const char 
     va_start(arguments, format);
     vsnprintf(part->start, sizeof part->start, format, arguments);
     va_end(arguments);
+}
+
+void withheld_add_all(struct withheld_parts *parts, const char *anomaly, const char *by)
+{
+    for (int i = 0; i < RULES; i++)
+        for (int j = 0; strcmp(rules[i].anomaly, anomaly) == 0 && j < STARTS_MAX && rules[i].starts[j]; j++)
+            withheld_add(parts, by, "%s", rules[i].starts[j]);
 }
 
 static bool is_count(const char *metric)

@@ -34,6 +34,8 @@ struct withheld_parts {
 // `format` gives the beginning of the metrics' names.
 void withheld_add(struct withheld_parts *parts, const char *anomaly, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// All figures that `anomaly` withholds, by another anomaly.
+void withheld_add_all(struct withheld_parts *parts, const char *anomaly, const char *by);
 // The first anomaly that withholds the metric; NULL when none does.
 const char *withheld_part_by(const struct withheld_parts *parts, const char *metric);
 json_t *withheld_parts_json(const struct withheld_parts *parts); // a new reference

@@ -312,8 +312,11 @@ static void test_few_that_came_and_ended_unheard_are_told_and_take_no_figure(voi
     assert_int_equal(part.passing, 2);
     assert_faults(&run, &part, "");
     (void)costs_each(&run, &part, &costs_of_arrivals);
-    assert_true(run.strangers.told);
+    assert_true(run.passing_told);
     assert_int_equal(run.withheld, 0);
+    assert_string_equal(withheld_part_by(&run.doubted, "cpu.per_arrival_ns"), "other_connections");
+    assert_string_equal(withheld_part_by(&run.doubted, "memory.after_bytes"), "other_connections");
+    assert_null(withheld_part_by(&run.doubted, "arrivals.rate"));
     to.own_bytes = -1; // the list is not known
     part = a_part_of(from, to);
     assert_int_equal(part.passing, 0);

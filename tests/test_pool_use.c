@@ -69,6 +69,34 @@ static void test_the_fullest_pool_is_named(void **state)
     assert_true(use.fullest_share > 0.5999 && use.fullest_share < 0.6001);
 }
 
+static void test_a_record_of_another_time_is_no_use(void **state)
+{
+    (void)state;
+    static const char lines[] =
+        "10,connections,expand,1,99,10,95,1,0,1\n20,connections,expand,1,99,0,95,1,0,1\n";
+    char dir[TEMP_PATH_SIZE];
+    struct pool_use use = {0};
+    struct err err = {0};
+    temp_dir_make(dir);
+    write_file(dir, "pools.csv", head, lines);
+    write_file(dir, "run.json", config, "");
+    // Its broker had ended: 0 % in use, and no alarm, was what it gave.
+    assert_int_equal(pool_use_add(&use, dir, 21, 30, &err), -ENODATA);
+    assert_non_null(strstr(err.text, "its broker has ended"));
+    assert_int_equal(pool_use_add(&use, dir, 10, INT64_C(20000000000), &err), -ENODATA);
+    assert_int_equal(pool_use_add(&use, dir, 10, 20, &err), 0);
+    temp_dir_remove(dir);
+}
+
+static void test_a_pool_without_statistics_is_not_empty(void **state)
+{
+    (void)state;
+    struct pool_use use = used("10,connections,own,1,,,,,,\n20,connections,own,1,,,,,,\n", 10, 20);
+    assert_true(use.unknown);
+    use = used("10,connections,expand,1,9,9,9,7,0,5\n20,connections,expand,1,9,9,9,8,0,5\n", 10, 20);
+    assert_false(use.unknown);
+}
+
 static void test_what_is_no_record_is_named(void **state)
 {
     (void)state;
@@ -91,6 +119,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gets_and_hits_are_those_of_the_time),
         cmocka_unit_test(test_the_fullest_pool_is_named),
+        cmocka_unit_test(test_a_record_of_another_time_is_no_use),
+        cmocka_unit_test(test_a_pool_without_statistics_is_not_empty),
         cmocka_unit_test(test_what_is_no_record_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

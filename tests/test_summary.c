@@ -2,10 +2,13 @@
 #include "loadgen/summary.h"
 
 #include "base/clock.h"
+#include "loadgen/kernel_growth.h"
 #include "loadgen/scenarios/pools_file.h"
 #include "tests/temp_dir.h"
 
+#include <arpa/inet.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,6 +114,28 @@ static void test_kernel_memory_of_others_gives_no_figure(void **state)
     assert_true(kernel_of(start, low, full) == 8000);
     full.kernel_slab_bytes += 60000000;
     assert_true(isnan(kernel_of(start, low, full)));
+}
+
+// Of a target on another host there is one end, and the figure was half of what its name says.
+static void test_kernel_memory_of_one_end_is_no_figure(void **state)
+{
+    (void)state;
+    struct sample start = sample_of(0, 0), low = sample_of(1000, 3000000), full = sample_of(10000, 30000000);
+    start.kernel_sockets = 500;
+    full.kernel_sockets = start.kernel_sockets + 10000;
+    full.kernel_socket_bytes = 10000 * 7600;
+    assert_true(isnan(kernel_of(start, low, full)));
+    start.kernel_sockets = full.kernel_sockets = -1; // not known: the address tells
+    struct config config = {.quiet = true};
+    struct plan_target target = {.address_bytes = sizeof(struct sockaddr_in)};
+    struct sockaddr_in *address = (struct sockaddr_in *)&target.address;
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct run run = {.config = &config, .plan = {.target_count = 1, .targets = &target}};
+    assert_true(kernel_growth(&run, &start, &low, &full) == 8000);
+    address->sin_addr.s_addr = htonl(0xC0000201); // 192.0.2.1, of documents
+    assert_true(isnan(kernel_growth(&run, &start, &low, &full)));
+    config.watch.count = 1; // a container's address, and its process is here
+    assert_true(kernel_growth(&run, &start, &low, &full) == 8000);
 }
 
 // What run.json says when memory went that way; to be freed.
@@ -249,6 +274,37 @@ static void test_a_percentile_of_too_few_samples_is_not_known_because(void **sta
     free(hist);
 }
 
+// A target that was held still for two hours had a maximum of one hour, and nothing was said.
+static void test_a_time_beyond_the_histogram_is_not_known(void **state)
+{
+    (void)state;
+    void *memory = aligned_alloc(64, hist_bytes());
+    assert_non_null(memory);
+    memset(memory, 0, hist_bytes());
+    struct hist *hist = hist_init(memory);
+    struct summary summary = {0};
+    for (int i = 0; i < 999; i++)
+        hist_add(hist, NS_PER_MS);
+    hist_add(hist, HIST_HIGHEST_NS - 1); // the last that is known
+    summary_add_latency(&summary, "arrival", hist, 0);
+    assert_true(value_of(&summary, "arrival.max") == (double)(HIST_HIGHEST_NS - 1));
+    assert_true(isfinite(value_of(&summary, "arrival.p99_9")) &&
+                isfinite(value_of(&summary, "arrival.mean")));
+    hist_add(hist, 2 * HIST_HIGHEST_NS);
+    summary.count = 0;
+    summary_add_latency(&summary, "arrival", hist, 0);
+    assert_true(isnan(value_of(&summary, "arrival.max")) && isnan(value_of(&summary, "arrival.mean")));
+    assert_true(isfinite(value_of(&summary, "arrival.p99")));
+    assert_true(value_of(&summary, "arrival.count") == 1001);
+    assert_string_equal(summary.rows[3].why, "an hour or more, where histograms end");
+    for (int i = 0; i < 100; i++)
+        hist_add(hist, 2 * HIST_HIGHEST_NS);
+    summary.count = 0;
+    summary_add_latency(&summary, "arrival", hist, 0);
+    assert_true(isnan(value_of(&summary, "arrival.p99")) && isfinite(value_of(&summary, "arrival.p50")));
+    free(memory);
+}
+
 static void test_every_reason_has_a_name_and_a_text(void **state)
 {
     (void)state;
@@ -351,11 +407,13 @@ int main(void)
         cmocka_unit_test(test_the_slope_is_taken_from_a_tenth_to_all),
         cmocka_unit_test(test_memory_that_did_not_grow_has_no_slope),
         cmocka_unit_test(test_kernel_memory_of_others_gives_no_figure),
+        cmocka_unit_test(test_kernel_memory_of_one_end_is_no_figure),
         cmocka_unit_test(test_why_memory_did_not_grow_is_said_by_case),
         cmocka_unit_test(test_memory_that_is_shared_is_not_passed_over),
         cmocka_unit_test(test_what_was_not_read_is_not_a_number),
         cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),
         cmocka_unit_test(test_a_percentile_of_too_few_samples_is_not_known_because),
+        cmocka_unit_test(test_a_time_beyond_the_histogram_is_not_known),
         cmocka_unit_test(test_every_reason_has_a_name_and_a_text),
         cmocka_unit_test(test_a_payload_reads_as_it_was_written_and_nothing_else_does),
         cmocka_unit_test(test_each_changed_byte_of_a_payload_is_noticed),

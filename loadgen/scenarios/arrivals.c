@@ -108,14 +108,20 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
         order->duration_ns + order->away_ns + order->drain_ns + 4 * run->config->timeout_ns + 600 * NS_PER_S;
     if (order->arrivals == FLEET_ARRIVALS_ONCE && order->rate_per_s > 0)
         limit_ns += (int64_t)((double)(order->goal - order->before) / order->rate_per_s * 1e9);
-    int64_t arrived = run->tally.count[TALLY_ARRIVED];
+    const int64_t *count = run->tally.count;
+    int64_t arrived = count[TALLY_ARRIVED], due = count[TALLY_ARRIVAL_DUE];
     bool fine = arrivals->beside ? run_orders(run, order, arrivals->beside, limit_ns)
                                  : run_order(run, run->fleet, order, limit_ns);
-    int64_t from_ns = order->at_ns + order->away_ns, last_ns = run->tally.count[TALLY_LAST_ARRIVED_NS];
+    int64_t from_ns = order->at_ns + order->away_ns, last_ns = count[TALLY_LAST_ARRIVED_NS];
     if (order->arrivals == FLEET_ARRIVALS_ON_LOSS)
-        from_ns = run->tally.count[TALLY_FIRST_ARRIVAL_NS];
-    if (run->tally.count[TALLY_ARRIVED] > arrived && last_ns > from_ns)
-        arrivals->took_ns += last_ns - from_ns;
+        from_ns = count[TALLY_FIRST_ARRIVAL_NS];
+    arrived = count[TALLY_ARRIVED] - arrived;
+    bool turns = order->arrivals == FLEET_ARRIVALS_CONSTANT || order->arrivals == FLEET_ARRIVALS_POISSON;
+    int64_t end_ns = turns ? order_end_ns(run, last_ns, from_ns + order->duration_ns,
+                                          arrived == count[TALLY_ARRIVAL_DUE] - due)
+                           : last_ns;
+    if (arrived > 0 && last_ns > from_ns)
+        arrivals->took_ns += end_ns - from_ns;
     return fine;
 }
 
@@ -161,8 +167,8 @@ void arrivals_add_memory(struct run *run, struct summary *summary, const struct 
     summary_add_reading(summary, "after", after);
     summary_add_levels(summary, run, start, full);
     if (summary_judged(after, start, full) >= 0) {
-        summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
-        summary_add(summary, "memory.after_bytes", (double)summary_judged(after, start, full), "B", "lower");
+        summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+        summary_add_bytes(summary, "memory.after_bytes", summary_judged(after, start, full));
     }
     costs_judge_memory(run, start, full, full->connections - start->connections);
     const int64_t *count = run->tally.count;

@@ -41,21 +41,22 @@ static struct cost_part part_of(const struct sample *before, const struct mix_ph
 }
 
 // Memory of a phase, and of those after it.
-static void withhold_memory(struct run *run, const struct mix *mix, const char *anomaly, int phase, int count)
+static void withhold_memory(struct withheld_parts *parts, const struct mix *mix, const char *anomaly,
+                            int phase, int count)
 {
     if (phase == 0)
-        withheld_add(&run->withheld_parts, anomaly, "memory.full_");
+        withheld_add(parts, anomaly, "memory.full_");
     for (int i = phase; i < count; i++)
-        withheld_add(&run->withheld_parts, anomaly, "phase.%s.memory_bytes", mix->phases[i].name);
+        withheld_add(parts, anomaly, "phase.%s.memory_bytes", mix->phases[i].name);
 }
 
 void mix_others_judge(struct run *run, const struct mix *mix, const struct sample *start,
                       const struct mix_phase_result results[], int count)
 {
     const struct sample *before = start;
-    bool alone = !run->config->beside, polluted = false;
+    bool alone = !run->config->beside, polluted = false, doubted = false;
     if (!alone)
-        withhold_memory(run, mix, "beside", 0, count);
+        withhold_memory(&run->withheld_parts, mix, "beside", 0, count);
     for (int i = 0; i < count; i++) {
         const char *phase = mix->phases[i].name;
         char name[sizeof mix->phases[i].name + 8];
@@ -71,8 +72,16 @@ void mix_others_judge(struct run *run, const struct mix *mix, const struct sampl
         if (anomaly)
             withheld_add(&run->withheld_parts, anomaly, "phase.%s.cpu_seconds", phase);
         if (faults.others && !polluted)
-            withhold_memory(run, mix, "other_clients", i, count);
+            withhold_memory(&run->withheld_parts, mix, "other_clients", i, count);
+        if (faults.passing)
+            withheld_add(&run->doubted, "other_connections", "phase.%s.cpu_seconds", phase);
+        if (faults.passing && !doubted) {
+            withheld_add(&run->doubted, "other_connections", "memory.peak_bytes");
+            withheld_add(&run->doubted, "other_connections", "memory.after_bytes");
+            withhold_memory(&run->doubted, mix, "other_connections", i, count);
+        }
         polluted = polluted || faults.others;
+        doubted = doubted || faults.passing;
         before = &results[i].sample;
     }
 }

@@ -5,6 +5,7 @@
 #include "loadgen/run_books.h"
 #include "loadgen/summary_growth.h"
 
+#include <math.h>
 #include <stdio.h>
 
 struct part { // a group in a phase
@@ -297,8 +298,8 @@ static void add_memory(struct run *run, struct summary *summary, const struct mi
     if (judged && after->at_ns != 0) {
         sampler_peak(run->sampler, &peak);
         summary_add_reading(summary, "after", after);
-        summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
-        summary_add(summary, "memory.after_bytes", (double)summary_judged(after, start, full), "B", "lower");
+        summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+        summary_add_bytes(summary, "memory.after_bytes", summary_judged(after, start, full));
     }
     for (int i = 0; i < count; i++) {
         const struct mix_phase_result *result = &results[i];
@@ -307,8 +308,8 @@ static void add_memory(struct run *run, struct summary *summary, const struct mi
         add_of_phase(summary, name, "connections", (double)result->connections, "1", "none");
         if (!judged || result->sample.at_ns == 0)
             continue;
-        add_of_phase(summary, name, "memory_bytes", (double)summary_judged(&result->sample, start, full), "B",
-                     "lower");
+        int64_t bytes = summary_judged(&result->sample, start, full); // -1: it could not be read
+        add_of_phase(summary, name, "memory_bytes", bytes >= 0 ? (double)bytes : NAN, "B", "lower");
         if (result->sample.target_cpu_ns >= 0 && before->target_cpu_ns >= 0)
             add_of_phase(summary, name, "cpu_seconds",
                          (double)(result->sample.target_cpu_ns - before->target_cpu_ns) / 1e9, "s", "lower");

@@ -5,6 +5,12 @@
 
 #include <math.h>
 
+int64_t order_end_ns(const struct run *run, int64_t last_ns, int64_t scheduled_ns, bool whole)
+{
+    int64_t until_ns = run->broken_ns > 0 && run->broken_ns < scheduled_ns ? run->broken_ns : scheduled_ns;
+    return whole || last_ns > until_ns ? last_ns : until_ns;
+}
+
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
                       struct connect_time *time)
 {
@@ -24,12 +30,16 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
     int64_t limit_ns = 4 * config->timeout_ns + 600 * NS_PER_S;
     if (order.rate_per_s > 0)
         limit_ns += (int64_t)((double)(goal - before) / order.rate_per_s * 1e9);
+    int64_t connected = run->tally.count[TALLY_CONNECTED];
     bool fine = run_order(run, run->fleet, &order, limit_ns);
-    int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS];
-    if (last_ns > order.at_ns && order.at_ns > 0)
-        time->took_ns += last_ns - order.at_ns;
+    connected = run->tally.count[TALLY_CONNECTED] - connected;
+    int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS], due_ns = 0;
     if (order.rate_per_s > 0)
-        time->due_ns += (int64_t)((double)(goal - before - 1) / order.rate_per_s * 1e9);
+        due_ns = (int64_t)((double)(goal - before - 1) / order.rate_per_s * 1e9);
+    time->due_ns += due_ns;
+    if (last_ns > order.at_ns && order.at_ns > 0)
+        time->took_ns +=
+            order_end_ns(run, last_ns, order.at_ns + due_ns, connected == goal - before) - order.at_ns;
     // Without a connected client there is nothing to hold, publish or measure.
     if (fine && run->tally.count[TALLY_OPEN] == 0)
         run_break(run, "no client is connected: %s", tally_reason_text(tally_main_reason(&run->tally)));

@@ -11,6 +11,10 @@ struct connect_time {
     int64_t due_ns;  // with --rate: from that instant to the intended time of the last connect; otherwise 0
 };
 
+// When the acts of an order ended, for their rate: the last that was made. Where some were not (`whole` false), the time of
+// the schedule counts too, or of the run's early end: a target that stops halfway has not kept the rate.
+int64_t order_end_ns(const struct run *run, int64_t last_ns, int64_t scheduled_ns, bool whole);
+
 // Connects the first `goal` clients, of which the first `before` are connected already. Adds to `time`. Gated
 // without a rate.
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/scenarios/pool_use.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -9,6 +11,8 @@
 #include <string.h>
 
 enum { POOLS_MAX = 16, NAME_BYTES = 48, FIELDS_MAX = 32, LINE_BYTES = 1024 };
+
+#define LATE_NS (10 * NS_PER_S) // a line may be so late on a busy host
 
 enum column { AT_NS, POOL, IN_USE, PEAK, GETS, HITS, COLUMNS };
 static const char *const names[COLUMNS] = {"at_ns", "pool", "in_use", "peak_in_use", "gets", "hits"};
@@ -22,6 +26,7 @@ struct pool {
     int64_t first_ns, last_ns;
     struct counts first, last; // the last line up to the beginning, and up to the end
     int64_t most_in_use;       // of the lines between
+    bool unknown;              // its strategy keeps no statistics
 };
 
 struct pools {
@@ -74,15 +79,18 @@ static void take_line(struct pools *pools, char *line, int64_t from_ns, int64_t 
 {
     char *fields[FIELDS_MAX];
     int64_t values[COLUMNS] = {0};
+    bool unknown = false;
     int count = split(line, fields);
     for (int column = 0; column < COLUMNS; column++) {
         if (pools->at[column] >= count)
             return;
+        unknown = unknown || !*fields[pools->at[column]];
         values[column] = strtoll(fields[pools->at[column]], NULL, 10);
     }
     struct pool *pool = pool_of(pools, fields[pools->at[POOL]]);
     if (!pool)
         return;
+    pool->unknown = pool->unknown || unknown;
     struct counts now = {.peak = values[PEAK], .gets = values[GETS], .hits = values[HITS]};
     if (values[AT_NS] <= from_ns || pool->first_ns == 0) {
         pool->first = now;
@@ -121,8 +129,22 @@ static int64_t bound_of(const json_t *config, const char *name)
     return most;
 }
 
+// Whether the lines are of that time: the broker writes one a second. A record of a broker that ended has none.
+static int check_time(const struct pools *pools, const char *dir, int64_t from_ns, int64_t to_ns,
+                      struct err *err)
+{
+    for (int i = 0; i < pools->count; i++)
+        if (pools->list[i].last_ns < from_ns || pools->list[i].last_ns < to_ns - LATE_NS)
+            return err_set(err, -ENODATA,
+                           "%s/pools.csv ends %.0f s before the load did: its broker has ended, or could not "
+                           "write it",
+                           dir, (double)(to_ns - pools->list[i].last_ns) / 1e9);
+    return 0;
+}
+
 static void add_pool(struct pool_use *use, const struct pool *pool, int64_t most)
 {
+    use->unknown = use->unknown || pool->unknown;
     use->gets += pool->last.gets - pool->first.gets;
     use->hits += pool->last.hits - pool->first.hits;
     if (most <= 0)
@@ -146,6 +168,8 @@ int pool_use_add(struct pool_use *use, const char *dir, int64_t from_ns, int64_t
         return err_set(err, -ENOMEM, "out of memory for the broker's pools");
     snprintf(path, sizeof path, "%s/pools.csv", dir);
     int code = read_lines(pools, path, from_ns, to_ns, err);
+    if (code == 0)
+        code = check_time(pools, dir, from_ns, to_ns, err);
     snprintf(path, sizeof path, "%s/run.json", dir);
     json_t *record = code == 0 ? json_load_file(path, 0, &where) : NULL;
     if (code == 0 && !record)

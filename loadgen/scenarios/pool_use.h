@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pool_use {
@@ -17,9 +18,11 @@ struct pool_use {
     int bounded;          // pools that have a maximum
     double fullest_share; // of these, the largest of most in use, divided by the maximum
     char fullest[48];     // which pool that is
+    bool unknown;         // a pool keeps no statistics: neither of the two is known
 };
 
-// Adds the pools of the broker whose record is in `dir`. -errno with the text: a file cannot be read, or is none.
+// Adds the pools of the broker whose record is in `dir`. -errno with the text: a file cannot be read, is
+// none, or (-ENODATA) its lines are not of that time.
 int pool_use_add(struct pool_use *use, const char *dir, int64_t from_ns, int64_t to_ns, struct err *err)
     __attribute__((warn_unused_result));
 

@@ -194,9 +194,8 @@ static void add_memory(struct run *run, struct summary *summary, const struct sl
     if (summary_judged(full, start, full) < 0 || slowed->after.at_ns == 0)
         return;
     summary_add_reading(summary, "after", &slowed->after);
-    summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
-    summary_add(summary, "memory.after_bytes", (double)summary_judged(&slowed->after, start, full), "B",
-                "lower");
+    summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+    summary_add_bytes(summary, "memory.after_bytes", summary_judged(&slowed->after, start, full));
     costs_judge_memory(run, start, full, full->connections - start->connections);
     // What others did meanwhile is in these readings. Deliveries that slow readers missed are no failure.
     struct cost_part part = costs_between(full, &slowed->after);

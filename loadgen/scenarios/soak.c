@@ -149,13 +149,12 @@ static void add_memory(struct run *run, struct summary *summary, const struct so
     summary_add_levels(summary, run, start, full);
     if (summary_judged(full, start, full) < 0)
         return;
-    summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
+    summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
     judge_others(run, soaked);
     if (soaked->after.at_ns == 0) // the run ended before
         return;
     summary_add_reading(summary, "after", &soaked->after);
-    summary_add(summary, "memory.after_bytes", (double)summary_judged(&soaked->after, start, full), "B",
-                "lower");
+    summary_add_bytes(summary, "memory.after_bytes", summary_judged(&soaked->after, start, full));
 }
 
 // --- verdicts ----------------------------------------------------------------------------------------------
@@ -217,8 +216,10 @@ static void judge_memory(struct run *run, struct summary *summary, const struct 
     summary_add(summary, "soak.memory_slope_low", trend.low, "B/h", "none");
     summary_add(summary, "soak.memory_slope_high", trend.high, "B/h", "none");
     summary_add(summary, "soak.memory_growth", 100 * trend.slope / trend.level_bytes, "%/h", "lower");
-    summary_add_verdict(summary, "memory", trend_verdict_name(trend.verdict), "%s",
-                        trend_text(&trend, text, sizeof text));
+    bool doubted = withheld_part_by(&run->doubted, "memory.after_bytes") != NULL;
+    summary_add_verdict(summary, "memory", trend_verdict_name(trend.verdict), "%s%s",
+                        trend_text(&trend, text, sizeof text),
+                        doubted ? "; beside connections of others (anomaly other_connections)" : "");
     judge_growth(summary, &trend);
 }
 
@@ -228,14 +229,18 @@ static void judge_pools(struct run *run, struct summary *summary, const struct s
     int64_t from_ns = soaked->publish.at_ns, to_ns = from_ns + soaked->publish.duration_ns;
     struct pool_use use = {0};
     struct err err = {0};
-    for (int i = 0; i < records->count; i++)
-        if (pool_use_add(&use, records->values[i], from_ns, to_ns, &err) < 0) {
+    if (run->broken_ns > 0 && run->broken_ns < to_ns)
+        to_ns = run->broken_ns;
+    for (int i = 0; i < records->count && !err.text[0]; i++)
+        if (pool_use_add(&use, records->values[i], from_ns, to_ns, &err) < 0)
             run_anomaly(run, "pools", "--watch-record: %s", err.text);
-            return;
-        }
+    if (err.text[0] || use.unknown)
+        use = (struct pool_use){.unknown = true};
     static const char none[] = "not measured";
-    const char *why =
-        records->count > 0 ? "no pool has a maximum" : "no record of a broker is watched (--watch-record)";
+    const char *why = err.text[0]          ? err.text
+                      : use.unknown        ? "a pool keeps no statistics"
+                      : records->count > 0 ? "no pool has a maximum"
+                                           : "no record of a broker is watched (--watch-record)";
     double fullest = 100 * use.fullest_share,
            reuse = use.gets > 0 ? 100 * (double)use.hits / (double)use.gets : NAN;
     if (use.bounded > 0) {
@@ -251,7 +256,7 @@ static void judge_pools(struct run *run, struct summary *summary, const struct s
                             "%.1f %% of %lld gets were served from owned memory", reuse, (long long)use.gets);
     } else {
         summary_add_verdict(summary, "reuse_below_50_percent", none, "%s",
-                            records->count > 0 ? "the pools had no gets" : why);
+                            records->count > 0 && !use.unknown ? "the pools had no gets" : why);
     }
 }
 

@@ -116,8 +116,11 @@ static bool change_all(struct run *run, bool removes, struct changes *changes)
     run_phase(run, removes ? "unsubscribe" : "subscribe");
     bool fine = run_order(run, run->fleet, &order, span_ns + own->drain_ns + 60 * NS_PER_S);
     changes->due_ns += span_ns;
-    if (count[TALLY_ADDED] + count[TALLY_REMOVED] > before && count[TALLY_LAST_CHANGED_NS] > order.at_ns)
-        changes->took_ns += count[TALLY_LAST_CHANGED_NS] - order.at_ns;
+    int64_t made = count[TALLY_ADDED] + count[TALLY_REMOVED] - before, last_ns = count[TALLY_LAST_CHANGED_NS];
+    if (made > 0 && last_ns > order.at_ns)
+        changes->took_ns +=
+            order_end_ns(run, last_ns, order.at_ns + span_ns, made == order.goal * order.filters) -
+            order.at_ns;
     return fine;
 }
 
@@ -177,10 +180,9 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
     summary_add(summary, "subscriptions.standing", (double)changes->standing, "1", "none");
     if (full_bytes < 0 || top_bytes < 0)
         return;
-    summary_add(summary, "memory.subscribed_bytes", (double)top_bytes, "B", "lower");
-    summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
-    summary_add(summary, "memory.after_bytes", (double)summary_judged(&changes->after, start, full), "B",
-                "lower");
+    summary_add_bytes(summary, "memory.subscribed_bytes", top_bytes);
+    summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+    summary_add_bytes(summary, "memory.after_bytes", summary_judged(&changes->after, start, full));
     summary_add(summary, "memory.per_subscription_bytes",
                 summary_growth_each(run, "memory.per_subscription_bytes", full_bytes, top_bytes,
                                     changes->standing, "subscriptions"),

@@ -4,6 +4,7 @@
 For each kind of act a test makes the time from the act short and the time from the schedule long. Exchanging the two anywhere
 between schedule and histogram fails the test. The bounds are far from both times.
 """
+import itertools
 import os
 import signal
 import threading
@@ -137,6 +138,22 @@ def test_a_rate_of_connects_that_was_reached_is_not_said_to_be_missed(tmp_path, 
         if not missed:
             return
     pytest.fail("of 10 runs none had its last connect in time")
+
+
+def test_a_rate_that_a_target_kept_for_half_of_the_schedule_is_not_the_rate_asked_for(tmp_path):
+    """Its last answer was taken for the end: 50 connects of 100 made 100 a second, and so did arrivals."""
+    def answers(connects):
+        seen = itertools.count()
+        return lambda kind: b"\x20\x02\x00\x00" if kind == 1 and next(seen) < connects else b""
+
+    with peer(answers(50)) as port, load(tmp_path / "connect", "connect", port, "--connections", 100, "--rate", 100, "--timeout", "500ms",
+                                         "--settle", 0) as run:
+        assert run.end() == 1 and run.metric("clients.connected") == 50
+        assert run.metric("connect.seconds") >= 0.98 and run.metric("connect.rate") < 52
+    with peer(answers(60)) as port, load(tmp_path / "churn", "churn", port, "--connections", 10, "--churn-rate", 50, "--away", "10ms",
+                                         "--duration", "2s", "--timeout", "500ms", "--settle", 0) as run:
+        assert run.end() == 1 and run.metric("arrivals.count") == 50
+        assert run.metric("arrivals.seconds") >= 1.98 and run.metric("arrivals.rate") < 26
 
 
 def test_a_rate_of_messages_that_was_not_reached_is_said(tmp_path, broker):

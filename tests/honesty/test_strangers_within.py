@@ -19,6 +19,7 @@ from others import client_of, is_verified, packet, text
 
 import others
 from poolmark.records.read_record import load as read
+from poolmark.verify.verify import complaints
 
 own_network = others.own_network  # a fixture of every test here
 
@@ -227,6 +228,29 @@ def test_a_look_from_time_to_time_takes_no_figure(tmp_path):
                 other.sendall(b"\xc0\0\xe0\0")
         assert run.end() == 0
     assert not run.anomaly("other_clients") and run.metric("cpu.per_connection_ns") > 0
+
+
+def test_a_look_while_clients_take_turns_leaves_the_figures_with_a_doubt(tmp_path):
+    """Nobody hears the ends of connections then, so what these carried is not known. Only a sentence said so."""
+    with Broker("--threads", "1") as broker, \
+            load(tmp_path / "run", "churn", broker.port, "--connections", 100, "--churn-rate", 50, "--duration", "2s", "--settle", "1s", "--watch-pid",
+                 broker.pid) as run:
+        run.wait_for(" churn ")
+        for number in range(3):
+            with client_of(broker.port, b"look%d" % number) as other:
+                other.sendall(b"\xc0\0\xe0\0")
+                while other.recv(100):     # the target ends it: one that is reset leaves no trace
+                    pass
+        assert run.end() == 0
+    assert "3 connections of others to the target came and ended meanwhile" in run.anomaly("other_connections"), run.record["anomalies"]
+    metrics = run.record["metrics"]
+    for name in ("cpu.per_arrival_ns", "memory.after_bytes", "memory.peak_bytes"):
+        assert metrics[name]["doubt"] == "other_connections" and metrics[name]["value"] > 0
+    assert all("doubt" not in metrics[name] for name in ("arrivals.count", "arrival.p50", "clients.connected"))
+    assert is_verified(tmp_path / "run")[0]
+    edited = read(tmp_path / "run")
+    del edited.data["metrics"]["cpu.per_arrival_ns"]["doubt"]
+    assert any("cpu.per_arrival_ns: by an anomaly others may be in it" in text for text in complaints(edited)[0])
 
 
 # --- the same in a suite's cell ----------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 from poolmark.base.errors import RecordError
 from poolmark.records import arrivals, hlog, measures, phases, summary
 from poolmark.records.record import Record, seal
-from poolmark.report import answer
+from poolmark.report import answer, memory_data
+from poolmark.report.names import Name
 from poolmark.verify.recompute import Replayed
 
 
@@ -32,6 +33,48 @@ def test_a_negative_size_is_no_figure_and_is_not_left_out_of_the_median():
         return summary.step_tables({"x": cells})[0][2][0][1]
 
     assert shown(-4096, -4096, 8192) == "-" and shown(-4096, 1024, 8192) == "1 KiB"
+
+
+def test_a_time_beyond_the_histogram_is_not_known(tmp_path):
+    """The generator counts a longer one as an hour (loadgen/summary.c gives no figure then)."""
+    hour = hlog.HIGHEST_NS
+    path = tmp_path / "latency.hlog"
+    path.write_text(f"Tag=arrival,0.0,1.0,{hour}.0,{made_runs.encode([1000] * 999 + [hour] * 2)}\nTag=lag,0.0,1.0,{hour}.0,{made_runs.encode([hour])}\n")
+    found = hlog.figures(path)
+    assert found["arrival.p99"] is not None and found["arrival.count"] == 1001
+    assert [found[name] for name in ("arrival.p99_9", "arrival.max", "arrival.mean", "schedule.lag_max")] == [None] * 4
+    path.write_text(f"Tag=arrival,0.0,1.0,{hour - 1}.0,{made_runs.encode([1000] * 999 + [hour - 1] * 2)}\n")
+    assert hlog.figures(path)["arrival.max"] == hour - 1
+
+
+class Curve:
+    """A report's source of one cell that went up in steps. `start`: kernel memory before the first client."""
+
+    def __init__(self, start, *steps):
+        self.memory = [{"phase": "start", "connections": "0", "kernel_slab_bytes": start, "kernel_tcp_bytes": "0"}]
+        self.steps = [{"connections": str(count), "target_private_bytes": "1048576", "rest_bytes": "1048576", "kernel_slab_bytes": kernel,
+                       "kernel_tcp_bytes": "0"} for count, kernel in steps]
+
+    def rows(self, run, cell, name):
+        return {"steps": self.steps, "memory": self.memory}.get(name, [])
+
+    def groups(self):
+        return {Name("x", "malloc", ""): [(None, {})]}
+
+    def first_cells(self):
+        return [(None, {}, Name("x", "malloc", ""))]
+
+
+def test_kernel_memory_in_a_chart_counts_from_the_start_and_is_no_0_where_it_is_not_known():
+    """It counted from the first step, whose connections had none then."""
+    mib = 1 << 20
+    source = Curve(str(mib), (1000, str(9 * mib)), (2000, str(17 * mib)))
+    kernel = {row["connections"]: row["memory_mib"] for row in memory_data.memory_curve(source) if row["memory"] == memory_data.KERNEL}
+    assert kernel == {1000: 8, 2000: 16}
+    assert {row["part"]: row["memory_mib"] for row in memory_data.memory_parts(source)} == {memory_data.REST: 1, "kernel": 16}
+    source = Curve("", (1000, ""), (2000, ""))
+    assert {row["memory"] for row in memory_data.memory_curve(source)} == {memory_data.USER}
+    assert [row["part"] for row in memory_data.memory_parts(source)] == [memory_data.REST]
 
 
 def test_a_value_is_in_the_column_of_its_own_unit():

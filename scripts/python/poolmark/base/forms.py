@@ -135,6 +135,7 @@ class RecordData(TypedDict):
     counters: NotRequired[dict[str, int]]       # of a broker: what it counted from its start to its end
     ranks: NotRequired[list[Json]]              # of a load over several hosts
     readings: NotRequired[dict[str, int]]
+    surroundings: NotRequired[dict[str, dict[str, dict[str, int | None]]]]  # counters of the kernel, at the start and at the end
     sources: NotRequired[list[SourceData]]
     seal: NotRequired[str]
     files: NotRequired[dict[str, FileData]]

@@ -25,6 +25,7 @@ from poolmark.base.errors import RecordError
 COMPRESSED_COOKIE, PLAIN_COOKIE = 0x1C849304, 0x1C849303
 MAX_PLAIN = 1 << 24   # bytes of one histogram, decompressed
 MAX_COUNTS = 1 << 20
+HIGHEST_NS = 3_600_000_000_000      # the generator counts a longer time as this one (base/hist.h): such a figure is not known
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}     # of a latency, in a record
 
 
@@ -224,15 +225,20 @@ def figures(path: Path, of_any_number: bool = False) -> dict[str, float | None]:
     those too, as in older records."""
     found: dict[str, float | None] = {}
 
-    def percentile(total: Histogram, percent: float) -> int | None:
-        return total.percentile(percent) if of_any_number else total.known_percentile(percent)
+    def known(value: float | None, most: float | None) -> float | None:
+        return None if most is None or most >= HIGHEST_NS else value
+
+    def percentile(total: Histogram, percent: float) -> float | None:
+        value = total.percentile(percent) if of_any_number else total.known_percentile(percent)
+        return known(value, value)
 
     for tag, total in by_tag(read(path)).items():
         if not total.count:
             continue
         if tag == "lag":
-            found |= {"schedule.lag_p99": percentile(total, 99.0), "schedule.lag_max": total.highest}
+            found |= {"schedule.lag_p99": percentile(total, 99.0), "schedule.lag_max": known(total.highest, total.highest)}
             continue
         found |= {f"{tag}.{name}": percentile(total, percent) for name, percent in PERCENTILES.items()}
-        found |= {f"{tag}.max": total.highest, f"{tag}.mean": total.mean(), f"{tag}.count": total.count}
+        found |= {f"{tag}.max": known(total.highest, total.highest), f"{tag}.mean": known(total.mean(), total.highest),
+                  f"{tag}.count": total.count}
     return found

@@ -194,8 +194,8 @@ def trouble(source: Source, run: Run) -> list[str]:
                      f"{', '.join(list(bad)[:5])}.")
     others = dict.fromkeys(source.name(run, cell).label for cell in run.data.get("cells", []) if summary.doubts(cell))
     if others:
-        lines.append(f"Others used the target of {plural(len(others), 'configuration')} meanwhile: {', '.join(list(others)[:5])}. What stands on "
-                     f"it is withheld; other figures have a ? and may be disturbed.")
+        lines.append(f"Others used the target of {plural(len(others), 'configuration')} meanwhile: {', '.join(list(others)[:5])}. Figures "
+                     f"that they are in are withheld; those with a ? may be disturbed.")
     return lines
 
 

@@ -25,11 +25,11 @@ from poolmark.base.forms import CellData, Metrics, PhaseData, RecordData, Row, v
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
-from poolmark.verify import above, anomalies, bench_again, counters, derived, searches, soaks
+from poolmark.verify import above, anomalies, bench_again, counters, derived, kernel_counts, searches, soaks
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures, decided
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
-from poolmark.verify.withheld import Withheld, in_cell
+from poolmark.verify.withheld import Withheld, in_cell, wrong_doubts
 
 Figures = dict[str, list[float | None]]     # metric -> its value by each definition that a record may follow
 TEXT_COLUMNS = ("pool", "strategy", "event", "moment")
@@ -133,12 +133,12 @@ def load_account(run: Run, where: str = "") -> Account:
     latencies: dict[str, float | None] = {}
     bad = spoiled(run.data)
     account.wrong += lacking(run.data, where)
-    account.wrong += [where + text for text in anomalies.missing(run.data) + anomalies.other_size(run.data)]
+    account.wrong += [where + text for text in anomalies.missing(run.data) + anomalies.other_size(run.data) + wrong_doubts(run.data)]
     try:
         if latency.is_file() and latency.name not in bad:
             latencies = latency_figures(latency, of_any_number="percentiles" not in (run.data.get("summary") or {}))
             figures |= {name: [value] for name, value in latencies.items()}
-        figures |= count_figures(run.data, latencies)
+        figures |= count_figures(run.data, latencies) | kernel_counts.figures(run.data)
         if memory.is_file() and memory.name not in bad:
             figures |= memory_figures(memory, run.data)
             account.wrong += [where + text for text in verdict_complaints(memory, run.data)]

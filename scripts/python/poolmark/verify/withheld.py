@@ -21,6 +21,7 @@ WITHHELD: dict[str, tuple[str, ...]] = {
     "failed_share": (_MEMORY, _KERNEL, _CPU, "generator.per_client_", "generator.cpu_per_client_"),
     "target_busy": (_CPU,),
     "other_clients": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
+    "slow_closed": ("slow.memory_per_reader_", "slow.tcp_per_reader_"),
     "beside": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
 }
 # What stands on the target of a cell: others are in it. Of a step, all but what the generator measured itself.
@@ -59,6 +60,23 @@ class Withheld:
     def has(self, metric: str) -> bool:
         """Whether an anomaly of the record says that this metric has no value."""
         return metric.startswith(self.all) or not metric.endswith(COUNTS) and metric.startswith(self.parts)
+
+
+PASSING = "connections of others to the target came and ended meanwhile"     # the sentence of loadgen/costs.c
+
+
+def wrong_doubts(record: RecordData) -> list[str]:
+    """Doubts of a load's figures that its anomalies do not demand, and those that are missing. Records from before `surroundings` had none."""
+    told = any(one.get("what") == "other_connections" and PASSING in str(one.get("text")) for one in record.get("anomalies", []) if isinstance(one, dict))
+    wrong: list[str] = []
+    known = Withheld(record)
+    for name, one in record.get("metrics", {}).items():
+        wanted = told and record.get("config", {}).get("scenario") != "mix" and name.startswith(WITHHELD["other_clients"])
+        if "doubt" in one and not told:
+            wrong.append(f"{name}: has a doubt ({one['doubt']}), and no anomaly says why")
+        elif wanted and one["value"] is not None and "doubt" not in one and not known.has(name) and "surroundings" in record:
+            wrong.append(f"{name}: by an anomaly others may be in it, and it has no doubt")
+    return wrong
 
 
 def reason_of(metric: Mapping[str, object] | None) -> str:
@@ -111,4 +129,5 @@ def reasons(cell: CellData, metric: str) -> dict[str, str]:
         return {}
     of_cell = one is not None and ("doubt" in one or one.get("why", "").startswith(TAKEN_AWAY))
     return {told["what"]: told["text"] for told in cell.get("anomalies", [])
-            if withholds(told["what"], metric) or metric in told["text"] or told["what"] == reason_of(one) or of_cell and told["what"] == MORE}
+            if withholds(told["what"], metric) or metric in told["text"] or told["what"] in (reason_of(one), one.get("doubt") if one else None)
+            or of_cell and told["what"] == MORE}
