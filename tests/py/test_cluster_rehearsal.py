@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 from poolmark.base.paths import build_dir
-from poolmark.cluster import calls, namespaces, rehearsal
+from poolmark.base.errors import PoolmarkError
+from poolmark.cluster import calls, namespaces, rehearsal, stage
 from poolmark.cluster.rehearsal import CUT, KILL, Case, Size
+from poolmark.cluster.stage import Stage
 
 SIZE = Size(ranks=4, raw=500, paho=50, pairs=10, rate=200, seconds=2)
 CASE = Case("raw-qos1", "raw", 2000, ())
@@ -64,6 +66,40 @@ def test_the_cases_are_both_engines_at_each_qos_and_two_faults():
 def test_a_line_that_says_that_messages_arrive_is_told_from_others():
     assert rehearsal.publishes('{"type":"second","messages_received":5}') and rehearsal.publishes('[1,0]<stdout>:{"messages_received":5}')
     assert not any(map(rehearsal.publishes, ['{"messages_received":0}', '{"messages_received":null}', "", "a word", "{", '{"type":"second"}']))
+
+
+class Nobody:
+    """Stands for children and for one of them: it runs, or has ended."""
+    def __init__(self, ended=False):
+        self.ended, self.stopped = ended, False
+
+    def wait(self, child, seconds, watch=()):
+        return self if self.ended else None
+
+    def stop(self, child):
+        self.stopped = True
+
+    def last_lines(self):
+        return "nothing"
+
+
+def stage_of(folder, children):
+    made = Stage.__new__(Stage)
+    made.folder, made.children, made.brokers = folder, children, []
+    return made
+
+
+def test_ranks_that_do_not_come_together_are_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "START_S", 0.0)
+    children = Nobody()
+    with pytest.raises(PoolmarkError, match="raw-qos0: the ranks did not come together"):
+        stage_of(tmp_path, children).await_start(children, "raw-qos0")
+    assert children.stopped
+    ended = Nobody(ended=True)
+    stage_of(tmp_path, ended).await_start(ended, "raw-qos0")
+    (tmp_path / "raw-qos0").mkdir()
+    (tmp_path / "raw-qos0/run.json").write_text("{}")
+    stage_of(tmp_path, Nobody()).await_start(Nobody(), "raw-qos0")
 
 
 @pytest.mark.skipif(REASON is not None, reason=str(REASON))

@@ -146,6 +146,7 @@ def run_case(stage: Stage, case: Case) -> Verdict:
     verdict, begun = Verdict(case), time.monotonic()
     call: Call = calls.make(case.name, [*case.words, "--json", "--quiet"], stage.build)
     child = stage.start(call, case.name)
+    stage.await_start(child, case.name)
     if case.fault:
         strike(stage, case, child)
     ended = stage.children.wait(child, FAULT_GUARD_S if case.fault else GUARD_S, watch=stage.brokers)

@@ -12,6 +12,7 @@ import contextlib
 import math
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from poolmark.suites.targets import READY_S, STOP_S
 
 BROKER = "broker"
 FIRST_PORT = 1883
+START_S, LOOK_S = 300.0, 0.2    # the generators' own limits (loadgen/mpi/main.c, ranks_start.h) come before
 RANK_VARIABLE = "OMPI_COMM_WORLD_RANK"      # OpenMPI gives it to each rank
 # How soon mpirun notices a daemon whose host is gone: probes of its connection to it.
 PROBES = ("--mca", "oob_tcp_keepalive_time", "5", "--mca", "oob_tcp_keepalive_intvl", "2", "--mca", "oob_tcp_keepalive_probes", "3")
@@ -108,6 +110,17 @@ class Stage:
     def start(self, call: Call, name: str) -> Child:
         """Its record goes to the folder NAME, what it says to NAME.log."""
         return self.children.start("mpirun", self.words(call, self.folder / name), self.folder / f"{name}.log", read="both")
+
+    def await_start(self, child: Child, name: str) -> None:
+        """Waits until the ranks are together: rank 0 then opens the record. Also returns when the child, or a broker, has ended. PoolmarkError
+        when neither comes: mpirun waits without limit for a daemon of its own that does not report."""
+        until = time.monotonic() + START_S
+        while not (self.folder / name / "run.json").exists():
+            if self.children.wait(child, LOOK_S, watch=self.brokers) is not None:
+                return
+            if time.monotonic() > until:
+                self.children.stop(child)
+                raise PoolmarkError(f"{name}: the ranks did not come together within {START_S:.0f} s; its log ends: {child.last_lines()}")
 
     def kill(self, rank: int) -> None:
         """Ends all processes of a rank by SIGKILL, the last started first. PoolmarkError where there is none."""

@@ -72,6 +72,7 @@ def play_calls(stage: Stage, calls: Sequence[Call], broker: Sequence[str]) -> in
         name = call.name.replace("/", "-")
         say(f"{name}: {shlex.join(stage.words(call, stage.folder / name))}")
         child = stage.start(call, name)
+        stage.await_start(child, name)
         stage.children.wait(child, END_S)
         code = stage.children.stop(child, signal.SIGINT, mpirun.CLOSING_S)
         mpirun.wait_for_record(stage.folder / name)
