@@ -362,6 +362,8 @@ def lean_run(folder, strategy="malloc", reserve=0.0):
 
 def test_a_shape_that_was_not_measured_is_computed_and_marked(tmp_path):
     facts = answer([lean_run(tmp_path)], connections=100_000, what_if={"shape": "classic"})
+    for told in (needs_told.text(facts), needs_told.markdown(facts), facts["paragraph"]):
+        assert "shape lean; memory computed for shape classic, strategy " in told
     found = figure(facts, "memory of the server")
     assert found["value"] == pytest.approx(4e6 + 100_000 * (100 + 3_072 + 2 * 4_096 + 6_144), rel=0.005)
     assert found["known"] == "computed" and found["low"] is None and "by account" in found["basis"]

@@ -20,6 +20,13 @@ def host_words(facts: Json) -> str:
     return f"{plural(host['cores'], 'processor')} and {show_bytes(host['memory_bytes'])}" + (", as the measured one" if host["as_measured"] else "")
 
 
+def answered_by(facts: Json) -> str:
+    """The configuration that was measured, and what memory was computed for where that is another."""
+    memory = facts["models"]["memory"]
+    account = memory and memory["account"]
+    return str(facts["configuration"]) + (f"; memory computed for {account['words']}" if account else "")
+
+
 def headline(facts: Json) -> str:
     """The answer in a sentence."""
     hosts = figure(facts, "hosts")
@@ -80,7 +87,7 @@ def paragraph(facts: Json) -> str:
     told = [f"Need: {facts['question']}."]
     if facts["bytes_taken_for"]:
         told.append(f"({facts['bytes_taken_for']}.)")
-    told.append(f"Answer by {facts['configuration']}: {headline(facts)}.")
+    told.append(f"Answer by {answered_by(facts)}: {headline(facts)}.")
     figures = [f"{one['name']} {one['shown']}" + (f" ({one['interval_shown']} at 95 %)" if one["interval_shown"] else "") + f", {one['known']}"
                for one in facts["figures"] if one["value"] is not None and not one["name"].startswith(("hosts", "p99"))]
     if figures:
@@ -133,7 +140,7 @@ def gap_lines(facts: Json) -> list[str]:
 
 
 def text(facts: Json) -> str:
-    parts = [clean(facts["question"]) + "\n" + clean(f"by {facts['configuration']}: {headline(facts)}.")]
+    parts = [clean(facts["question"]) + "\n" + clean(f"by {answered_by(facts)}: {headline(facts)}.")]
     if facts["figures"]:
         parts.append(text_table(FIGURES, figure_rows(facts), "lrrl") + "\n\n  " + "\n  ".join(map(clean, below_figures(facts))))
     if facts["limits"]:
@@ -149,7 +156,7 @@ def text(facts: Json) -> str:
 
 def markdown(facts: Json) -> str:
     lines = ["# Capacity", "", markdown_text(f"Need: {facts['question']}."), "",
-             markdown_text(f"By {facts['configuration']}: {headline(facts)}."), ""]
+             markdown_text(f"By {answered_by(facts)}: {headline(facts)}."), ""]
     if facts["figures"]:
         lines += [markdown_table(FIGURES, figure_rows(facts), "lrrl"), "", *(f"- {markdown_text(one)}" for one in below_figures(facts)), ""]
     if facts["limits"]:

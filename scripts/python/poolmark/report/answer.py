@@ -228,7 +228,9 @@ def answer(source: Source, run: Run) -> list[str]:
         return lines + (_of_a_load(run.data.get("metrics", {})) or ["The tables hold what this record has."])
     if beside.asked(run.data):
         counting = [cell for cell in run.data["cells"] if cell["config"].get("client") != bare.BARE]   # the bare client has no such counts
-        return [*lines, beside.answer(run.data), losses(counting)]
+        once = ["How sure: each ran once, so no interval can be given; another run may turn any of them."] \
+            if all(len(cells) == 1 for cells in groups.values()) else []
+        return [*lines, beside.answer(run.data), *once, losses(counting)]
     configs = [cells[0]["config"] for cells in groups.values()]
     if any("workload" in config for config in configs):
         return lines + (_of_benchmarks(groups) or ["The tables hold what these benchmarks say."])
