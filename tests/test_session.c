@@ -149,6 +149,31 @@ static void packet_ids_are_never_zero_nor_in_flight(void **state)
     pool_close(arenas);
 }
 
+static void mail_is_bulk_while_bulk_for_the_same_session_is_on_its_way(void **state)
+{
+    (void)state;
+    struct pool *arenas = open_pool("arenas", session_bytes(SESSION_NATURAL_ID_BYTES));
+    struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of("c"), 0, true);
+    assert_non_null(session);
+    assert_false(session_has_mail(session, 0) || session_ref_mail(session, false));
+    assert_true(session_has_mail(session, 0) && !session_has_mail(session, 1));
+    assert_true(session_ref_mail(session, true) && session_ref_mail(session, false));
+    for (int left = 3; left > 0; left--) {
+        assert_true(session_has_mail(session, (uint32_t)left - 1) &&
+                    !session_has_mail(session, (uint32_t)left));
+        session_mail_read(session);
+        session_unref(session, store_of(arenas));
+    }
+    assert_false(session_has_mail(session, 0) || session_ref_mail(session, false)); // all of it has come
+    assert_true(session_ref_mail(session, true));
+    session_unref(session, store_of(arenas)); // the table's: the session ends before its mail
+    session_unref(session, store_of(arenas));
+    assert_int_equal(stats_of(arenas).in_use, 1);
+    session_unref(session, store_of(arenas));
+    assert_int_equal(stats_of(arenas).in_use, 0);
+    pool_close(arenas);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +184,7 @@ int main(void)
         cmocka_unit_test(the_last_reference_frees_it_with_what_is_queued),
         cmocka_unit_test(the_flow_lies_in_an_arena_with_room_and_is_let_go_when_idle),
         cmocka_unit_test(packet_ids_are_never_zero_nor_in_flight),
+        cmocka_unit_test(mail_is_bulk_while_bulk_for_the_same_session_is_on_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

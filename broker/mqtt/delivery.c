@@ -25,10 +25,10 @@ struct routing {
 
 static void post_to(struct worker *worker, struct session *session, struct message *message, uint8_t qos)
 {
-    session_ref(session);
+    bool is_bulk = session_ref_mail(session, turn_is_bulk(worker->turn));
     int64_t number = durable_deliver(worker, session, message, qos);
     struct mail mail = {.kind = MAIL_MESSAGE,
-                        .is_bulk = turn_is_bulk(worker->turn),
+                        .is_bulk = is_bulk,
                         .value = durable_mail_value(number, qos) & MAIL_VALUE_MAX,
                         .object = message_ref(message),
                         .receiver = session};
@@ -328,6 +328,7 @@ void delivery_on_mail(void *owner, const struct mail *mail)
 {
     deliver(owner, mail->receiver, mail->object, durable_mail_qos(mail), false, durable_mail_number(mail));
     session_flow_done(mail->receiver);
+    session_mail_read(mail->receiver);
     let_mail_go(owner, mail);
 }
 

@@ -24,20 +24,12 @@ static void lose_mail(struct worker *worker, const struct mail *mail)
     session_unref(mail->receiver, &worker->server->stores.arenas);
 }
 
-// A session gets its messages in the order of posting, whichever list of the mailbox they are in.
-static int post(const struct worker *worker, uint16_t to, const struct mail *mail)
-{
-    struct mail posted = *mail;
-    posted.follows = session_has_mail(mail->receiver, 1); // the letter's own
-    return turn_post(worker->server->workers[to]->turn, &posted, DELIVERY_MAIL_MOST);
-}
-
 static void post_mail(struct worker *worker)
 {
     struct durable *durable = worker->durable;
     for (size_t i = 0; i < durable->mail_count; i++) {
         const struct durable_mail *held = &durable->mail[i];
-        if (post(worker, held->to, &held->mail) < 0)
+        if (turn_post(worker->server->workers[held->to]->turn, &held->mail, DELIVERY_MAIL_MOST) < 0)
             lose_mail(worker, &held->mail);
     }
     durable->mail_count = 0;
@@ -99,7 +91,7 @@ int durable_post(struct worker *worker, uint16_t to, const struct mail *mail)
 {
     struct durable *durable = worker->durable;
     if (!durable)
-        return post(worker, to, mail);
+        return turn_post(worker->server->workers[to]->turn, mail, DELIVERY_MAIL_MOST);
     if (durable->mail_count == durable->mail_capacity) {
         size_t capacity = durable->mail_capacity ? durable->mail_capacity * 2 : 64;
         struct durable_mail *list = realloc(durable->mail, capacity * sizeof *list);

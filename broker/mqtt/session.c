@@ -83,6 +83,23 @@ void session_ref(struct session *session)
     atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
 }
 
+bool session_ref_mail(struct session *session, bool is_bulk)
+{
+    uint32_t refs = atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+    if (is_bulk && !(refs & SESSION_HAS_BULK))
+        atomic_fetch_or_explicit(&session->refs, SESSION_HAS_BULK, memory_order_relaxed);
+    return is_bulk || refs & SESSION_HAS_BULK;
+}
+
+void session_mail_read(struct session *session)
+{
+    // The table's reference and this one: nothing else is on its way.
+    uint32_t last = SESSION_HAS_BULK | 2;
+    if (atomic_load_explicit(&session->refs, memory_order_relaxed) == last)
+        atomic_compare_exchange_strong_explicit(&session->refs, &last, 2, memory_order_relaxed,
+                                                memory_order_relaxed);
+}
+
 static void free_flow(struct session_flow *flow)
 {
     flow_clear(flow);
@@ -95,7 +112,8 @@ static void free_flow(struct session_flow *flow)
 void session_unref(struct session *session, struct block_store *arenas)
 {
     // Acquire and release: accesses of other threads are complete before the memory is freed.
-    if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
+    uint32_t refs = atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel);
+    if ((refs & ~SESSION_HAS_BULK) != 1)
         return;
     if (session->flow) {
         CHECK(flow_is_valid(session->flow));

@@ -3,7 +3,7 @@
 //
 // It lies at the start of a block of `arenas` (a heap block, when the client id is too long for an object).
 // It always belongs to the loop that made it. A client that reconnects on another loop is handed over to this
-// loop. Only this loop's thread touches the session, with four exceptions. `refs` is atomic. The lock of the
+// loop. Only this loop's thread touches the session, with four exceptions. `refs` is atomic (session_ref_mail). The lock of the
 // topics guards `subscriber`. The lock of the session table guards `table_next`, whose writes are atomic as well
 // (session_is_ended). `id`, `owner`, `is_clean` and `is_stored` never change.
 //
@@ -62,11 +62,19 @@ int64_t session_number(const struct session *session); // 0: none. Any thread th
 void session_ref(struct session *session); // any thread, while it visits the session in topics_match
 void session_unref(struct session *session, struct block_store *arenas);
 
-// Are messages on their way to it? Each has a reference, as the table has; `own` more are the caller's. Relaxed: a thread
-// sees the references that it has taken itself, and others' messages have no order.
+// Messages on their way to it have references, as the table has. `refs` also tells whether one of them is bulk mail
+// (broker/net/mailbox.h): then later ones are too, and so come behind it. Relaxed: a thread sees what it did itself, and
+// the messages of several have no order.
+#define SESSION_HAS_BULK (UINT32_C(1) << 31)
+
+// A reference for mail, any thread as above. Returns whether it has to be bulk.
+bool session_ref_mail(struct session *session, bool is_bulk);
+void session_mail_read(struct session *session); // before its reference is given back. The owner's thread
+
+// Are messages on their way to it, beside `own` references of the caller?
 static inline bool session_has_mail(const struct session *session, uint32_t own)
 {
-    return atomic_load_explicit(&session->refs, memory_order_relaxed) > 1 + own;
+    return (atomic_load_explicit(&session->refs, memory_order_relaxed) & ~SESSION_HAS_BULK) > 1 + own;
 }
 
 struct mqtt_text session_id(const struct session *session);

@@ -42,17 +42,10 @@ static int make_room(struct mail_list *list)
     return 0;
 }
 
-// The list that a letter goes into.
-static struct mail_list *list_for(struct mailbox *mailbox, const struct mail *mail)
-{
-    bool has_bulk = mailbox->bulk.count > 0 || mailbox->has_taken_bulk;
-    return mail->is_bulk || (mail->follows && has_bulk) ? &mailbox->bulk : &mailbox->few;
-}
-
 int mailbox_post(struct mailbox *mailbox, const struct mail *mail, size_t limit)
 {
     pthread_mutex_lock(&mailbox->lock);
-    struct mail_list *list = list_for(mailbox, mail);
+    struct mail_list *list = mail->is_bulk ? &mailbox->bulk : &mailbox->few;
     bool was_empty = list->count == 0;
     int code = list->count >= limit ? -EAGAIN : make_room(list);
     if (code == 0)
@@ -97,7 +90,6 @@ static void take_both(struct mailbox *mailbox)
     unused = take(&mailbox->few, &mailbox->taken);
     if (is_read(&mailbox->taken_bulk)) {
         unused_bulk = take(&mailbox->bulk, &mailbox->taken_bulk);
-        mailbox->has_taken_bulk = mailbox->taken_bulk.count > 0;
         mailbox->bulk_waits = mailbox->taken.count > 0;
     }
     mailbox->has_more_bulk = mailbox->bulk.count > 0;

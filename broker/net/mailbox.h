@@ -5,8 +5,8 @@
 // Any thread posts. One mutex guards the lists. A post to an empty list notifies the loop by an eventfd. The loop takes a
 // whole list at once.
 //
-// Letters for one receiver are read in the order of posting. A letter that may follow another one for its receiver
-// (`follows`) goes into the bulk while any bulk is unread. Bulk is read only after the few that were taken with it.
+// Bulk is read only after the few that were taken with it. So the letters of one receiver are read in the order of posting if
+// each is bulk that is posted while bulk for the same receiver is unread. That is the senders' matter.
 //
 //     struct mail mail = {.kind = 1, .object = object};
 //     if (mailbox_post(&mailbox, &mail, SIZE_MAX) < 0) ...the caller still owns the object...
@@ -27,9 +27,8 @@
 // Sender and receiver agree on the meaning of kind, value, and what is named. The receiver owns the objects that the mail
 // names.
 struct mail {
-    uint64_t kind : 6;    // MAIL_TRANSPORT is the loop's own (turn.h)
+    uint64_t kind : 7;    // MAIL_TRANSPORT is the loop's own (turn.h)
     uint64_t is_bulk : 1; // of a sender that sends much at once
-    uint64_t follows : 1; // earlier mail for its receiver may be unread
     uint64_t value : 56;
     void *object, *receiver;
 };
@@ -50,9 +49,8 @@ struct mail_batch {
 struct mailbox {
     uint8_t source; // SOURCE_MAILBOX: the epoll events of event_fd point here
     int event_fd;
-    pthread_mutex_t lock; // guards the next three
+    pthread_mutex_t lock; // guards the lists
     struct mail_list few, bulk;
-    bool has_taken_bulk; // it may be unread
     // For the loop's thread only.
     struct mail_batch taken, taken_bulk;
     bool may_have_mail; // in its lists
