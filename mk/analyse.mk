@@ -22,7 +22,7 @@ types:
 coverage_flags := -O0 -g1 --coverage -fprofile-update=atomic
 coverage:
 	@rm -rf build/coverage
-	@$(MAKE) --no-print-directory B=build/coverage CFLAGS='$(coverage_flags)' CXXFLAGS='$(coverage_flags)' LDFLAGS=--coverage tests
+	@$(MAKE) --no-print-directory B=build/coverage CFLAGS='$(coverage_flags)' CXXFLAGS='$(coverage_flags)' LDFLAGS=--coverage unit-tests
 	@scripts/run-tests build/coverage --unit > build/coverage/log || { grep -A20 '^FAIL' build/coverage/log; \
 	    echo 'coverage: a test failed in this build, which is not optimised; the figures are of what ran'; }
 	@scripts/coverage build/coverage
