@@ -13,7 +13,7 @@ from poolmark.verify.counters import BEGINNINGS, MORE
 _MEMORY, _KERNEL, _CPU = "memory.per_connection_", "kernel.per_connection_", "cpu.per_"
 _OF_OTHERS = ("memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes", "memory.per_subscription_", "slow.memory_per_reader_")
 WITHHELD: dict[str, tuple[str, ...]] = {
-    "other_hosts": (_KERNEL, "generator.per_client_", "generator.cpu_per_client_"),
+    "other_hosts": (_KERNEL, "generator.per_client_", "generator.cpu_per_client_", "slow.tcp_per_reader_"),
     "not_the_target": ("memory.", _CPU),
     "not_all_watched": ("memory.", _CPU),
     "served_before": (_MEMORY,),
