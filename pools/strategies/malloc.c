@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // malloc: every get allocates, every put frees. The baseline that a pool has to beat, and the thinnest
 // strategy: it adds only one count in the calling thread's own row.
+#include "pools/pool_strategy.h"
 #include "pools/shared/counters.h"
 #include "pools/shared/object.h"
 

@@ -8,10 +8,9 @@ import ctypes
 import os
 import socket
 import subprocess
-import sys
 
 import pytest
-from faults import GUARD_S, ROOT
+from commands import poolmark
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +34,7 @@ def own_network():
 
 
 def is_verified(folder):
-    done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "verify", folder], capture_output=True, text=True,
-                          timeout=GUARD_S, check=False)
+    done = poolmark("verify", folder)
     return done.returncode == 0, done.stdout
 
 

@@ -4,11 +4,11 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 
 import faults
 import pytest
+from commands import suite
 from faults import GUARD_S, balances, load, stopped
 from poolmark.records import read_record
 from poolmark.verify.verify import complaints
@@ -166,9 +166,7 @@ duration = "500ms"
 
 def test_a_suite_under_a_low_limit_of_descriptors_has_several_brokers_and_loses_nothing(tmp_path):
     """A process of at most 1100 descriptors holds 588 connections. The brokers are no cluster: each pair stays on one."""
-    (tmp_path / "several.toml").write_text(SEVERAL, encoding="utf-8")
-    done = subprocess.run([sys.executable, faults.ROOT / "scripts/poolmark", "suite", tmp_path / "several.toml", "--build", faults.BUILD, "--out",
-                           tmp_path / "run"], capture_output=True, text=True, timeout=GUARD_S, check=False,
+    done = subprocess.run(suite(tmp_path, SEVERAL), capture_output=True, text=True, timeout=GUARD_S, check=False,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1100, 1100)))
     assert done.returncode == 0, done.stdout + done.stderr
     cell, = read_record.load(tmp_path / "run").data["cells"]

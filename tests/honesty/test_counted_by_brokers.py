@@ -8,11 +8,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
-from faults import BUILD, GUARD_S, ROOT, Broker, children_of, load
+from commands import poolmark, suite
+from faults import GUARD_S, Broker, children_of, load
 
 from poolmark.records import read_record
 from poolmark.records.record import seal
@@ -111,17 +111,10 @@ hold = "3s"
 """
 
 
-def poolmark(*words):
-    return subprocess.run([sys.executable, ROOT / "scripts/poolmark", *map(str, words)], capture_output=True, text=True, timeout=2 * GUARD_S,
-                          check=False)
-
-
 @contextlib.contextmanager
-def suite(folder, text):
+def running(folder, text):
     """A suite that runs; it is ended with the test."""
-    (folder / "small.toml").write_text(text, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, ROOT / "scripts/poolmark", "suite", folder / "small.toml", "--build", BUILD, "--out",
-                                folder / "run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(suite(folder, text), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield process
     finally:
@@ -144,7 +137,7 @@ def counted(folder, cell) -> dict:
 
 
 def test_an_ordinary_cell_has_no_alarm_and_its_counters_are_exact(tmp_path):
-    with suite(tmp_path, ORDINARY) as process:
+    with running(tmp_path, ORDINARY) as process:
         said, _ = process.communicate(timeout=2 * GUARD_S)
     assert process.returncode == 0, said
     run = read_record.load(tmp_path / "run")
@@ -192,7 +185,7 @@ def port_of(folder):
 def test_a_stranger_that_publishes_between_two_samples_is_found_by_the_brokers_counters(tmp_path):
     cell_folder = tmp_path / "run/cells/lean-malloc-raw-200.1"
     strangers = 1
-    with suite(tmp_path, HELD) as process:
+    with running(tmp_path, HELD) as process:
         limit, memory = time.monotonic() + GUARD_S, cell_folder / "load/memory.csv"
         while not memory.is_file() or ",hold,200," not in memory.read_text(encoding="utf-8"):
             assert process.poll() is None and time.monotonic() < limit
@@ -239,7 +232,7 @@ def held_with(folder, stranger):
     """The suite PUBLISHED; while its clients are held `stranger` gets the port of its broker. (record, what the suite printed)"""
     folder.mkdir()
     cell_folder = folder / "run/cells/lean-malloc-raw-200.1"
-    with suite(folder, PUBLISHED) as process:
+    with running(folder, PUBLISHED) as process:
         limit, memory = time.monotonic() + GUARD_S, cell_folder / "load/memory.csv"
         while not memory.is_file() or ",hold,200," not in memory.read_text(encoding="utf-8"):
             assert process.poll() is None and time.monotonic() < limit

@@ -4,11 +4,11 @@ connections, by its record, or by who started it. That word is not believed agai
 import json
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
-from faults import BUILD, GUARD_S, ROOT, Broker, load, needs_root
+from commands import suite
+from faults import GUARD_S, Broker, load, needs_root
 
 import others
 from poolmark.records.read_record import load as read
@@ -114,10 +114,8 @@ settle = "1s"
 
 
 def test_a_suite_says_that_its_broker_is_fresh_in_the_first_phase(tmp_path):
-    (tmp_path / "fresh.toml").write_text(SUITE, encoding="utf-8")
     connections_elsewhere(2 * CONNECTIONS)
-    done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "suite", tmp_path / "fresh.toml", "--build", BUILD, "--out", tmp_path / "run"],
-                          capture_output=True, text=True, timeout=GUARD_S, check=False)
+    done = subprocess.run(suite(tmp_path, SUITE), capture_output=True, text=True, timeout=GUARD_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     cell, = read(tmp_path / "run").data["cells"]
     assert cell["metrics"]["first.memory.per_connection_bytes"]["value"] > 0

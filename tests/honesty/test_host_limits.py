@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import POOLMARK
 from faults import BUILD, ROOT, cgroup, chain, in_namespace, needs_root
-
-POOLMARK = [sys.executable, str(ROOT / "scripts/poolmark")]
 
 
 def host(*words, before=None, prefix=()):

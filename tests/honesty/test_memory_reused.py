@@ -4,11 +4,10 @@ import json
 import mmap
 import os
 import re
-import subprocess
-import sys
 
 import pytest
-from faults import GUARD_S, ROOT, Broker, load, peer
+from commands import poolmark
+from faults import Broker, load, peer
 
 # As with allocators that give nothing back.
 KEEPS = ["env", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_MMAP_THRESHOLD_=100000000000"]
@@ -16,8 +15,7 @@ STEPS = ("--steps", "1000,2000,3000,4000", "--settle", "2s", "--probe", "0")
 
 
 def capacity(folder):
-    return subprocess.run([sys.executable, ROOT / "scripts/poolmark", "capacity", folder, "--json"], capture_output=True, text=True,
-                          timeout=GUARD_S, check=False)
+    return poolmark("capacity", folder, "--json")
 
 
 def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_path):
@@ -58,8 +56,7 @@ def test_memory_kept_from_fewer_connections_is_not_counted_as_growth_of_none(tmp
                   "--watch-pid", broker.pid) as steps:
             assert steps.end() == 0
             assert steps.metric("memory.per_connection_bytes") is None
-    verify = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "verify", tmp_path / "more"], capture_output=True, text=True,
-                            timeout=GUARD_S, check=False)
+    verify = poolmark("verify", tmp_path / "more")
     assert verify.returncode == 0, verify.stdout
     assert "not known, as an anomaly says" in verify.stdout
     told = capacity(tmp_path / "steps")

@@ -5,16 +5,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
-from faults import BUILD, GUARD_S, ROOT, full, needs_root, tmpfs
+from commands import POOLMARK, suite
+from faults import GUARD_S, full, needs_root, tmpfs
 
 from poolmark.base.output import COULD_NOT_WRITE
 from poolmark.records.read_record import load
 
-POOLMARK = [sys.executable, str(ROOT / "scripts/poolmark")]
 SUITE = """
 [config]
 shape = "lean"
@@ -30,20 +29,10 @@ hold = "{hold}"
 """
 
 
-def write_suite(tmp_path, hold="0s"):
-    path = tmp_path / "small.toml"
-    path.write_text(SUITE.replace("{hold}", hold), encoding="utf-8")
-    return path
-
-
-def suite_words(tmp_path, out, *words):
-    return [*POOLMARK, "suite", str(write_suite(tmp_path)), "--build", str(BUILD), "--out", str(out), *words]
-
-
 @needs_root
 def test_a_suite_on_a_disk_that_fills_up_prints_its_table_and_what_is_missing(tmp_path):
     with tmpfs(tmp_path / "disk", "100k") as disk:
-        done = subprocess.run(suite_words(tmp_path, disk / "run"), capture_output=True, text=True, timeout=GUARD_S, check=False)
+        done = subprocess.run(suite(tmp_path, SUITE.replace("{hold}", "0s"), out=disk / "run"), capture_output=True, text=True, timeout=GUARD_S, check=False)
         record = json.loads((disk / "run/run.json").read_text(encoding="utf-8"))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -107,10 +96,9 @@ def test_a_verdict_stays_when_its_table_cannot_be_written(tmp_path):
 
 @pytest.mark.parametrize("how", ["hangup", "stderr"])
 def test_a_hangup_and_a_closed_stderr_leave_a_record_that_says_how_it_ended(tmp_path, how):
-    suite = write_suite(tmp_path, hold="60s" if how == "hangup" else "0s")
+    words = suite(tmp_path, SUITE.replace("{hold}", "60s" if how == "hangup" else "0s"), "--only", "malloc")
     reader, writer = os.pipe()
-    process = subprocess.Popen([*POOLMARK, "suite", str(suite), "--build", str(BUILD), "--out", str(tmp_path / "run"), "--only",
-                                "malloc"], stdout=subprocess.PIPE, stderr=writer, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=writer, text=True)
     os.close(writer)
     if how == "stderr":
         os.close(reader)  # every progress line gets a broken pipe

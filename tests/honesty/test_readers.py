@@ -4,11 +4,10 @@ and damaged files are noticed, and all four readers show the same."""
 import json
 import shutil
 import subprocess
-import sys
 
 import pytest
 import faults
-from faults import BUILD, ROOT
+from commands import poolmark, suite
 
 from poolmark.records import summary
 from poolmark.verify import recompute
@@ -60,15 +59,9 @@ settle = "1s"
 def run(tmp_path_factory):
     """A suite run by the real programs: cells with three phases, and one in steps."""
     folder = tmp_path_factory.mktemp("readers")
-    (folder / "readers.toml").write_text(SUITE, encoding="utf-8")
-    done = poolmark("suite", folder / "readers.toml", "--build", BUILD, "--out", folder / "run")
+    done = subprocess.run(suite(folder, SUITE), capture_output=True, text=True, timeout=2 * faults.GUARD_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return load(folder / "run")
-
-
-def poolmark(*words):
-    return subprocess.run([sys.executable, ROOT / "scripts/poolmark", *map(str, words)], capture_output=True, text=True,
-                          timeout=240, check=False)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import functools
 import json
 
 import pytest
+from commands import poolmark
 from faults import BUILD, Broker, changing
-from test_readers import poolmark
 
 from poolmark.base.units import show
 from poolmark.facts import described

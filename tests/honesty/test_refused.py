@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from faults import BUILD, GUARD_S, ROOT, Broker, chain, refusing
+from commands import poolmark, suite
+from faults import BUILD, GUARD_S, Broker, chain, refusing
 from faults import load as load_run
 
 from poolmark.records.read_record import load
@@ -27,17 +27,11 @@ hold = "{hold}"
 """
 
 
-def words(tmp_path, hold):
-    (tmp_path / "small.toml").write_text(SUITE.replace("{hold}", hold), encoding="utf-8")
-    return [sys.executable, str(ROOT / "scripts/poolmark"), "suite", str(tmp_path / "small.toml"), "--build", str(BUILD), "--out",
-            str(tmp_path / "run")]
-
-
 @pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
 def test_a_suite_runs_without_pidfd_open(tmp_path, error):
     import errno
 
-    done = subprocess.run(words(tmp_path, "0s"), capture_output=True, text=True, timeout=GUARD_S, check=False,
+    done = subprocess.run(suite(tmp_path, SUITE.replace("{hold}", "0s")), capture_output=True, text=True, timeout=GUARD_S, check=False,
                           preexec_fn=refusing("pidfd_open", error=getattr(errno, error)))
     assert done.returncode == 0, done.stderr
     assert load(tmp_path / "run").data["status"] == "complete"
@@ -52,7 +46,7 @@ def alive(pid):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running_without_pidfd_open(tmp_path, how):
-    process = subprocess.Popen(words(tmp_path, "60s"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    process = subprocess.Popen(suite(tmp_path, SUITE.replace("{hold}", "60s")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                preexec_fn=chain(refusing("pidfd_open")))
     limit = time.monotonic() + GUARD_S
     while not any((tmp_path / "run").glob("cells/*/load/memory.csv")):
@@ -91,8 +85,7 @@ def test_what_refused_arrivals_cost_is_not_charged_to_those_that_came(tmp_path):
         assert run.metric("arrivals.count") == 50 and run.metric("arrivals.failed") == 350
         assert run.metric("cpu.per_arrival_ns") is None and run.metric("memory.after_bytes") > 0
         assert "350 connects of clients that come (back) failed beside 50 arrivals" in run.anomaly("failed_share")
-    done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "verify", tmp_path / "some"], capture_output=True, text=True,
-                          timeout=GUARD_S, check=False)
+    done = poolmark("verify", tmp_path / "some")
     assert done.returncode == 0, done.stdout
 
 

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import poolmark
 from faults import BUILD, ROOT
-from test_readers import SUITE, poolmark
+from test_readers import SUITE
 
 from poolmark.facts import described
 from poolmark.records.read_record import Run, load, seal_broken

@@ -9,12 +9,12 @@ import resource
 import socket
 import struct
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from faults import BUILD, GUARD_S, ROOT, Broker, children_of, load
+from commands import poolmark, suite
+from faults import GUARD_S, Broker, children_of, load
 from others import client_of, is_verified, packet, text
 
 import others
@@ -288,9 +288,7 @@ def port_of_cell(process, folder):
 
 
 def run_suite(folder, act=None):
-    folder.with_suffix(".toml").write_text(SUITE, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, ROOT / "scripts/poolmark", "suite", folder.with_suffix(".toml"), "--build", BUILD, "--out", folder],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(suite(folder.parent, SUITE, out=folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         if act:
             act(port_of_cell(process, folder))
@@ -299,11 +297,6 @@ def run_suite(folder, act=None):
         process.kill()
         process.wait()
     return process.returncode, out, err
-
-
-def poolmark(*words):
-    return subprocess.run([sys.executable, ROOT / "scripts/poolmark", *map(str, words)], capture_output=True, text=True, timeout=GUARD_S,
-                          check=False)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 """The target is not charged with a CPU quota, a change of the wall clock, or allocators' variables."""
 import os
 import subprocess
-import sys
 
 import pytest
-from faults import BUILD, GUARD_S, ROOT, cgroup, needs_root
+from commands import poolmark, suite
+from faults import GUARD_S, cgroup, needs_root
 
 from poolmark.facts import comparable
 from poolmark.records import record
@@ -28,12 +28,10 @@ scenario = "connect"
 
 @needs_root
 def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
-    (tmp_path / "small.toml").write_text(SUITE, encoding="utf-8")
-    words = [sys.executable, ROOT / "scripts/poolmark", "suite", tmp_path / "small.toml", "--build", BUILD, "--out"]
     with cgroup("cpu", cpu__cfs_quota_us=20000) as enter:
-        done = subprocess.run([*words, tmp_path / "slow"], capture_output=True, text=True, timeout=GUARD_S, check=False, preexec_fn=enter)
+        done = subprocess.run(suite(tmp_path, SUITE, out=tmp_path / "slow"), capture_output=True, text=True, timeout=GUARD_S, check=False, preexec_fn=enter)
     assert done.returncode == 0, done.stderr
-    subprocess.run([*words, tmp_path / "free"], capture_output=True, timeout=GUARD_S, check=True)
+    subprocess.run(suite(tmp_path, SUITE, out=tmp_path / "free"), capture_output=True, timeout=GUARD_S, check=True)
     slow, free = load(tmp_path / "slow").data, load(tmp_path / "free").data
     # In addition to the generator's anomalies of its own phases.
     told = [one["text"] for one in slow["cells"][0]["anomalies"] if one["what"] == "throttled" and "the programs" in one["text"]]
@@ -44,8 +42,7 @@ def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
     assert slow["host"]["cpu_quota"] == 0.2 < free["host"]["cpu_quota"] <= free["host"]["cores"]
     assert [fact for fact, _, _ in comparable.differences(slow, free)] == ["host.cpu_quota"]
     assert history.fingerprint(slow) != history.fingerprint(free)
-    compared = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "compare", tmp_path / "free", tmp_path / "slow"], capture_output=True,
-                              text=True, timeout=GUARD_S, check=False)
+    compared = poolmark("compare", tmp_path / "free", tmp_path / "slow")
     assert compared.returncode == 3 and "cpu_quota" in compared.stdout + compared.stderr, compared.stdout
     del free["host"]["cpu_quota"]  # as in a record of an older version, of the same host
     assert "host.cpu_quota" not in [fact for fact, _, _ in comparable.differences(free, load(tmp_path / "free").data)]
@@ -56,15 +53,13 @@ def test_runs_on_fewer_processors_are_not_compared_with_runs_on_more(tmp_path):
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
         pytest.skip("this process may use one processor only")
-    (tmp_path / "small.toml").write_text(SUITE.replace("2000", "100"), encoding="utf-8")
     for name, processors in (("all", allowed), ("one", allowed[:1])):
-        done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "suite", tmp_path / "small.toml", "--build", BUILD, "--out",
-                               tmp_path / name], capture_output=True, text=True, timeout=GUARD_S, check=False,
+        done = subprocess.run(suite(tmp_path, SUITE.replace("2000", "100"), out=tmp_path / name), capture_output=True, text=True,
+                              timeout=GUARD_S, check=False,
                               preexec_fn=lambda: os.sched_setaffinity(0, processors))  # noqa: B023: it runs at once
         assert done.returncode == 0, done.stderr
     assert load(tmp_path / "one").data["host"]["cores"] == 1
-    compared = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "compare", tmp_path / "all", tmp_path / "one"], capture_output=True,
-                              text=True, timeout=GUARD_S, check=False)
+    compared = poolmark("compare", tmp_path / "all", tmp_path / "one")
     assert compared.returncode == 3 and "cores" in compared.stdout + compared.stderr, compared.stdout
 
 
@@ -101,8 +96,6 @@ def test_what_the_environment_says_to_allocators_reaches_no_measured_program(tmp
 
 
 def test_the_suite_says_what_it_took_off(tmp_path):
-    (tmp_path / "small.toml").write_text(SUITE.replace("2000", "10"), encoding="utf-8")
-    done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "suite", tmp_path / "small.toml", "--build", BUILD, "--out",
-                           tmp_path / "run"], capture_output=True, text=True, timeout=GUARD_S, check=False,
+    done = subprocess.run(suite(tmp_path, SUITE.replace("2000", "10")), capture_output=True, text=True, timeout=GUARD_S, check=False,
                           env={**os.environ, "MALLOC_PERTURB_": "7"})
     assert done.returncode == 0 and "MALLOC_PERTURB_ of this environment: taken off the measured programs" in done.stderr

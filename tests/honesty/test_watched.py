@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory and CPU time of processes that are not the target, or not all of it, are not charged to the connections."""
 import os
-import subprocess
-import sys
 
-from faults import GUARD_S, ROOT, Broker, load
+from commands import poolmark
+from faults import Broker, load
 
 FIGURES = ("memory.per_connection_bytes", "memory.full_bytes", "cpu.per_connection_ns")
 
@@ -25,8 +24,7 @@ def test_one_of_two_targets_watched_gives_no_figure(tmp_path):
         assert [run.metric(name) for name in FIGURES] == [None] * 3
         assert f"1 of 2 listening sockets of the targets are of no watched process, the first at tcp://127.0.0.1:{other.port}" in run.anomaly(
             "not_all_watched")
-    verify = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "verify", tmp_path / "one"], capture_output=True, text=True,
-                            timeout=GUARD_S, check=False)
+    verify = poolmark("verify", tmp_path / "one")
     assert verify.returncode == 0, verify.stdout
 
 
