@@ -15,7 +15,7 @@ from poolmark.base.paths import build_dir
 from poolmark.facts import described
 from poolmark.records import accounts
 from poolmark.records.read_record import load
-from poolmark.report import memory_data, report_charts, report_text, user_account
+from poolmark.report import answer, memory_data, report_charts, report_text, user_account
 from poolmark.report.source import Source
 from poolmark.verify.recompute import Replayed
 
@@ -153,6 +153,20 @@ def test_each_shape_has_a_panel_of_accounts_with_an_axis_of_its_own_where_it_nee
     colour = chart.spec["spec"]["encoding"]["color"]
     assert colour["scale"]["domain"] == memory_data.ACCOUNTS_IN_ORDER       # the same colours on every page
     assert set(colour["legend"]["values"]) == {row["account"] for row in chart.rows}
+
+
+def test_a_page_that_rates_nothing_says_with_which_strategy_a_connection_takes_least(tmp_path):
+    run = suite_with_accounts(tmp_path)
+    for cell in run.data["cells"]:
+        for name in ("memory.full_bytes", "connect.p99", "memory.per_connection_bytes"):
+            del cell["metrics"][name]
+    for cell, each in zip(run.data["cells"], (2000, 3000, 2010), strict=True):
+        cell["metrics"]["account.anonymous_bytes"]["value"] = 10_000 * each
+    run.data["cells"][1]["metrics"]["account.reserve_bytes"]["value"] = 10_000 * 500
+    lines = answer.answer(Source([run]), run)
+    assert lines[0] == ("For 10 000 connections (classic) anonymous memory is least with malloc or slab, 1.95 KiB a connection, and most with expand, "
+                        "2.93 KiB, of which its pools keep 500 B beside what is in use.")
+    assert "each ran once" in lines[1] and lines[2].startswith("No client failed")
 
 
 def test_a_run_without_accounts_has_neither(tmp_path):

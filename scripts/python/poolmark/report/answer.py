@@ -12,7 +12,7 @@ import re
 from operator import truediv
 
 from poolmark.base.forms import CellData, Config, Metrics, value_of
-from poolmark.base.units import plural, show, show_count
+from poolmark.base.units import plural, show, show_bytes, show_count
 from poolmark.records import attacked, bare, beside, phases, summary
 from poolmark.records.read_record import Run
 from poolmark.report.names import Name
@@ -24,6 +24,7 @@ STEP = re.compile(r"step\.(\d+)\.")
 CLOSE = 1.25             # products within this factor are not told apart: six figures, each good to a tenth, are in their ratio
 FEWEST_RUNS = 4          # of each side, for a test that can find anything
 MOST_LOADS = 3           # with a sentence each
+SAME = 0.01              # accounts that differ by less are not told apart
 PAID_BEFOREHAND = 0.7    # at least this share of the memory with all connected is held at the start
 
 
@@ -93,17 +94,38 @@ def loads_of(groups: dict[Name, list[CellData]]) -> dict[str, dict[Name, list[Ce
         found.setdefault(name.rest, {})[Name(name.strategy + doubt, name.strategy, "")] = cells
     told = all(len(part) > 1 and len({_load_of(cells[0]["config"]) for cells in part.values()}) == 1 and
                all(isinstance(cells[0]["config"].get("connections"), (int, float)) for cells in part.values()) for part in found.values())
-    told = told and len(found) <= MOST_LOADS and (len(found) == 1 or all(map(scores, found.values())))
+    told = told and len(found) <= MOST_LOADS and (len(found) == 1 or all(scores(part) or _each_user(part) for part in found.values()))
     return found if told else {}
+
+
+def _each_user(groups: dict[Name, list[CellData]]) -> dict[Name, float]:
+    """Anonymous memory of a connection, by account, of each strategy that has it: PSS depends on who else maps the same libraries."""
+    return {name: own / count for name, cells in groups.items()
+            if (own := median(cells, "account.anonymous_bytes")) and (count := median(cells, "account.connections"))}
+
+
+def _at(groups: dict[Name, list[CellData]], rest: str) -> str:
+    config = next(iter(groups.values()))[0]["config"]
+    load = [str(config[key]) for key in ("engine", "shape") if config.get(key)]
+    load += [words for words in rest.split(", ") if words and words not in [*load, show_count(config["connections"])]]
+    return f"For {show_count(config['connections'])} connections ({', '.join(load)})"
+
+
+def _of_accounts(groups: dict[Name, list[CellData]], rest: str) -> list[str]:
+    """Of a suite that measures memory by account, and rates nothing."""
+    found = _each_user(groups)
+    most, low = max(found, key=lambda name: found[name]), min(found.values())
+    least = " or ".join(name.label for name, value in found.items() if value <= (1 + SAME) * low)
+    spare = sum(median(groups[most], f"account.{name}_bytes") or 0.0 for name in ("reserve", "bookkeeping"))
+    spare *= found[most] / (median(groups[most], "account.anonymous_bytes") or math.inf)
+    return [f"{_at(groups, rest)} anonymous memory is least with {least}, {show_bytes(low)} a connection, and most with {most.label}, "
+            f"{show_bytes(found[most])}, of which its pools keep {show_bytes(spare)} beside what is in use."]
 
 
 def _of_one_load(groups: dict[Name, list[CellData]], rest: str) -> list[str]:
     """Answers for strategies that differ in nothing else, with the same number of connections. `rest`: what else a page's names say of
     the load."""
-    config = next(iter(groups.values()))[0]["config"]
-    load = [str(config[key]) for key in ("engine", "shape") if config.get(key)]
-    load += [words for words in rest.split(", ") if words and words not in [*load, show_count(config["connections"])]]
-    at = f"For {show_count(config['connections'])} connections ({', '.join(load)})"
+    at = _at(groups, rest)
     found = scores(groups)
     lines: list[str] = []
     told = [name for name in found if beforehand(groups[name])]
@@ -240,7 +262,9 @@ def answer(source: Source, run: Run) -> list[str]:
     elif steps:
         lines += [_of_steps(name, cells) for name, cells in steps.items()]
     elif loads := loads_of(groups):
-        lines += [line for rest, part in loads.items() for line in _of_one_load(part, rest)]
+        by_account = all(_each_user(part) and not scores(part) for part in loads.values())
+        lines += [line for rest, part in loads.items() for line in (_of_accounts if by_account else _of_one_load)(part, rest)]
+        lines += [how_sure(groups, str(run.data.get("suite") or "NAME")), losses(run.data["cells"])] if by_account else []
     elif any(median(cells, "memory.full_bytes") for cells in groups.values()):
         lines += [f"{name.label}: {shown(cells, 'memory.full_bytes')} with all connected, connect p99 {shown(cells, 'connect.p99')}."
                   for name, cells in list(groups.items())[:8]]
