@@ -4,6 +4,7 @@
 #include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/text_file.h"
+#include "loadgen/ports.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -171,6 +172,8 @@ void ceilings_read(const struct ceilings *ceilings, struct ceiling_facts *facts)
         .memory_limit_bytes = group.memory_limit_bytes,
         .quota_cores = group.cpu_quota_cores,
     };
+    if (facts->port_low >= 0)
+        facts->ports_reserved = ports_reserved(facts->port_low, facts->port_high);
 }
 
 // --- the verdict -------------------------------------------------------------------------------------------
@@ -208,7 +211,8 @@ static bool is_full(int64_t used, int64_t limit)
 // A library does not say why it could not connect. Then ports are told when all of them were in use or waited.
 static void judge_ports(struct notes *notes, const struct ceiling_facts *facts)
 {
-    int64_t ports = facts->port_high - facts->port_low + 1, all = ports * facts->routes;
+    int64_t ports = facts->port_high - facts->port_low + 1 - facts->ports_reserved,
+            all = ports * facts->routes;
     int64_t failed = facts->tally.failed[REASON_NO_PORT],
             waiting = facts->time_wait > 0 ? facts->time_wait : 0;
     const char *how = "found no local port";
@@ -221,10 +225,14 @@ static void judge_ports(struct notes *notes, const struct ceiling_facts *facts)
     if (failed == 0 || facts->port_low < 0)
         return;
     note(notes, "ports",
-         "%" PRId64 " connects %s: there are %" PRId64 " (%" PRId64 " to %" PRId64 ") for each of %" PRId64
-         " routes (source and target address), and %" PRId64 " sockets are in TIME-WAIT",
-         failed, how, ports, facts->port_low, facts->port_high, facts->routes, waiting);
-    if (ports < PORTS_WIDE)
+         "%" PRId64 " connects %s: there are %" PRId64 " (%" PRId64 " to %" PRId64 ", %" PRId64
+         " of them reserved) for each of %" PRId64 " routes (source and target address), and %" PRId64
+         " sockets are in TIME-WAIT",
+         failed, how, ports, facts->port_low, facts->port_high, facts->ports_reserved, facts->routes,
+         waiting);
+    if (facts->ports_reserved > ports)
+        mend(notes, "fewer in net.ipv4.ip_local_reserved_ports, or more addresses by --target or --source");
+    else if (ports < PORTS_WIDE)
         mend(notes,
              "sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\", or more addresses by --target "
              "or --source");
@@ -270,8 +278,9 @@ static void judge_network(struct notes *notes, const struct ceiling_facts *facts
                  "size it began with",
                  SOMAXCONN);
         else
-            mend(notes, "the target's own backlog is the smaller one (ss -ltn shows it as Send-Q): raise it "
-                        "there, or connect at a --rate");
+            mend(notes,
+                 "a listener's own backlog is the smaller one, the target's or another's: the kernel counts "
+                 "all together (ss -ltn: Send-Q, and Recv-Q waits in it). Raise it, or connect at a --rate");
     }
     if (facts->tcp_pressures > 0 || facts->tcp_aborts > 0 ||
         is_full(facts->tcp_pages, facts->tcp_max_pages)) {
@@ -337,7 +346,18 @@ const char *ceilings_of_start(int code, char *text, size_t size)
     struct cgroup group;
     struct rlimit own;
     cgroup_read(&group, "", getpid());
-    if (code == -ENOMEM)
+    const char *bounded = NULL; // by a limit of this process
+    if (getrlimit(RLIMIT_DATA, &own) == 0 && own.rlim_cur != RLIM_INFINITY)
+        bounded = "data (ulimit -d)";
+    else if (getrlimit(RLIMIT_AS, &own) == 0 && own.rlim_cur != RLIM_INFINITY)
+        bounded = "address space (ulimit -v)";
+    if (bounded && (code == -ENOMEM || code == -EAGAIN))
+        snprintf(
+            text, size,
+            "this process may have %llu bytes of %s, which threads and buffers need: unlimited, or fewer "
+            "--workers",
+            (unsigned long long)own.rlim_cur, bounded);
+    else if (code == -ENOMEM)
         snprintf(text, size, "memory is short: fewer --workers, or scripts/poolmark host --connections N");
     else if (group.pids_limit >= 0 && group.pids_refused > 0)
         snprintf(text, size,

@@ -37,6 +37,7 @@ struct ceilings { // the watch; -1: cannot be read
 struct ceiling_facts { // -1: not known
     struct tally tally;
     int64_t port_low, port_high, routes; // routes: pairs of a source and a target address
+    int64_t ports_reserved;              // in that range; 0 when not known
     int64_t time_wait;                   // sockets in TIME-WAIT
     bool refused;                        // the first target refuses a connect now: nobody listens
     int64_t worker_limit;                // descriptors of a worker

@@ -44,6 +44,25 @@ static void blame_this_side(struct limit *limit, const struct limit_facts *facts
             facts->ran < FULL ? " and was late all the same" : "");
 }
 
+// The limit is the target, or the host, where that left it no CPU.
+__attribute__((format(printf, 3, 4))) static void
+blame_that_side(struct limit *limit, const struct limit_facts *facts, const char *format, ...)
+{
+    if (facts->target_waited >= CROWDED) {
+        say(limit, LIMIT_HOST,
+            "the target's busiest thread was ready to run and had no CPU for %.0f %% of the time, and ran "
+            "for "
+            "%.0f %%",
+            facts->target_waited * 100, facts->target_ran * 100);
+        return;
+    }
+    limit->by = LIMIT_TARGET;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(limit->why, sizeof limit->why, format, args);
+    va_end(args);
+}
+
 void limit_judge(struct limit *limit, const struct limit_facts *facts)
 {
     bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS;
@@ -55,8 +74,8 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
             "%.0f messages were due and not sent: their clients were gone, or their sockets took no more",
             facts->not_sent);
     else if (paced && !late)
-        say(limit, LIMIT_TARGET, "messages were sent in time, and %.4g of %.4g a second arrived",
-            facts->had_per_s, facts->asked_per_s);
+        blame_that_side(limit, facts, "messages were sent in time, and %.4g of %.4g a second arrived",
+                        facts->had_per_s, facts->asked_per_s);
     else if (facts->stalled >= CROWDED && facts->waited < CROWDED)
         say(limit, LIMIT_GENERATOR,
             "a worker was kept from running (stopped, or its machine was) for %.0f %% of the time",
@@ -66,7 +85,8 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
     else if (late || facts->stalled >= CROWDED || facts->ran + facts->waited >= FULL)
         blame_this_side(limit, facts);
     else
-        say(limit, LIMIT_TARGET,
+        blame_that_side(
+            limit, facts,
             "the busiest worker ran for %.0f %% of the time, waited for a CPU for %.0f %%, and for the "
             "target in "
             "the rest",

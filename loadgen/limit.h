@@ -3,7 +3,8 @@
 // about the target.
 //
 // A generator with a free CPU and spare time waits for its target: the target is the limit. Without these the
-// generator is the limit. If it was ready to run and had no CPU, the limit is the host, which both share.
+// generator is the limit. If it was ready to run and had no CPU, the limit is the host, which both share; so it
+// is if the target was.
 #ifndef POOLMARK_LOADGEN_LIMIT_H
 #define POOLMARK_LOADGEN_LIMIT_H
 
@@ -13,7 +14,7 @@ enum limit_by {
     LIMIT_NONE, // the rate was reached
     LIMIT_GENERATOR,
     LIMIT_TARGET,
-    LIMIT_HOST, // no CPU was left for the generator
+    LIMIT_HOST, // no CPU was left for the generator, or for the target
     LIMIT_UNKNOWN,
 };
 
@@ -24,6 +25,7 @@ struct limit_facts {
     int64_t lag_p99_ns; // from the intended times to the acts; ignored without a schedule
     // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known.
     double ran, waited;
+    double target_ran, target_waited; // the same of the target's busiest thread
     double stalled; // share of the time in which the worker that was kept from running the longest was so
 };
 

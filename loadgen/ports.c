@@ -4,6 +4,7 @@
 #include "base/text_file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #ifndef IP_LOCAL_PORT_RANGE // of Linux 6.3; missing in older headers
 #define IP_LOCAL_PORT_RANGE 51
 #endif
+
+enum { PORTS_RESERVED_SIZE = 4096 };
 
 static const struct {
     const char *name, *text;
@@ -95,6 +98,35 @@ int ports_choose(struct ports *ports, enum ports_way asked, bool can_choose, con
     ports->way = asked == PORTS_AUTO ? PORTS_RANGE : asked;
     ports->start = hash_of(salt) % ((ports->count + 1) / 2);
     return 0;
+}
+
+int64_t ports_reserved_in(const char *text, int64_t first, int64_t last)
+{
+    int64_t count = 0;
+    for (const char *at = text; *at;) {
+        int used = 0;
+        int64_t from, to;
+        if (sscanf(at, " %" SCNd64 "%n", &from, &used) != 1)
+            break;
+        at += used;
+        to = from;
+        if (*at == '-' && sscanf(at, "-%" SCNd64 "%n", &to, &used) == 1)
+            at += used;
+        from = from > first ? from : first;
+        to = to < last ? to : last;
+        count += to >= from ? to - from + 1 : 0;
+        if (*at++ != ',')
+            break;
+    }
+    return count;
+}
+
+int64_t ports_reserved(int64_t first, int64_t last)
+{
+    char text[PORTS_RESERVED_SIZE];
+    return text_file_read("/proc/sys/net/ipv4/ip_local_reserved_ports", text, sizeof text) < 0
+               ? 0
+               : ports_reserved_in(text, first, last);
 }
 
 // Ports that may be assigned: the last eighth is left to others.

@@ -63,6 +63,12 @@ int ports_way_parse(const char *name, enum ports_way *way); // -EINVAL: there is
 int ports_choose(struct ports *ports, enum ports_way asked, bool can_choose, const char *salt,
                  struct err *err) __attribute__((warn_unused_result));
 
+// How many of the ports from `first` to `last` the system keeps for others (ip_local_reserved_ports). 0 when it
+// does not say.
+int64_t ports_reserved(int64_t first, int64_t last);
+// The same by that file's text: numbers and ranges, separated by commas, none of them twice.
+int64_t ports_reserved_in(const char *text, int64_t first, int64_t last);
+
 // The most connections that a route is planned for. With ports of their own: seven eighths of the range.
 int64_t ports_per_route(const struct ports *ports);
 

@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int read_thread(long tid, int64_t *ran_ns, int64_t *waited_ns)
+static int read_thread(const char *tasks, long tid, int64_t *ran_ns, int64_t *waited_ns)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%ld/schedstat", tid);
+    char path[96];
+    snprintf(path, sizeof path, "%s/%ld/schedstat", tasks, tid);
     FILE *file = fopen(path, "re");
     if (!file)
         return -errno;
@@ -22,10 +22,10 @@ static int read_thread(long tid, int64_t *ran_ns, int64_t *waited_ns)
     return read == 2 ? 0 : -ENOENT;
 }
 
-int thread_load_read(struct thread_load *load)
+static int read_all(const char *tasks, struct thread_load *load)
 {
     *load = (struct thread_load){.at_ns = clock_now_ns()};
-    DIR *dir = opendir("/proc/self/task");
+    DIR *dir = opendir(tasks);
     if (!dir)
         return -errno;
     int code = -ENOENT;
@@ -34,7 +34,7 @@ int thread_load_read(struct thread_load *load)
         if (tid <= 0)
             continue;
         int64_t ran_ns, waited_ns;
-        code = read_thread(tid, &ran_ns, &waited_ns);
+        code = read_thread(tasks, tid, &ran_ns, &waited_ns);
         if (code < 0) // the thread has ended, or the kernel does not count its times
             continue;
         load->threads[load->count].tid = tid;
@@ -43,6 +43,18 @@ int thread_load_read(struct thread_load *load)
     }
     closedir(dir);
     return load->count > 0 ? 0 : code;
+}
+
+int thread_load_read(struct thread_load *load)
+{
+    return read_all("/proc/self/task", load);
+}
+
+int thread_load_read_of(pid_t pid, struct thread_load *load)
+{
+    char tasks[48];
+    snprintf(tasks, sizeof tasks, "/proc/%lld/task", (long long)pid);
+    return read_all(tasks, load);
 }
 
 void thread_load_between(const struct thread_load *from, const struct thread_load *to, double *ran,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How busy this process's busiest thread is: its time on a CPU, and its time ready to run without one
-// (/proc/self/task/TID/schedstat). If both leave a thread no spare time, it limits its process, whatever the
+// How busy a process's busiest thread is: its time on a CPU, and its time ready to run without one
+// (/proc/PID/task/TID/schedstat). If both leave a thread no spare time, it limits its process, whatever the
 // other threads do.
 //
 //     struct thread_load from, to;
@@ -10,8 +10,9 @@
 #define POOLMARK_LOADGEN_THREAD_LOAD_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
-enum { THREAD_LOAD_MAX = 8 };
+enum { THREAD_LOAD_MAX = 64 };
 
 // The kernel counts a running thread's time at its ticks, so a reading is up to some 10 ms old. Shares of a
 // shorter time than this would be made of that.
@@ -26,8 +27,10 @@ struct thread_load {
     } threads[THREAD_LOAD_MAX];
 };
 
-// Returns 0 or -errno; -ENOENT where the kernel does not count these times.
+// Of this process. Returns 0 or -errno; -ENOENT where the kernel does not count these times.
 int thread_load_read(struct thread_load *load) __attribute__((warn_unused_result));
+// Of another process.
+int thread_load_read_of(pid_t pid, struct thread_load *load) __attribute__((warn_unused_result));
 
 // Shares of the time between two readings, 0 to 1, of the thread with the largest sum of both shares. Only
 // threads in both readings count. Both 0 when there is none, or less than THREAD_LOAD_LEAST_NS between them.

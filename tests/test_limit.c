@@ -52,6 +52,20 @@ static void test_without_a_rate_the_limit_is_the_target_when_the_generator_waits
     check((struct limit_facts){.had_per_s = 1e6}, LIMIT_UNKNOWN, "kernel");
 }
 
+// A target that waits for a CPU is not what was measured.
+static void test_a_target_without_a_cpu_is_not_the_limit(void **state)
+{
+    (void)state;
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.02, .target_ran = 0.04, .target_waited = 0.9},
+          LIMIT_HOST, "had no CPU for 90 %");
+    check(
+        (struct limit_facts){
+            .asked_per_s = 1000, .had_per_s = 700, .ran = 0.5, .target_ran = 0.5, .target_waited = 0.3},
+        LIMIT_HOST, "the target's busiest thread");
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.02, .target_ran = 0.95, .target_waited = 0.04},
+          LIMIT_TARGET, "2 %");
+}
+
 // A stopped process neither runs nor waits for a CPU, and the target is not to blame for it.
 static void test_a_generator_that_was_stopped_is_the_limit(void **state)
 {
@@ -125,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_with_a_rate_the_limit_is_whoever_did_not_keep_it),
         cmocka_unit_test(test_without_a_rate_the_limit_is_the_target_when_the_generator_waits_for_it),
+        cmocka_unit_test(test_a_target_without_a_cpu_is_not_the_limit),
         cmocka_unit_test(test_a_generator_that_was_stopped_is_the_limit),
         cmocka_unit_test(test_the_busiest_thread_counts_and_not_the_sum),
     };

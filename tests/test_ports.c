@@ -336,9 +336,19 @@ static void test_the_last_ports_that_bind_takes_first_are_left_to_others(void **
     }
 }
 
+static void test_reserved_ports_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(ports_reserved_in("\n", 32768, 60999), 0);
+    assert_int_equal(ports_reserved_in("8080,32768-60990,61000-61010\n", 32768, 60999), 28223);
+    assert_int_equal(ports_reserved_in("40000,40002-40003\n", 32768, 60999), 3);
+    assert_int_equal(ports_reserved_in("junk", 32768, 60999), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reserved_ports_are_counted),
         cmocka_unit_test(test_no_two_clients_of_a_route_share_a_port),
         cmocka_unit_test(test_where_the_kernel_searches_there_is_no_port),
         cmocka_unit_test(test_a_way_that_is_not_possible_is_refused_and_auto_takes_another),

@@ -2,6 +2,7 @@
 // Scenario `publish`: pairs of clients, each a publisher and a subscriber, or another pattern (loadgen/pattern.h).
 // They send messages at a rate (of all publishers together) or as fast as these are delivered. Further connections
 // stay idle.
+#include "loadgen/thread_load.h"
 #include "loadgen/limit.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 
 enum { LARGE_BYTES = 256 * 1024 };
+enum { TARGETS_READ = 4 }; // watched processes whose threads are read
 enum { PAIRS = 100, MANY = 100, FEW = 1, STREAMS_MAX = 16 << 20 };
 // Defaults of a pair. At QoS 2 no more than brokers commonly have in flight for a client: mosquitto loses the
 // others.
@@ -207,8 +209,35 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "drain_ns", json_integer(own->drain_ns));
 }
 
+// Each watched process's threads, before and after the publishing.
+struct target_loads {
+    struct thread_load from[TARGETS_READ], to[TARGETS_READ];
+};
+
+static void read_target_loads(const struct run *run, struct thread_load loads[TARGETS_READ])
+{
+    for (int i = 0; i < TARGETS_READ; i++)
+        if (i >= run->config->watch.count ||
+            thread_load_read_of((pid_t)run->config->watch_pids[i], &loads[i]) < 0)
+            loads[i].count = 0;
+}
+
+// Of the busiest thread of all watched processes. Both stay 0 when none can be read.
+static void busiest_of_target(const struct target_loads *loads, struct limit_facts *facts)
+{
+    for (int i = 0; i < TARGETS_READ; i++) {
+        double ran, waited;
+        thread_load_between(&loads->from[i], &loads->to[i], &ran, &waited);
+        if (ran + waited > facts->target_ran + facts->target_waited) {
+            facts->target_ran = ran;
+            facts->target_waited = waited;
+        }
+    }
+}
+
 // Judges the limit of the rate: a rate that the generator could not exceed says nothing about the target.
-static void add_limit(struct summary *summary, const struct run *run, double asked_per_s, double had_per_s)
+static void add_limit(struct summary *summary, const struct run *run, const struct target_loads *loads,
+                      double asked_per_s, double had_per_s)
 {
     struct limit_facts facts = {.asked_per_s = asked_per_s,
                                 .had_per_s = had_per_s,
@@ -218,6 +247,7 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
                                 .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6};
     const struct hist *lag = run->total[LATENCY_LAG];
     int64_t p99_ns = hist_percentile_known(lag, 99);
+    busiest_of_target(loads, &facts);
     facts.lag_p99_ns = p99_ns >= 0 ? p99_ns : hist_max(lag); // with too few acts the latest decides
     limit_judge(&summary->limit, &facts);
     if (facts.ran + facts.waited == 0)
@@ -235,7 +265,8 @@ static double in_messages(const struct run *run, double deliveries)
 
 // Adds the rate of measured messages that arrived. The time is from the end of the warm-up to the end of the
 // schedule. It ends earlier if the run ended before, and later if the last message arrived after that.
-static void add_rate(struct summary *summary, struct run *run, const struct fleet_order *order)
+static void add_rate(struct summary *summary, struct run *run, const struct fleet_order *order,
+                     const struct target_loads *loads)
 {
     int64_t from_ns = order->at_ns + order->warmup_ns, to_ns = order->at_ns + order->duration_ns;
     if (run->broken_ns > 0 && run->broken_ns < to_ns)
@@ -251,7 +282,7 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
     if (order->pattern.kind != PATTERN_PAIRS)
         summary_add(summary, "deliveries.rate", deliveries / seconds, "1/s", "higher");
     summary_add(summary, "messages.seconds", seconds, "s", "none");
-    add_limit(summary, run, order->rate_per_s, rate);
+    add_limit(summary, run, loads, order->rate_per_s, rate);
     if (!(order->rate_per_s > 0))
         return;
     summary_add(summary, "messages.rate_asked", order->rate_per_s, "1/s", "none");
@@ -267,7 +298,8 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
                                   order->rate_per_s);
 }
 
-static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order)
+static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order,
+                         const struct target_loads *loads)
 {
     const int64_t *count = run->tally.count;
     summary_add(summary, "messages.sent", (double)count[TALLY_PUBLISHED], "1", "none");
@@ -285,7 +317,7 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
     summary_add(summary, "messages.unfinished", (double)count[TALLY_UNFINISHED], "1", "lower");
-    add_rate(summary, run, order);
+    add_rate(summary, run, order, loads);
     static const struct {
         enum tally_count what;
         const char *name, *text;
@@ -342,8 +374,11 @@ static bool publish(struct run *run, struct summary *summary)
     };
     run_phase(run, "publish");
     run->lossy = true;
+    struct target_loads loads;
+    read_target_loads(run, loads.from);
     bool fine = run_order(run, run->fleet, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
-    add_messages(summary, run, &order);
+    read_target_loads(run, loads.to);
+    add_messages(summary, run, &order, &loads);
     return fine;
 }
 

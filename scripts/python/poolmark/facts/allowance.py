@@ -181,10 +181,10 @@ def descriptors(root: Path = ROOT) -> int:
     return least(hard if hard >= 0 else None, _number(root / "proc/sys/fs/nr_open")) or 1 << 20
 
 
-def address_space() -> int | None:
-    """ulimit -v of each process; None without one."""
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return soft if soft >= 0 else None
+def spaces() -> dict[str, int]:
+    """The limits of a process's own memory that are set: ulimit -v (all that it maps), ulimit -d (what it maps to write)."""
+    found = {"-v": resource.getrlimit(resource.RLIMIT_AS)[0], "-d": resource.getrlimit(resource.RLIMIT_DATA)[0]}
+    return {option: soft for option, soft in found.items() if soft >= 0}
 
 
 def ports(root: Path = ROOT) -> int | None:

@@ -126,10 +126,10 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
                _mend_sysctl("kernel.pid_max", 4 * threads) + ", or pids.max of the control group, or ulimit -u",
                "the least of pid_max, threads-max and what we may have"),
     ]
-    if (space := allowance.address_space()) is not None:
-        checks.append(_check("address space of a process (ulimit -v)", space, described.broker()["instance_bytes"]
+    for option, space in allowance.spaces().items():
+        checks.append(_check(f"memory of a process (ulimit {option})", space, described.broker()["instance_bytes"]
                              + plan.connections_per_instance * connection_bytes(shape, strategy) + (256 << 20),
-                             "B", "ulimit -v unlimited", "a broker instance, its libraries and stacks"))
+                             "B", f"ulimit {option} unlimited", "a broker instance, its libraries and stacks"))
     # The module may be loaded and track nothing; its count then stays 0.
     if proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_count"):
         checks.append(_check("connections the firewall tracks", proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_max"),
