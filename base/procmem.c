@@ -88,13 +88,8 @@ static int read_statm(pid_t pid, struct procmem *mem)
     return 0;
 }
 
-static int read_rollup(pid_t pid, struct procmem *mem)
+int procmem_parse_rollup(const char *text, struct procmem *mem)
 {
-    char text[TEXT_SIZE];
-    ssize_t n = read_of(pid, "smaps_rollup", text);
-    if (n < 0) {
-        return (int)n;
-    }
     static const char *const needed[] = {"Rss:", "Pss:", "Private_Clean:", "Private_Dirty:", "Anonymous:"};
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         int64_t kib;
@@ -109,16 +104,26 @@ static int read_rollup(pid_t pid, struct procmem *mem)
     // shared. So private memory is the smaller of the two.
     int64_t alone = kib_line(text, "Private_Clean:") + kib_line(text, "Private_Dirty:");
     int64_t anonymous = kib_line(text, "Anonymous:");
-    mem->private_bytes = (anonymous < alone ? anonymous : alone) + kib_line(text, "Private_Hugetlb:");
-    mem->swap_bytes = kib_line(text, "Swap:");
+    // Swap counts swapped pages of shared memory too, SwapPss does not.
     int64_t kib;
+    mem->swap_bytes = kib_line(text, text_file_number(text, "SwapPss:", &kib) == 0 ? "SwapPss:" : "Swap:");
+    mem->private_bytes =
+        (anonymous < alone ? anonymous : alone) + kib_line(text, "Private_Hugetlb:") + mem->swap_bytes;
+    mem->merged_bytes = text_file_number(text, "KSM:", &kib) == 0 ? kib * KIB : -1;
     if (text_file_number(text, "Pss_Shmem:", &kib) == 0) {
         mem->shared_bytes = kib * KIB;
     }
     return 0;
 }
 
-// Page tables and shared memory, from a file that every user may read.
+static int read_rollup(pid_t pid, struct procmem *mem)
+{
+    char text[TEXT_SIZE];
+    ssize_t n = read_of(pid, "smaps_rollup", text);
+    return n < 0 ? (int)n : procmem_parse_rollup(text, mem);
+}
+
+// Page tables, shared memory and swap, from a file that every user may read.
 static int read_status(pid_t pid, struct procmem *mem)
 {
     char text[TEXT_SIZE];
@@ -128,13 +133,18 @@ static int read_status(pid_t pid, struct procmem *mem)
     }
     mem->page_table_bytes = kib_line(text, "VmPTE:");
     mem->shared_bytes = kib_line(text, "RssShmem:");
+    mem->swap_bytes = kib_line(text, "VmSwap:");
     return 0;
 }
 
 int procmem_read_quick(pid_t pid, struct procmem *mem)
 {
-    struct procmem read = {
-        .pss_bytes = -1, .private_bytes = -1, .shared_bytes = -1, .swap_bytes = -1, .page_table_bytes = -1};
+    struct procmem read = {.pss_bytes = -1,
+                           .private_bytes = -1,
+                           .shared_bytes = -1,
+                           .swap_bytes = -1,
+                           .merged_bytes = -1,
+                           .page_table_bytes = -1};
     int code = read_stat(pid, &read);
     if (code == 0) {
         code = read_statm(pid, &read);
@@ -157,13 +167,24 @@ int procmem_read(pid_t pid, struct procmem *mem)
     }
     if (code == 0 && read.rollup_error < 0) {
         // The process has ended meanwhile, which statm reports, or its smaps_rollup is not readable.
-        read.pss_bytes = read.private_bytes = read.swap_bytes = -1;
+        read.pss_bytes = read.private_bytes = read.merged_bytes = -1;
         code = read.rollup_error == -ESRCH ? -ESRCH : read_statm(pid, &read);
     }
     if (code == 0) {
         *mem = read;
     }
     return code;
+}
+
+int64_t procmem_process_of(pid_t tid)
+{
+    char text[TEXT_SIZE];
+    int64_t pid;
+    ssize_t n = read_always(tid, "status", text);
+    if (n < 0) {
+        return n;
+    }
+    return text_file_number(text, "Tgid:", &pid) == 0 ? pid : -EPROTO;
 }
 
 int64_t procmem_highest(pid_t pid)

@@ -12,9 +12,14 @@
 #include <sys/types.h>
 
 struct procmem {
-    int64_t rss_bytes, pss_bytes, swap_bytes; // PSS, private and swap -1: see rollup_error
-    // Anonymous and not shared. No page of a file counts, even if no other process has mapped it.
+    int64_t rss_bytes, pss_bytes; // resident; PSS and private -1: see rollup_error
+    // Anonymous and not shared, resident or swapped out: what the process owns does not shrink when the kernel
+    // needs room. No page of a file counts, even if no other process has mapped it.
     int64_t private_bytes;
+    int64_t
+        swap_bytes; // anonymous and swapped out; where it is shared, its share (VmSwap of status: all of it)
+    int64_t
+        merged_bytes; // anonymous pages that KSM has merged with others of the same content; -1: not known
     // Of no file and not private: shm, MAP_SHARED | MAP_ANONYMOUS. Where smaps_rollup has it, a page that
     // others have mapped too counts in part, as in PSS.
     int64_t shared_bytes;
@@ -43,7 +48,7 @@ struct kernmem {
 // another -errno when it cannot be read. Writes nothing on failure. If only smaps_rollup cannot be read, RSS
 // and CPU time are read all the same. Costs about a walk of its page tables. Any thread may call.
 int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
-// As above without PSS, private, shared, swap and page tables (-1): statm and stat only, cheap enough for
+// As above without PSS, private, shared, swap, merged and page tables (-1): statm and stat only, cheap enough for
 // every sample.
 int procmem_read_quick(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
 // The most resident memory that the process has had so far (VmHWM). -1: not known.
@@ -53,6 +58,10 @@ int64_t procmem_descriptors(pid_t pid);
 // The size of its table of descriptors (FDSize), which grows when it is full and never shrinks: it never had more
 // open at once. -1: not known, or not a size that Linux gives a table.
 int64_t procmem_descriptor_slots(pid_t pid);
+// The fields that smaps_rollup gives, from its text. -ENODATA when it lacks one that a sum needs.
+int procmem_parse_rollup(const char *text, struct procmem *mem) __attribute__((warn_unused_result));
+// The process that the thread `tid` is of; `tid` itself for a process. -ESRCH: /proc has none; another -errno.
+int64_t procmem_process_of(pid_t tid);
 int kernmem_read(struct kernmem *mem) __attribute__((warn_unused_result));
 
 #endif

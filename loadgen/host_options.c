@@ -1,13 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/host_options.h"
 
+#include "base/procmem.h"
 #include "base/units.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+// A thread has figures in /proc as well, those of its process: memory and CPU time would count twice.
+static int is_process(int64_t pid, struct err *err)
+{
+    int64_t of = procmem_process_of((pid_t)pid);
+    if (of > 0 && of != pid)
+        return err_set(err, -EINVAL, "--watch-pid %lld: is a thread of process %lld, not a process",
+                       (long long)pid, (long long)of);
+    if (of == -ESRCH && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+        return err_set(err, -EINVAL,
+                       "--watch-pid %lld: /proc hides this process from you (hidepid, proc(5)): run the "
+                       "generator as root, or in the group that /proc is mounted with (gid=)",
+                       (long long)pid);
+    if (of == -ESRCH)
+        return err_set(err, -EINVAL, "--watch-pid %lld: there is no such process", (long long)pid);
+    return 0;
+}
 
 int host_options_watch(struct config *config, struct err *err)
 {
@@ -18,10 +37,9 @@ int host_options_watch(struct config *config, struct err *err)
         if (units_parse_count(config->watch.values[i], &pid) < 0 || pid < 1 || pid > 4194304)
             return err_set(err, -EINVAL, "--watch-pid \"%s\" is not the number of a process",
                            config->watch.values[i]);
-        char path[64];
-        snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
-        if (access(path, F_OK) < 0)
-            return err_set(err, -EINVAL, "--watch-pid %lld: there is no such process", (long long)pid);
+        int code = is_process(pid, err);
+        if (code < 0)
+            return code;
         for (int j = 0; j < i; j++)
             if (config->watch_pids[j] == pid)
                 return err_set(err, -EINVAL, "--watch-pid %lld: is given twice", (long long)pid);

@@ -27,8 +27,8 @@ struct sampler {
     _Atomic bool ending;      // also read without the lock, relaxed: it only ends a reading early
     struct sample full;       // the last full row
     struct sample last;
-    int64_t peak_rss_bytes, peak_pss_bytes, peak_private_bytes; // -1: no reading yet
-    const char *keep_phase;                                     // NULL: none is kept
+    int64_t peak_rss_bytes, peak_pss_bytes, peak_private_bytes, peak_swap_bytes; // -1: no reading yet
+    const char *keep_phase;                                                      // NULL: none is kept
     struct sampler_kept *kept;
     size_t kept_count, kept_capacity;
     bool kept_lost; // out of memory: what is kept has a gap
@@ -70,6 +70,8 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
             add(&sample->target_pss_bytes, mem.pss_bytes);
             add(&sample->target_private_bytes, mem.private_bytes);
             add(&sample->target_shared_bytes, mem.shared_bytes);
+            add(&sample->target_swap_bytes, mem.swap_bytes);
+            add(&sample->target_merged_bytes, mem.merged_bytes);
             sample->rollup_error = mem.rollup_error < 0 ? mem.rollup_error : sample->rollup_error;
         }
     }
@@ -77,7 +79,8 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
     if (sample->targets_gone > 0 || sample->target_error < 0 || !counted)
         sample->target_descriptors = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0)
-        sample->target_rss_bytes = sample->target_cpu_ns = sample->target_shared_bytes = -1;
+        sample->target_rss_bytes = sample->target_cpu_ns = sample->target_shared_bytes =
+            sample->target_swap_bytes = sample->target_merged_bytes = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0 || sample->rollup_error < 0)
         sample->target_pss_bytes = sample->target_private_bytes = -1;
 }
@@ -111,6 +114,8 @@ static void read_all(struct sample *sample, const int64_t *targets, int target_c
                               .target_pss_bytes = -1,
                               .target_private_bytes = -1,
                               .target_shared_bytes = -1,
+                              .target_swap_bytes = -1,
+                              .target_merged_bytes = -1,
                               .target_cpu_ns = -1,
                               .target_descriptors = -1,
                               .generator_pss_bytes = -1,
@@ -220,6 +225,7 @@ static void take_row(struct sampler *sampler)
     raise_to(&sampler->peak_rss_bytes, sample.target_rss_bytes);
     raise_to(&sampler->peak_pss_bytes, sample.target_pss_bytes);
     raise_to(&sampler->peak_private_bytes, sample.target_private_bytes);
+    raise_to(&sampler->peak_swap_bytes, sample.target_swap_bytes);
     sampler->account.readings++;
     if (sample.targets_gone > 0 || sample.target_error < 0) {
         sampler->account.unreadable++;
@@ -293,7 +299,8 @@ int sampler_open(struct sampler **sampler_out, const struct sampler_config *conf
     struct sampler *sampler = calloc(1, sizeof *sampler);
     if (!sampler)
         return err_set(err, -ENOMEM, "out of memory for the sampler");
-    sampler->peak_rss_bytes = sampler->peak_pss_bytes = sampler->peak_private_bytes = -1;
+    sampler->peak_rss_bytes = sampler->peak_pss_bytes = sampler->peak_private_bytes =
+        sampler->peak_swap_bytes = -1;
     sampler->phase = "start";
     sampler->last.target_rss_bytes = -1; // until the first row
     pthread_mutex_init(&sampler->lock, NULL);
@@ -365,6 +372,7 @@ void sampler_peak(struct sampler *sampler, struct sample *peak)
     peak->target_rss_bytes = sampler->peak_rss_bytes;
     peak->target_pss_bytes = sampler->peak_pss_bytes;
     peak->target_private_bytes = sampler->peak_private_bytes;
+    peak->target_swap_bytes = sampler->peak_swap_bytes;
     pthread_mutex_unlock(&sampler->lock);
 }
 

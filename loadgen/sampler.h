@@ -35,6 +35,8 @@ struct sample { // -1: not read
     int64_t at_ns, connections;
     int64_t target_rss_bytes, target_pss_bytes, target_private_bytes, target_cpu_ns;
     int64_t target_shared_bytes; // shm, MAP_SHARED: in no private memory; not in memory.csv
+    int64_t target_swap_bytes;   // in private memory, and in no resident figure; not in memory.csv
+    int64_t target_merged_bytes; // by KSM: in no private memory; not in memory.csv
     int64_t target_descriptors;  // open ones; not in memory.csv
     int64_t generator_pss_bytes, generator_cpu_ns;
     int64_t kernel_slab_bytes;                   // without kernel_proc_bytes, where that is known

@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "loadgen/kernel_growth.h"
+#include "loadgen/memory_notes.h"
 #include "loadgen/withheld.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -194,67 +194,12 @@ static bool is_read(int kind, const struct sample *const *samples, int count)
     return true;
 }
 
-static void stands_in(struct run *run, int kind, const struct sample *full)
-{
-    if (run->record)
-        record_set(run->record, "summary.memory_is", json_string(kinds[kind].name));
-    if (kind > 0)
-        run_anomaly(
-            run, "stand_in",
-            "smaps_rollup of a watched process cannot be read (%s): memory.* are by %s instead of "
-            "private memory, and so count what it shares with others%s",
-            strerror(full->rollup_error < 0 ? -full->rollup_error : ENODATA), kind == 1 ? "PSS" : "RSS",
-            full->rollup_error == -EACCES ? "; run the generator as the target's user, or as root" : "");
-}
-
-// Private memory is judged. MAP_SHARED memory is not private, even if only the target uses it.
-static void note_shared(struct run *run, const struct sample *start, const struct sample *full)
-{
-    int64_t bytes = full->target_shared_bytes, grew_bytes = bytes - start->target_shared_bytes;
-    int64_t connections = full->connections - start->connections;
-    if (bytes < 0 || start->target_shared_bytes < 0 ||
-        bytes <= 2 * run_level_slack(full->target_private_bytes))
-        return;
-    run_anomaly(
-        run, "shared",
-        "the target has %lld bytes of shared memory (shm, MAP_SHARED), %lld at the start: %.1f a connection. "
-        "memory.* are of private memory and do not have them; those by PSS and RSS do",
-        (long long)bytes, (long long)start->target_shared_bytes,
-        connections > 0 ? (double)grew_bytes / (double)connections : 0.0);
-}
-
 static void add_kind(struct summary *summary, const char *what, const char *kind, double value,
                      const char *better)
 {
     char name[48];
     snprintf(name, sizeof name, "memory.%s_%s%sbytes", what, kind, kind[0] ? "_" : "");
     summary_add(summary, name, value, "B", better);
-}
-
-static void judge_watched(struct run *run)
-{
-    const struct config *config = run->config;
-    struct owners *owners = &run->owners;
-    if (owners->judged || !config || config->watch.count == 0)
-        return;
-    owners->judged = true;
-    int64_t open = run->tally.count[TALLY_OPEN];
-    if (owners->known && owners->unowned > 0 && owners->unowned < owners->listeners) {
-        owners->wrong = true;
-        run_anomaly(
-            run, "not_all_watched",
-            "memory and CPU time of the target have no figure: %d of %d listening sockets of the targets are "
-            "of no watched process, the first at %s: watch all processes of all targets (--watch-pid)",
-            owners->unowned, owners->listeners, owners->first);
-    } else if ((!owners->known || owners->unowned == owners->listeners) &&
-               !owners_hold(config->watch_pids, config->watch.count, open)) {
-        owners->wrong = true;
-        run_anomaly(
-            run, "not_the_target",
-            "memory and CPU time of the target have no figure: the watched processes have fewer descriptors "
-            "open than there are connections (%lld)%s%s: watch the processes of the target (--watch-pid)",
-            (long long)open, owners->first[0] ? ", and none listens at " : "", owners->first);
-    }
 }
 
 void summary_withhold(struct summary *summary, const struct run *run)
@@ -277,16 +222,14 @@ void summary_withhold(struct summary *summary, const struct run *run)
 void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *full)
 {
-    judge_watched(run);
+    memory_notes_watched(run, full);
     const struct sample *const samples[] = {start, full};
     int judged = 0;
     while (judged < KINDS && !is_read(judged, samples, 2))
         judged++;
     if (judged == KINDS)
         return;
-    stands_in(run, judged, full);
-    if (judged == 0)
-        note_shared(run, start, full);
+    memory_notes_add(run, kinds[judged].name, start, full);
     add_kind(summary, "start", "", (double)bytes_of(start, judged), "lower");
     add_kind(summary, "full", "", (double)bytes_of(full, judged), "lower");
     for (int kind = 0; kind < KINDS; kind++) {

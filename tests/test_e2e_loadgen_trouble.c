@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -321,6 +322,13 @@ static void test_a_pair_that_lost_its_whole_window_goes_on(void **state)
     responder_close(responder);
 }
 
+static void *tell_tid(void *tid)
+{
+    atomic_store((atomic_int *)tid, gettid());
+    pause(); // where it is cancelled
+    return NULL;
+}
+
 static void test_bad_usage_is_named_and_nothing_is_written(void **state)
 {
     (void)state;
@@ -353,6 +361,18 @@ static void test_bad_usage_is_named_and_nothing_is_written(void **state)
     assert_usage("--probe", "steps", "--target", target, "--probe", "3", "--record", record, NULL);
     assert_usage("--connections", "publish", "--target", target, "--connections", "10", "--record", record,
                  NULL);
+    // A thread of a process is in /proc as well; it would count its process once more.
+    char thread[32], said[64];
+    pthread_t waits;
+    atomic_int tid = 0;
+    assert_int_equal(pthread_create(&waits, NULL, tell_tid, &tid), 0);
+    while (atomic_load(&tid) == 0)
+        ;
+    snprintf(thread, sizeof thread, "%d", atomic_load(&tid));
+    snprintf(said, sizeof said, "%s: is a thread of process %d", thread, (int)getpid());
+    assert_usage(said, "connect", "--target", target, "--watch-pid", thread, "--record", record, NULL);
+    pthread_cancel(waits);
+    pthread_join(waits, NULL);
     assert_usage("no such process", "connect", "--target", target, "--watch-pid", "4194303", "--record",
                  record, NULL);
     assert_usage("70000", "connect", "--target", "mqtt://127.0.0.1:70000", "--record", record, NULL);

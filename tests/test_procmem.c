@@ -113,6 +113,32 @@ static void shared_memory_has_a_figure_of_its_own(void **state)
     munmap(shared, BYTES);
 }
 
+#define ROLLUP "Rss: 3000 kB\nPss: 2500 kB\nPrivate_Clean: 4 kB\nPrivate_Dirty: 1996 kB\nAnonymous: 2400 kB\n"
+
+// What is swapped out is in no resident figure, and the process owns it all the same.
+static void private_memory_has_what_is_swapped_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t private_kib, swap_kib, merged_kib;
+    } cases[] = {{ROLLUP, 2000, 0, -1},
+                 {ROLLUP "Swap: 0 kB\nSwapPss: 0 kB\n", 2000, 0, -1},
+                 {ROLLUP "KSM: 0 kB\nSwap: 900 kB\nSwapPss: 700 kB\n", 2700, 700, 0},
+                 {ROLLUP "KSM: 80 kB\nSwap: 900 kB\n", 2900, 900, 80}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct procmem mem = {0};
+        assert_int_equal(procmem_parse_rollup(cases[i].text, &mem), 0);
+        assert_int_equal(mem.rss_bytes, 3000 * 1024);
+        assert_int_equal(mem.pss_bytes, 2500 * 1024);
+        assert_int_equal(mem.private_bytes, cases[i].private_kib * 1024);
+        assert_int_equal(mem.swap_bytes, cases[i].swap_kib * 1024);
+        assert_int_equal(mem.merged_bytes, cases[i].merged_kib < 0 ? -1 : cases[i].merged_kib * 1024);
+    }
+    struct procmem mem = {0};
+    assert_int_equal(procmem_parse_rollup("Rss: 3000 kB\nSwapPss: 9 kB\n", &mem), -ENODATA);
+}
+
 static void touched_memory_of_another_process_shows_in_all_of_its_figures(void **state)
 {
     (void)state;
@@ -159,6 +185,7 @@ static void a_quick_reading_leaves_out_what_is_dear(void **state)
     assert_int_equal(quick.pss_bytes, -1);
     assert_int_equal(quick.private_bytes, -1);
     assert_int_equal(quick.swap_bytes, -1);
+    assert_int_equal(quick.merged_bytes, -1);
     assert_int_equal(quick.page_table_bytes, -1);
     // The kernel counts this in batches for each processor, so that it may be off by some pages.
     assert_true(llabs(quick.rss_bytes - full.rss_bytes) < 4 * MIB);
@@ -302,6 +329,7 @@ int main(void)
         cmocka_unit_test(the_highest_memory_stays_when_it_is_given_back),
         cmocka_unit_test(the_table_of_descriptors_tells_how_many_there_ever_were),
         cmocka_unit_test(shared_memory_has_a_figure_of_its_own),
+        cmocka_unit_test(private_memory_has_what_is_swapped_out),
         cmocka_unit_test(touched_memory_of_another_process_shows_in_all_of_its_figures),
         cmocka_unit_test(pages_of_a_file_are_not_private_though_nobody_else_has_mapped_them),
         cmocka_unit_test(a_quick_reading_leaves_out_what_is_dear),

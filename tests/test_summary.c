@@ -197,6 +197,41 @@ static void test_memory_that_is_shared_is_not_passed_over(void **state)
     free(text);
 }
 
+static void test_memory_that_is_swapped_out_or_merged_is_told(void **state)
+{
+    (void)state;
+    struct sample start = sample_of(0, 20000000), full = sample_of(1000, 30000000);
+    char *text = record_of(&start, &start, &full);
+    assert_null(strstr(text, "\"swapped\""));
+    assert_null(strstr(text, "\"merged\""));
+    free(text);
+    full.target_rss_bytes = full.target_pss_bytes = 18000000; // the kernel took the rest
+    full.target_swap_bytes = 12000000;
+    full.target_merged_bytes = 4096;
+    text = record_of(&start, &start, &full);
+    assert_non_null(strstr(text, "\"swapped\""));
+    assert_non_null(strstr(text, "up to 12000000 bytes were swapped out (0 at the start, 12000000 with all"));
+    assert_non_null(strstr(text, "4096 bytes of the target's memory are merged"));
+    assert_null(strstr(text, "gave memory back"));
+    free(text);
+}
+
+static void test_resident_memory_of_a_target_in_swap_gives_no_figure(void **state)
+{
+    (void)state;
+    struct summary summary = {0};
+    struct run run = {0};
+    struct config config = {.quiet = true};
+    run.config = &config;
+    struct sample start = sample_of(0, 20000000), full = sample_of(1000, 30000000);
+    start.target_private_bytes = full.target_private_bytes = -1;
+    full.target_swap_bytes = 12000000;
+    summary_add_memory(&summary, &run, &start, &start, &full);
+    summary_withhold(&summary, &run);
+    assert_true(isnan(value_of(&summary, "memory.per_connection_bytes")));
+    assert_true(value_of(&summary, "memory.full_bytes") == 30000000);
+}
+
 static void test_what_was_not_read_is_not_a_number(void **state)
 {
     (void)state;
@@ -410,6 +445,8 @@ int main(void)
         cmocka_unit_test(test_kernel_memory_of_one_end_is_no_figure),
         cmocka_unit_test(test_why_memory_did_not_grow_is_said_by_case),
         cmocka_unit_test(test_memory_that_is_shared_is_not_passed_over),
+        cmocka_unit_test(test_memory_that_is_swapped_out_or_merged_is_told),
+        cmocka_unit_test(test_resident_memory_of_a_target_in_swap_gives_no_figure),
         cmocka_unit_test(test_what_was_not_read_is_not_a_number),
         cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),
         cmocka_unit_test(test_a_percentile_of_too_few_samples_is_not_known_because),

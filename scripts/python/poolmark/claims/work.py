@@ -28,12 +28,12 @@ LEVEL_BYTES, LEVEL_S = 65536, 5.0  # memory is level when two readings 50 ms apa
 
 
 def private_bytes(pid: int) -> int:
-    """Anonymous memory that the process shares with nobody, in bytes."""
+    """Anonymous memory that the process shares with nobody, resident or swapped out, in bytes."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError as error:
         raise PoolmarkError(f"/proc/{pid}/smaps_rollup: cannot be read: {error.strerror}") from error
-    return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Anonymous:"))
+    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(("Anonymous:", "SwapPss:")))
 
 
 def events_of(folder: Path, pool: str = "connections") -> list[Json]:

@@ -80,7 +80,7 @@ def load_words(scenario: str, options: dict[str, Any]) -> list[str]:
 
 
 def private_bytes(pid: int) -> int | None:
-    """Anonymous memory that no other process shares, as base/procmem.h counts it; where that may not be read, None."""
+    """Anonymous memory that no other process shares, resident or swapped out, as base/procmem.h counts it; where that may not be read, None."""
     found = {}
     for text in (read_text(f"/proc/{pid}/smaps_rollup") or "").splitlines():
         name, _, rest = text.partition(":")
@@ -88,7 +88,7 @@ def private_bytes(pid: int) -> int | None:
             found[name] = int(rest[:-3]) * 1024
     if "Anonymous" not in found:
         return None
-    return min(found["Anonymous"], found.get("Private_Clean", 0) + found.get("Private_Dirty", 0))
+    return min(found["Anonymous"], found.get("Private_Clean", 0) + found.get("Private_Dirty", 0)) + found.get("SwapPss", 0)
 
 
 def descriptors(pid: int) -> int | None:

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/memory_notes.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { UNHELD_ONE_IN = 20 }; // connections that a target may be about to close
+
+static void stands_in(struct run *run, const char *kind, const struct sample *full)
+{
+    if (run->record)
+        record_set(run->record, "summary.memory_is", json_string(kind));
+    if (strcmp(kind, "private") != 0)
+        run_anomaly(run, "stand_in",
+                    "smaps_rollup of a watched process cannot be read (%s): memory.* are by %s instead of "
+                    "private memory, and so count what it shares with others%s",
+                    strerror(full->rollup_error < 0 ? -full->rollup_error : ENODATA),
+                    strcmp(kind, "pss") == 0 ? "PSS" : "RSS",
+                    full->rollup_error == -EACCES ? "; run the generator as the target's user, or as root"
+                                                  : "");
+}
+
+// Private memory is judged. MAP_SHARED memory is not private, even if only the target uses it.
+static void note_shared(struct run *run, const struct sample *start, const struct sample *full)
+{
+    int64_t bytes = full->target_shared_bytes, grew_bytes = bytes - start->target_shared_bytes;
+    int64_t connections = full->connections - start->connections;
+    if (bytes < 0 || start->target_shared_bytes < 0 ||
+        bytes <= 2 * run_level_slack(full->target_private_bytes))
+        return;
+    run_anomaly(
+        run, "shared",
+        "the target has %lld bytes of shared memory (shm, MAP_SHARED), %lld at the start: %.1f a connection. "
+        "memory.* are of private memory and do not have them; those by PSS and RSS do",
+        (long long)bytes, (long long)start->target_shared_bytes,
+        connections > 0 ? (double)grew_bytes / (double)connections : 0.0);
+}
+
+// What the kernel has put on disk is the target's all the same, and comes back only when it is used.
+static void note_swapped(struct run *run, const char *kind, const struct sample *start,
+                         const struct sample *full)
+{
+    struct sample peak = *full;
+    if (run->sampler)
+        sampler_peak(run->sampler, &peak);
+    int64_t most = peak.target_swap_bytes;
+    if (most < full->target_swap_bytes || most < start->target_swap_bytes)
+        most = full->target_swap_bytes > start->target_swap_bytes ? full->target_swap_bytes
+                                                                  : start->target_swap_bytes;
+    if (most <= 0)
+        return;
+    bool has_it = strcmp(kind, "private") == 0;
+    run_anomaly(run, has_it ? "swapped" : "swap_not_counted",
+                "of the target's memory up to %lld bytes were swapped out (%lld at the start, %lld with all "
+                "connections)%s. Latencies and CPU time have what it costs to bring memory back: give the "
+                "host or the target's cgroup more memory, or turn swap off",
+                (long long)most, (long long)start->target_swap_bytes, (long long)full->target_swap_bytes,
+                has_it ? ". Private memory has them; RSS and PSS do not"
+                       : ", and memory for a connection has no figure: RSS and PSS do not have them");
+}
+
+// Pages of the same content are one for all processes that have them: they are not private, and their number says
+// nothing of how much was written.
+static void note_merged(struct run *run, const struct sample *full)
+{
+    if (full->target_merged_bytes <= 0)
+        return;
+    run_anomaly(
+        run, "merged",
+        "%lld bytes of the target's memory are merged with pages of the same content (KSM): memory.* "
+        "are of private memory and leave out those that are shared so. For figures of what the target "
+        "takes, turn KSM off (/sys/kernel/mm/ksm/run) and start the target anew",
+        (long long)full->target_merged_bytes);
+}
+
+void memory_notes_add(struct run *run, const char *kind, const struct sample *start,
+                      const struct sample *full)
+{
+    stands_in(run, kind, full);
+    note_swapped(run, kind, start, full);
+    if (strcmp(kind, "private") != 0)
+        return;
+    note_shared(run, start, full);
+    note_merged(run, full);
+}
+
+// A target of several processes that have one listening socket: each connection is of one of them.
+static void judge_shared_listeners(struct run *run, const struct sample *full)
+{
+    struct owners *owners = &run->owners;
+    int64_t unheld = full->target_descriptors < 0 ? 0 : full->connections - full->target_descriptors;
+    int64_t more = owners_more_children(owners, run->config->watch_pids, run->config->watch.count);
+    owners->wrong = true;
+    if (owners->sharing > 0)
+        run_anomaly(
+            run, "not_all_watched",
+            "memory and CPU time of the target have no figure: %d processes that are not watched have a "
+            "listening socket of the target too, the first is %lld, and serve some of the connections: watch "
+            "all processes of all targets (--watch-pid)",
+            owners->sharing, (long long)owners->first_sharing);
+    else if (unheld > full->connections / UNHELD_ONE_IN)
+        run_anomaly(
+            run, "not_all_watched",
+            "memory and CPU time of the target have no figure: the watched processes listen for it, "
+            "and have only %lld descriptors open for %lld connections. Others serve the rest (workers, "
+            "a process for each connection): watch all processes of all targets (--watch-pid)",
+            (long long)full->target_descriptors, (long long)full->connections);
+    else if (full->connections > 0 && more * 2 >= full->connections)
+        run_anomaly(run, "not_all_watched",
+                    "memory and CPU time of the target have no figure: the watched processes have started "
+                    "%lld others during %lld connections: a target that serves each connection in a process "
+                    "of its own cannot be watched",
+                    (long long)more, (long long)full->connections);
+    else
+        owners->wrong = false;
+}
+
+void memory_notes_watched(struct run *run, const struct sample *full)
+{
+    const struct config *config = run->config;
+    struct owners *owners = &run->owners;
+    if (owners->judged || !config || config->watch.count == 0)
+        return;
+    owners->judged = true;
+    int64_t open = run->tally.count[TALLY_OPEN];
+    if (owners->known && owners->unowned > 0 && owners->unowned < owners->listeners) {
+        owners->wrong = true;
+        run_anomaly(
+            run, "not_all_watched",
+            "memory and CPU time of the target have no figure: %d of %d listening sockets of the targets are "
+            "of no watched process, the first at %s: watch all processes of all targets (--watch-pid)",
+            owners->unowned, owners->listeners, owners->first);
+    } else if ((!owners->known || owners->unowned == owners->listeners) &&
+               !owners_hold(config->watch_pids, config->watch.count, open)) {
+        owners->wrong = true;
+        run_anomaly(
+            run, "not_the_target",
+            "memory and CPU time of the target have no figure: the watched processes have fewer descriptors "
+            "open than there are connections (%lld)%s%s: watch the processes of the target (--watch-pid)",
+            (long long)open, owners->first[0] ? ", and none listens at " : "", owners->first);
+    } else if (owners->listeners > owners->unowned) {
+        judge_shared_listeners(run, full);
+    }
+}

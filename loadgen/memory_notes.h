@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Anomalies of the target's memory: whose it is, by what it is counted, and what that does not have.
+#ifndef POOLMARK_LOADGEN_MEMORY_NOTES_H
+#define POOLMARK_LOADGEN_MEMORY_NOTES_H
+
+#include "loadgen/run.h"
+
+// Once in a run: whether the watched processes are the target, all of it (owners.h). `full` is a reading with the
+// connections open.
+void memory_notes_watched(struct run *run, const struct sample *full);
+
+// `kind` is the way of counting that is judged: "private", "pss" or "rss". Into the record: summary.memory_is.
+void memory_notes_add(struct run *run, const char *kind, const struct sample *start,
+                      const struct sample *full);
+
+#endif
