@@ -16,13 +16,14 @@
 enum { LINE_BYTES = 8192, KIB = 1024, OBJECTS_MAX = 128, ENTRIES = 512 };
 #define ARENA_BYTES ((uintptr_t)64 << 20) // glibc: HEAP_MAX_SIZE, to which arenas are aligned; on 64 bits
 #define PAGE_IS_PRESENT (UINT64_C(1) << 63)
+#define PAGE_IS_SWAPPED (UINT64_C(1) << 62)
 #define PAGE_IS_OURS_ALONE (UINT64_C(1) << 56)
 
 struct mapping {
     uintptr_t from, to;
     char access[5], name[24]; // "rw-p"; empty: anonymous without a name
     unsigned long inode;
-    int64_t pss_bytes, anonymous_bytes, huge_bytes;
+    int64_t pss_bytes, anonymous_bytes, huge_bytes, swap_bytes;
 };
 
 struct reader {
@@ -66,11 +67,12 @@ static int64_t count_ours(const uint64_t *entries, size_t count)
 {
     int64_t pages = 0;
     for (size_t i = 0; i < count; i++)
-        pages += (entries[i] & PAGE_IS_PRESENT) && (entries[i] & PAGE_IS_OURS_ALONE);
+        pages += (entries[i] & PAGE_IS_SWAPPED) ||
+                 ((entries[i] & PAGE_IS_PRESENT) && (entries[i] & PAGE_IS_OURS_ALONE));
     return pages;
 }
 
-static int64_t resident_bytes(struct reader *reader, uintptr_t from, uintptr_t to)
+static int64_t owned_bytes(struct reader *reader, uintptr_t from, uintptr_t to)
 {
     uint64_t entries[ENTRIES];
     int64_t pages = 0;
@@ -97,7 +99,7 @@ static void take(struct reader *reader, const struct mapping *one, struct mappin
     if (from >= to)
         return;
     bool is_whole = from == one->from && to == one->to;
-    int64_t bytes = is_whole ? *left : resident_bytes(reader, from, to);
+    int64_t bytes = is_whole ? *left : owned_bytes(reader, from, to);
     if (bytes > *left)
         bytes = *left;
     reader->found->pss_bytes[range.kind] += bytes;
@@ -159,10 +161,13 @@ static void place_anonymous(struct reader *reader, const struct mapping *one, co
 
 static void place(struct reader *reader, const struct mapping *next)
 {
-    const struct mapping *one = &reader->now;
+    struct mapping *one = &reader->now;
     struct mappings *found = reader->found;
     if (one->to == 0)
         return; // before the first
+    one->pss_bytes += one->swap_bytes;
+    one->anonymous_bytes += one->swap_bytes;
+    found->swap_bytes += one->swap_bytes;
     found->whole_bytes += one->pss_bytes;
     found->anonymous_bytes += one->anonymous_bytes;
     found->huge_bytes += one->huge_bytes;
@@ -213,6 +218,7 @@ static int read_lines(struct reader *reader, FILE *smaps)
         parse_size(line, "Pss:", &reader->now.pss_bytes);
         parse_size(line, "Anonymous:", &reader->now.anonymous_bytes);
         parse_size(line, "AnonHugePages:", &reader->now.huge_bytes);
+        parse_size(line, "SwapPss:", &reader->now.swap_bytes);
     }
     if (ferror(smaps))
         return -EIO;
@@ -230,28 +236,36 @@ static uintptr_t default_stack_bytes(void)
     return bytes;
 }
 
-int mappings_read(struct mappings *mappings, const struct mapping_range *known, size_t count)
+int mappings_parse(struct mappings *mappings, FILE *smaps, int pagemap, const struct mapping_range *known,
+                   size_t count)
 {
     struct mappings found = {0};
     struct reader reader = {.found = &found,
                             .known = known,
                             .count = count,
+                            .pagemap = pagemap,
                             .page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE),
                             .stack_bytes = default_stack_bytes()};
+    dl_iterate_phdr(note_object, &reader);
+    int code = read_lines(&reader, smaps);
+    if (code == 0)
+        *mappings = found;
+    return code;
+}
+
+int mappings_read(struct mappings *mappings, const struct mapping_range *known, size_t count)
+{
     FILE *smaps = fopen("/proc/self/smaps", "re");
     if (!smaps)
         return -errno;
-    reader.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    if (reader.pagemap < 0) {
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (pagemap < 0) {
         int code = -errno;
         fclose(smaps);
         return code;
     }
-    dl_iterate_phdr(note_object, &reader);
-    int code = read_lines(&reader, smaps);
-    close(reader.pagemap);
+    int code = mappings_parse(mappings, smaps, pagemap, known, count);
+    close(pagemap);
     fclose(smaps);
-    if (code == 0)
-        *mappings = found;
     return code;
 }

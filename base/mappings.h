@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the memory of this process is: its mappings by kind (/proc/self/smaps, proc(5)), in proportional set size
-// (PSS). The kinds add up to the PSS of the process.
+// (PSS) with what is swapped out of it: the kernel takes that from the process's use, not from what it owns. The kinds
+// add up to the PSS of the process and its swap.
 //
 // The kernel merges anonymous mappings that touch each other. So the caller names the ranges that it knows, such as
 // stacks, and a range that is a part of a mapping counts by its pages (/proc/self/pagemap). Only pages of its own
@@ -14,6 +15,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum mapping_kind {
     MAPPING_CODE, // pages of files: the program, its libraries, their constants
@@ -33,6 +35,7 @@ struct mapping_range {
 struct mappings {
     int64_t pss_bytes[MAPPING_KINDS], whole_bytes; // the second is the sum of the first
     int64_t anonymous_bytes, huge_bytes;           // of these: anonymous, and anonymous in huge pages
+    int64_t swap_bytes;                            // of the anonymous: swapped out
     int64_t heap_span_bytes;                       // addresses of MAPPING_HEAP, resident or not
     int64_t arena_count;                           // of glibc, without that of the break
 };
@@ -42,5 +45,9 @@ struct mappings {
 // meanwhile may be in or not.
 int mappings_read(struct mappings *mappings, const struct mapping_range *known, size_t count)
     __attribute__((warn_unused_result));
+
+// The same from the text of smaps. `pagemap` is only read when a known range is a part of a mapping.
+int mappings_parse(struct mappings *mappings, FILE *smaps, int pagemap, const struct mapping_range *known,
+                   size_t count) __attribute__((warn_unused_result));
 
 #endif

@@ -160,6 +160,7 @@ static void lay_beside(const struct measured *measured, const struct bytes_start
     bytes->pss = mappings->whole_bytes;
     bytes->anonymous = mappings->anonymous_bytes;
     bytes->huge = mappings->huge_bytes;
+    bytes->swap = mappings->swap_bytes;
     bytes->heap = measured->heap_bytes;
     bytes->heap_in_use = measured->heap.in_use_bytes;
     bytes->maps = mappings->pss_bytes[MAPPING_POOL];
@@ -208,10 +209,11 @@ void bytes_print(const struct bytes *bytes, FILE *to)
     fprintf(to, "%-22s %12" PRId64 "  " help "\n", "bytes_" #name, bytes->account[BYTES_##NAME]);
     BYTES_ACCOUNTS(X)
 #undef X
-    fprintf(to, "%-22s %12" PRId64 "  all of these: the proportional set size of the process\n", "bytes_pss",
-            bytes->pss);
+    fprintf(to, "%-22s %12" PRId64 "  all of these: the proportional set size of the process, and its swap\n",
+            "bytes_pss", bytes->pss);
     fprintf(to, "%-22s %12" PRId64 "  of it, anonymous\n", "bytes_anonymous", bytes->anonymous);
     fprintf(to, "%-22s %12" PRId64 "  of that, in huge pages\n", "bytes_huge", bytes->huge);
+    fprintf(to, "%-22s %12" PRId64 "  of what is anonymous, swapped out\n", "bytes_swap", bytes->swap);
 }
 
 void bytes_row(struct csv *csv, const char *moment, const struct bytes *bytes)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bytes of this process by account: what the broker's own books have, laid beside what the kernel has
-// (base/mappings.h) and what the allocator has (base/heap.h). All accounts add up to the PSS of the process. What is in
+// (base/mappings.h) and what the allocator has (base/heap.h). All accounts add up to the PSS of the process, with what
+// is swapped out. What is in
 // no book is the last account, `rest`.
 //
 //     struct bytes_start start;
@@ -55,9 +56,10 @@ struct bytes_start {
 struct bytes {
     int64_t at_ns, connections;
     int64_t account[BYTES_ACCOUNT_COUNT]; // those that are a difference may be negative
-    int64_t pss, anonymous, huge;         // of the process; of it anonymous, and of that in huge pages
-    int64_t heap, heap_in_use;            // resident; handed out by the allocator, -1: not known
-    int64_t maps, other;                  // mapped by pools; anonymous and of no known owner
+    int64_t pss, anonymous, huge; // of the process, with swap; of it anonymous, and of that in huge pages
+    int64_t swap;                 // of the anonymous: swapped out
+    int64_t heap, heap_in_use;    // resident or swapped out; handed out by the allocator, -1: not known
+    int64_t maps, other;          // mapped by pools; anonymous and of no known owner
 };
 
 #define BYTES_COLUMN(NAME, name, help) "," #name "_bytes"

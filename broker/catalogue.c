@@ -48,7 +48,8 @@ const struct metric broker_catalogue[] = {
     BYTES_ACCOUNTS(X)
 #undef X
         {"account.pss_bytes", "B", "none", METRIC_SECONDARY,
-         "the sum of the accounts: proportional set size of the broker's processes"},
+         "the sum of the accounts: proportional set size of the broker's processes, with what is swapped "
+         "out"},
     {"account.anonymous_bytes", "B", "none", METRIC_SECONDARY, "of that, anonymous memory"},
     {"account.huge_bytes", "B", "none", METRIC_SECONDARY, "of that, in huge pages"},
     {"account.connections", "1", "none", METRIC_SECONDARY, "connections at that time"},

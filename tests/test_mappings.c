@@ -60,6 +60,26 @@ static void the_kinds_add_up_to_the_proportional_set_size_of_the_process(void **
     assert_true(mappings.pss_bytes[MAPPING_STACK] > 0 && mappings.pss_bytes[MAPPING_POOL] == 0);
 }
 
+// Otherwise a heap of which the kernel took a part would have less than is handed out: free memory below 0.
+static void what_is_swapped_out_is_of_its_mapping(void **state)
+{
+    (void)state;
+    char smaps[] = "10000000-10100000 rw-p 00000000 00:00 0                  [heap]\n"
+                   "Size: 1024 kB\nPss: 100 kB\nAnonymous: 100 kB\nSwap: 920 kB\nSwapPss: 900 kB\n"
+                   "20000000-20010000 rw-p 00001000 08:01 77                 /lib/one.so\n"
+                   "Size: 64 kB\nPss: 20 kB\nAnonymous: 8 kB\nSwap: 0 kB\nSwapPss: 0 kB\n";
+    FILE *file = fmemopen(smaps, strlen(smaps), "r");
+    struct mappings mappings;
+    assert_int_equal(mappings_parse(&mappings, file, -1, NULL, 0), 0);
+    fclose(file);
+    assert_int_equal(mappings.pss_bytes[MAPPING_HEAP], 1000 * 1024);
+    assert_int_equal(mappings.pss_bytes[MAPPING_DATA], 8 * 1024);
+    assert_int_equal(mappings.pss_bytes[MAPPING_CODE], 12 * 1024);
+    assert_int_equal(mappings.whole_bytes, 1020 * 1024);
+    assert_int_equal(mappings.anonymous_bytes, 1008 * 1024);
+    assert_int_equal(mappings.swap_bytes, 900 * 1024);
+}
+
 static void a_known_range_counts_the_pages_that_were_written(void **state)
 {
     (void)state;
@@ -199,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_kinds_add_up_to_the_proportional_set_size_of_the_process),
+        cmocka_unit_test(what_is_swapped_out_is_of_its_mapping),
         cmocka_unit_test(a_known_range_counts_the_pages_that_were_written),
         cmocka_unit_test(a_page_that_was_only_read_has_no_memory),
         cmocka_unit_test(anonymous_memory_that_nobody_names_is_of_another_kind),

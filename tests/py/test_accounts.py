@@ -215,6 +215,11 @@ def test_mappings_are_added_up_by_owner():
     assert found["anonymous"].huge_bytes == 2048 * 1024 and found["anonymous"].size_bytes == 5120 * 1024
 
 
+def test_a_mapping_that_is_swapped_out_is_not_left_out():
+    swapped = SMAPS + "7f0000600000-7f0000700000 rw-p 00000000 00:00 0 [anon:pool]\nSize: 1024 kB\nPss: 0 kB\nSwap: 900 kB\nSwapPss: 800 kB\n"
+    assert [(one.owner, one.swap_bytes) for one in mappings.by_owner(swapped) if one.swap_bytes] == [("[anon:pool]", 800 * 1024)]
+
+
 def test_no_mapping_is_not_no_memory(tmp_path, monkeypatch):
     with pytest.raises(PoolmarkError, match="no mapping"):
         mappings.by_owner("")

@@ -15,7 +15,7 @@ from poolmark.base.errors import PoolmarkError
 PROC = Path("/proc")
 ANONYMOUS = "anonymous"
 HEAD = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S{4} \S+ \S+ (\d+) *(.*)$")
-FIELD = re.compile(r"^(Size|Pss|Anonymous|AnonHugePages): +(\d+) kB$")
+FIELD = re.compile(r"^(Size|Pss|Anonymous|AnonHugePages|SwapPss): +(\d+) kB$")
 
 
 @dataclass
@@ -26,9 +26,10 @@ class Owner:
     pss_bytes: int = 0
     anonymous_bytes: int = 0
     huge_bytes: int = 0
+    swap_bytes: int = 0
 
 
-FIELDS = {"Size": "size_bytes", "Pss": "pss_bytes", "Anonymous": "anonymous_bytes", "AnonHugePages": "huge_bytes"}
+FIELDS = {"Size": "size_bytes", "Pss": "pss_bytes", "Anonymous": "anonymous_bytes", "AnonHugePages": "huge_bytes", "SwapPss": "swap_bytes"}
 
 
 def read(pid: int) -> str:
@@ -54,4 +55,4 @@ def by_owner(text: str) -> list[Owner]:
             setattr(now, attribute, getattr(now, attribute) + 1024 * int(field[2]))
     if not found:
         raise PoolmarkError("smaps has no mapping")
-    return sorted((one for one in found.values() if one.pss_bytes), key=lambda one: -one.pss_bytes)
+    return sorted((one for one in found.values() if one.pss_bytes or one.swap_bytes), key=lambda one: -one.pss_bytes - one.swap_bytes)

@@ -96,12 +96,15 @@ def ask(pid: int, folder: Path) -> Metrics:
 def print_process(pid: int, folder: Path) -> bool:
     metrics = ask(pid, folder)
     owners = mappings.by_owner(mappings.read(pid))
-    outside, told = sum(one.anonymous_bytes for one in owners), value_of(metrics, "account.anonymous_bytes") or 0.0
+    swapped = sum(one.swap_bytes for one in owners)
+    outside, told = sum(one.anonymous_bytes for one in owners) + swapped, value_of(metrics, "account.anonymous_bytes") or 0.0
     print(f"process {pid}: {show_count(value_of(metrics, 'account.connections'))} connections\n")
     print(text_table(accounts.HEAD, accounts.table(metrics)) + "\n")
-    print(text_table(["as the kernel has it", "mappings", "size", "PSS", "anonymous", "in huge pages"], [
-        [one.owner, show_count(one.mappings), *map(show_bytes, (one.size_bytes, one.pss_bytes, one.anonymous_bytes, one.huge_bytes))]
+    print(text_table(["as the kernel has it", "mappings", "size", "PSS", "anonymous", "in huge pages", "swapped out"], [
+        [one.owner, show_count(one.mappings), *map(show_bytes, (one.size_bytes, one.pss_bytes, one.anonymous_bytes, one.huge_bytes, one.swap_bytes))]
         for one in owners]) + "\n")
+    if swapped:
+        print(f"! {show_bytes(swapped)} are swapped out: the accounts and their PSS have them, what is resident does not\n")
     apart = outside / told - 1 if told else 0.0
     # PSS changes when other processes map the same libraries; anonymous memory does not.
     print(f"anonymous by the broker {show_bytes(told)}, from outside, a moment later, {show_bytes(outside)}: {100 * apart:+.2f} %")
