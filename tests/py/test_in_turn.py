@@ -62,7 +62,7 @@ def test_a_host_that_changes_by_half_does_not_hide_five_percent():
     assert all(one.code == verdict.REGRESSION for one in found)
     assert all(abs(row.effect.change - .05) < .03 and row.blocks for one in found for row in one.rows)
     apart = [verdict.compare(ours, theirs | {"comparison": "compare-2"}) for ours, theirs in (two_records(.05, seed) for seed in range(10))]
-    assert sum(one.code == verdict.REGRESSION for one in apart) <= 2   # the same values, as of two runs one after the other
+    assert sum(one.code == verdict.REGRESSION for one in apart) <= 6   # the same values, as of two runs one after the other
 
 
 def test_a_build_beside_itself_raises_no_more_alarms_than_it_may():

@@ -170,3 +170,27 @@ def test_a_candidate_cannot_take_a_metric_from_the_primary_ones():
     base["config"] |= {"primary": ["connect.p99", "memory.full_bytes"]}
     candidate["config"] |= {"primary": ["connect.p99"]}
     assert row_of(verdict.compare(base, candidate), metric="memory.full_bytes").role == "primary"
+
+
+def with_some_worse(repetitions, some, times, metric="connect.p99"):
+    base, candidate = (make_run(seed=seed, repetitions=repetitions, cells=1, spread=.002, metric=metric) for seed in (1, 2))
+    for cell in candidate["cells"][:some]:
+        cell["metrics"][metric]["value"] *= times
+    return verdict.compare(base, candidate)
+
+
+@pytest.mark.parametrize("metric, repetitions, some, times", [("connect.p99", 96, 19, 100), ("connect.p99", 40, 18, 3),
+                                                              ("memory.per_connection_bytes", 96, 19, 100)])
+def test_a_minority_of_runs_that_is_worse_than_any_of_the_baselines_is_not_the_same(metric, repetitions, some, times):
+    found = with_some_worse(repetitions, some, times, metric)
+    assert found.code != verdict.OK and f"in {some} of {repetitions} runs worse than in any" in row_of(found, metric=metric).why
+
+
+def test_one_odd_run_is_not_such_a_minority():
+    assert row_of(with_some_worse(40, 1, 3)).worse_than_all(verdict.ALPHA) == ""
+    assert with_some_worse(96, 0, 1).code == verdict.OK
+
+
+def test_what_the_printed_interval_leaves_open_is_not_the_same():
+    found = row_of(with_some_worse(19, 6, 3))
+    assert found.worse[2] > 1.9 and found.verdict == "undecided"

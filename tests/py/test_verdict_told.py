@@ -139,3 +139,18 @@ def test_two_records_by_hand_are_compared():
     found = verdict.compare(by_hand(1, "pmA"), by_hand(9, "pmB"))
     assert found.code == verdict.INVALID and [row.metric for row in found.rows] == ["connect.p99"]
     assert "1 repetition can find nothing here" in found.rows[0].why
+
+
+def test_two_builds_of_one_command_are_told_apart(tmp_path):
+    """`bench --beside` has one command for both sides."""
+    from poolmark.compare.where_to_look import builds
+    from test_in_turn import two_records
+
+    base, candidate = two_records(.5, 1)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    words = ["scripts/poolmark", "bench", "--build", str(tmp_path / "a"), "--beside", str(tmp_path / "b")]
+    text, = builds(verdict.compare(base | {"command": words}, candidate | {"command": words}))
+    assert f"baseline build {tmp_path}/a" in text and f"candidate build {tmp_path}/b" in text and "both are one build" not in text
+    same = words[:-1] + [str(tmp_path / "a")]
+    assert "both are one build" in builds(verdict.compare(base | {"command": same}, candidate | {"command": same}))[0]

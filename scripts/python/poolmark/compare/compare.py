@@ -145,6 +145,8 @@ def check_call(args: argparse.Namespace) -> None:
         raise CompareUsage("name BASE and CANDIDATE, or --power RUN")
     if not args.run and (args.until_sure or args.dry_run):
         raise CompareUsage("--until-sure and --dry-run measure builds: say what with --run")
+    if args.until_sure and args.repetitions:
+        raise CompareUsage("--until-sure and --repetitions: one of them; --until-sure chooses the number by itself")
 
 
 def check_comparable_kind(*runs: Run) -> None:

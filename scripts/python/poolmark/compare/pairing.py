@@ -83,7 +83,26 @@ class Judged:
         ours, theirs = (sum(side) / len(side) for side in (self.base, self.candidate))
         if theirs <= ours * (1 + self.limit):
             return ""
-        return f"{sum(self.candidate):.4g} in {plural(len(self.candidate), 'run')}, {sum(self.base):.4g} in {len(self.base)} of the baseline"
+        return (f"{sum(self.candidate):.4g} in {plural(len(self.candidate), 'run')}, {sum(self.base):.4g} in {len(self.base)} of the baseline: "
+                f"too few runs to tell (p = {self.p:.2g})")
+
+    @property
+    def worst(self) -> float:
+        """The most that it may be worse, by the interval that is printed and by the one-sided one."""
+        return max(self.at_worst, self.worse[2])
+
+    def worse_than_all(self, alpha: float) -> str:
+        """In how many of the candidate's runs it is worse than in any of the baseline's, where so many would be there by chance less often
+        than alpha (an exceedance test: the k worst of all values are the candidate's with the probability of drawing them so). Middles and
+        intervals do not see a minority of runs. Empty otherwise."""
+        sign = 1.0 if self.better == "lower" else -1.0
+        worst = max(sign * value for value in self.base)
+        beyond = [value for value in self.candidate if sign * value > worst + self.floor * abs(worst)]
+        count, both = len(self.candidate), len(self.base) + len(self.candidate)
+        if not beyond or math.prod((count - number) / (both - number) for number in range(len(beyond))) > alpha:
+            return ""
+        return (f"in {len(beyond)} of {plural(count, 'run')} worse than in any of the baseline's {len(self.base)}, which the middle does not show: "
+                "look at the runs one by one")
 
     @property
     def suspicious(self) -> bool:

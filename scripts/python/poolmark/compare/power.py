@@ -20,7 +20,7 @@ from poolmark.compare.permutation import least_p, trimmed
 TARGET_POWER = 0.95
 TOO_NOISY = 0.20        # a comparison that finds only larger changes is of no use
 TOO_NOISY_TAIL = 1.00   # tails vary more: for them a doubling must be found
-MOST_REPETITIONS = 100
+MOST_REPETITIONS = 1000   # rounds of benchmarks are short
 _TAILS = ("p99", "p99_9", "p99_99", "p99_999", "max", "longest", "lost", "failed", "dropped", "refused", "not_sent",
           "duplicates", "unacknowledged", "overflow")
 

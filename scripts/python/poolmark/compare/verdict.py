@@ -254,16 +254,16 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
     elif row.q <= alpha and change > row.floor:
         row.why = f"looks worse (p = {row.q:.2g}), but the interval leaves open that nothing changed: " + would_decide(
             row, change, tests, alpha)
-    elif row.much_more:
-        row.why = f"{row.much_more}: too few runs to tell (p = {row.p:.2g})"
+    elif rare := row.much_more or row.worse_than_all(alpha / max(1, tests)):
+        row.why = rare
     elif row.finds > row.limit and row.at_worst > LEAST_FLOOR:
         row.why = (f"too noisy to tell: it would have to be {show(row.finds)} worse to be found" if math.isfinite(row.finds)
                    else "too noisy to tell") + "; " + would_decide(row, row.limit, tests, alpha)
-    elif row.at_worst <= min(max(LEAST_FLOOR, row.finds), row.limit):
+    elif row.at_worst <= min(max(LEAST_FLOOR, row.finds), row.limit) and row.worse[2] <= row.limit:
         row.verdict, row.why = "same", f"at most {show(max(0.0, row.at_worst))} worse" + (
             f"; {show(max(LEAST_FLOOR, row.finds))} would have been found" if row.finds <= row.limit else "")
     else:
-        row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
+        row.why = f"it may be {show(row.worst)} worse; " + would_decide(row, max(row.floor, min(row.worst, row.limit) / 2), tests, alpha)
     without_some(row)
 
 
@@ -397,7 +397,7 @@ def decide(verdict: Verdict) -> None:
         verdict.code = INVALID
         if undecided:
             primaries = sum(row.decides for row in undecided)
-            verdict.reasons = [f"{primaries} of {len(verdict.deciding)} tests of primary metrics are undecided"]
+            verdict.reasons = [f"{primaries} of {len(verdict.deciding)} tests of primary metrics are undecided"] if primaries else []
             verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in sorted(undecided, key=lambda row: not row.suspicious)]
     else:
         verdict.code = OK

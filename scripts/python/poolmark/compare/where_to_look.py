@@ -11,6 +11,7 @@ from pathlib import Path
 
 from poolmark.base.forms import RecordData
 from poolmark.base.paths import CALLED
+from poolmark.compare import rounds_in_turn
 from poolmark.compare.interleave import TAKEN
 from poolmark.compare.pairing import COMBINED, Judged, stem
 from poolmark.compare.verdict import Verdict
@@ -92,7 +93,8 @@ def again(verdict: Verdict, cell: str) -> str:
         return ""
     if base is None or candidate is None or base == candidate:
         return f"{CALLED} {shlex.join(job)}"
-    count = max(one["repetition"] for one in verdict.candidate["cells"] if stem(one["id"]) == cell)
+    ours = [one for one in verdict.candidate["cells"] if stem(one["id"]) == cell]
+    count = max(max(one["repetition"] for one in ours), *(len(rounds_in_turn.rounds_of(one)) for one in ours if "turn" not in one), 0)
     return f"{CALLED} compare {shlex.join([base, candidate])} --run {shlex.quote(as_job(job))} --repetitions {max(6, count)}"
 
 
@@ -103,15 +105,21 @@ def differing(base: str, candidate: str) -> str:
                      if (only := [word for word in own if word not in other])) or "their flags are in another order"
 
 
+def folder_of(run: RecordData, side: str) -> str | None:
+    """The folder of this side's build, as its command names it. A command of two builds in turn names the candidate's by --beside."""
+    command = command_of(run, "")
+    return (value_of(command, "--beside") if side == "candidate" else None) or value_of(command, "--build")
+
+
 def builds(verdict: Verdict) -> list[str]:
     told = []
     for side, run in (("baseline", verdict.base), ("candidate", verdict.candidate)):
-        folder = value_of([str(word) for word in run.get("command") or []], "--build")
+        folder = folder_of(run, side)
         named = folder if folder and Path(folder).is_dir() else run.get("build")
         told.append(f"{side} {f'build {named}, ' if named else ''}commit {str(run['tool']['commit'])[:12]}"
                     + (" (with changes that were not committed)" if run["tool"].get("dirty") else ""))
     commits = [str(run["tool"]["commit"]) for run in (verdict.base, verdict.candidate)]
-    if value_of(command_of(verdict.base, ""), "--build") == value_of(command_of(verdict.candidate, ""), "--build") is not None:
+    if folder_of(verdict.base, "baseline") == folder_of(verdict.candidate, "candidate") is not None:
         return [f"{'; '.join(told)}; both are one build: it is no change of the program"]
     flags = [str(run["tool"].get("flags") or "") for run in (verdict.base, verdict.candidate)]
     change = (f"what changed: git log -p {commits[0][:12]}..{commits[1][:12]}" if commits[0] != commits[1] else
