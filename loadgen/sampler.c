@@ -159,13 +159,14 @@ static const char *field(int64_t value, char text[static 24])
 
 static void write_row(struct csv *csv, const char *phase, const struct sample *s)
 {
-    char t[11][24];
-    csv_row(csv, "%" PRId64 ",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", s->at_ns, phase,
+    char t[12][24];
+    csv_row(csv, "%" PRId64 ",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", s->at_ns, phase,
             field(s->connections, t[0]), field(s->target_rss_bytes, t[1]), field(s->target_pss_bytes, t[2]),
             field(s->target_private_bytes, t[3]), field(s->target_cpu_ns, t[4]),
             field(s->generator_pss_bytes, t[5]), field(s->generator_cpu_ns, t[6]),
             field(s->kernel_slab_bytes, t[7]), field(s->kernel_tcp_bytes, t[8]),
-            field(s->kernel_page_table_bytes, t[9]), field(s->kernel_proc_bytes, t[10]));
+            field(s->kernel_page_table_bytes, t[9]), field(s->kernel_proc_bytes, t[10]),
+            field(s->target_swap_bytes, t[11]));
 }
 
 static bool wants_full(const struct sampler *sampler, int64_t now_ns)

@@ -35,7 +35,7 @@ struct sample { // -1: not read
     int64_t at_ns, connections;
     int64_t target_rss_bytes, target_pss_bytes, target_private_bytes, target_cpu_ns;
     int64_t target_shared_bytes; // shm, MAP_SHARED: in no private memory; not in memory.csv
-    int64_t target_swap_bytes;   // in private memory, and in no resident figure; not in memory.csv
+    int64_t target_swap_bytes;   // in private memory, and in no resident figure
     int64_t target_merged_bytes; // by KSM: in no private memory; not in memory.csv
     int64_t target_descriptors;  // open ones; not in memory.csv
     int64_t generator_pss_bytes, generator_cpu_ns;
@@ -58,7 +58,7 @@ struct sampler_account {
 #define SAMPLER_HEADER                                                                                       \
     "at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"          \
     "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes,"       \
-    "kernel_proc_bytes"
+    "kernel_proc_bytes,target_swap_bytes"
 
 // Copies what `config` points to. Starts the thread.
 int sampler_open(struct sampler **sampler, const struct sampler_config *config, struct err *err)

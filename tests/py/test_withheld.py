@@ -8,7 +8,7 @@ import pytest
 from poolmark.base.paths import build_dir
 from poolmark.facts import described
 from poolmark.model import steps
-from poolmark.verify import withheld
+from poolmark.verify import recompute, withheld
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
@@ -99,3 +99,15 @@ def test_others_that_only_a_generator_saw_are_its_own_records_matter():
     cell = {"id": "x.1", "anomalies": [{"what": "other_clients", "text": "connect: memory has no figure"}], "metrics": {"connect.p99": made(1.0)}}
     withheld.in_cell(cell)
     assert cell["metrics"] == {"connect.p99": made(1.0)}
+
+
+@pytest.mark.parametrize("what, found", [(None, 1), ("swapped", 0), ("swap_not_counted", 0), ("late", 1)])
+def test_swapped_memory_that_no_anomaly_tells_of_is_found(tmp_path, what, found):
+    path = tmp_path / "memory.csv"
+    path.write_text("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,kernel_slab_bytes,target_swap_bytes\n"
+                    "1,start,0,1000,1000,,0\n2,hold,10,900,900,,400\n", encoding="utf-8")
+    record = {"readings": {"start": 1, "full": 2}, "metrics": {"memory.full_bytes": {"value": 1300}},
+              "anomalies": [{"what": what, "text": ""}] if what else []}
+    assert len(recompute.swap_complaints(path, record)) == found
+    path.write_text(path.read_text(encoding="utf-8").replace(",400", ",0"), encoding="utf-8")
+    assert not recompute.swap_complaints(path, record)

@@ -126,6 +126,16 @@ def verdict_complaints(path: Path, record: RecordData) -> list[str]:
                                                                    USER_COLUMNS[-1])))
 
 
+def swap_complaints(path: Path, record: RecordData) -> list[str]:
+    """Readings that memory figures are of, with swapped memory of which no anomaly tells."""
+    told = {one.get("what") for one in record.get("anomalies", [])}
+    if "memory.full_bytes" not in record.get("metrics", {}) or told & {"swapped", "swap_not_counted", anomalies.MANY}:
+        return []
+    curve = MemoryCurve(path)
+    return [f"memory.csv: {swapped} B of the target are swapped out at the reading {name}, and no anomaly says so" for name in ("start", "full")
+            if (swapped := (curve.reading(record, name) or {}).get("target_swap_bytes"))]
+
+
 def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
@@ -141,7 +151,7 @@ def load_account(run: Run, where: str = "") -> Account:
         figures |= count_figures(run.data, latencies) | kernel_counts.figures(run.data)
         if memory.is_file() and memory.name not in bad:
             figures |= memory_figures(memory, run.data)
-            account.wrong += [where + text for text in verdict_complaints(memory, run.data)]
+            account.wrong += [where + text for text in verdict_complaints(memory, run.data) + swap_complaints(memory, run.data)]
         rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps", "arrivals")
                 if f"{name}.csv" not in bad and (run.folder / f"{name}.csv").is_file()}
         account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data)]
