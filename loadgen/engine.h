@@ -63,6 +63,7 @@ struct engine_event {
     int ports_passed;    // CONNECTED, FAILED: ports of its own that were taken, and passed over
     struct payload payload;
     enum payload_content content; // MESSAGE: PAYLOAD_STRANGE: `payload` is not valid
+    int qos;                      // SUBSCRIBED: granted; MESSAGE: of the PUBLISH that arrived; 0 to 2
     bool session_present;         // CONNECTED: the target kept the client's session
 };
 typedef void engine_listener(void *context, const struct engine_event *event);

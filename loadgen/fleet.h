@@ -89,6 +89,7 @@ struct fleet_order {
         drain_ns; // PUBLISH, PROVE, CLOSE, SUBSCRIBE, RETAIN: how long to wait for acts under way at the end;
                   // ARRIVE: how long clients try again
     int qos;
+    int qos_below; // PUBLISH: how far the QoS of deliveries is below `qos`, because subscribers asked for less; 0 and up
     bool retain;       // PUBLISH
     int payload_bytes; // PUBLISH, where worker_setup has no payloads
 };

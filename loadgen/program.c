@@ -99,7 +99,8 @@ static int64_t losses(const struct run *run)
     return tally_failed(&run->tally) + tally_dropped(&run->tally) + tally_away(&run->tally) +
            count[TALLY_NOT_SENT] + count[TALLY_LOST] + count[TALLY_UNACKED] + count[TALLY_ARRIVAL_NOT_SENT] +
            count[TALLY_ADD_NOT_SENT] + count[TALLY_ADD_FAILED] + count[TALLY_ADD_LOST] +
-           count[TALLY_REMOVE_NOT_SENT] + count[TALLY_REMOVE_FAILED] + count[TALLY_REMOVE_LOST];
+           count[TALLY_REMOVE_NOT_SENT] + count[TALLY_REMOVE_FAILED] + count[TALLY_REMOVE_LOST] +
+           tally_other_qos(&run->tally) + tally_other_qos(&run->probe_tally);
 }
 
 // A run that ended early is incomplete. If no client ever connected, it has failed, unless interrupted.

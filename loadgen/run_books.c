@@ -282,6 +282,28 @@ static void note_late_readings(const struct run *run)
             (double)late_ns / 1e9);
 }
 
+// Figures of another QoS than the record names are no figures of what was asked for.
+static void note_qos(struct run *run, const struct tally *tally)
+{
+    const char *whose = tally == &run->tally ? "" : "probe ";
+    for (int asked = 0; asked <= 2; asked++)
+        for (int had = 0; had <= 2; had++) {
+            const char *what = had < asked ? "qos_lowered" : "qos_raised";
+            int64_t granted = tally->count[tally_of_qos(TALLY_GRANTED_OTHER, asked, had)],
+                    came = tally->count[tally_of_qos(TALLY_DELIVERED_OTHER, asked, had)];
+            if (granted > 0)
+                run_anomaly(run, what,
+                            "%lld %ssubscriptions asked for QoS %d and the target granted QoS %d: figures of "
+                            "what they receive are of that",
+                            (long long)granted, whose, asked, had);
+            if (came > 0)
+                run_anomaly(run, what,
+                            "%lld %sdeliveries came at QoS %d where QoS %d was asked for: their times and "
+                            "costs are of that",
+                            (long long)came, whose, had, asked);
+        }
+}
+
 void run_books(struct books *books, struct run *run)
 {
     add_readings(books, run);
@@ -301,6 +323,9 @@ void run_books(struct books *books, struct run *run)
     add_messages(books, run, &all);
     add_slow(books, &all);
     add_signs_of_life(books, &run->tally);
+    note_qos(run, &run->tally);
+    if (run->probes)
+        note_qos(run, &run->probe_tally);
     for (int i = 0; i < run->books.count; i++)
         books_add(books, &run->books.lines[i]);
     books->left_out += run->books.left_out;

@@ -44,6 +44,8 @@ const char *tally_reason_text(enum tally_reason reason); // for people
 enum tally_reason tally_reason_of_errno(int code);       // of a connect or a connection
 enum tally_reason tally_reason_of_connack(int code);
 
+enum { TALLY_QOS_PAIRS = 3 * 3 }; // of QoS 0 to 2
+
 enum tally_count {
     TALLY_STARTED,            // connects begun
     TALLY_CONNECTED,          // CONNACK 0 received, since the start
@@ -131,8 +133,12 @@ enum tally_count {
     TALLY_RECOVERY_FAILED,     // its connection was lost, or nothing new had come when the order ended
     TALLY_RECOVERY_UNFINISHED, // as above
 
-    TALLY_DUPLICATES,        // arrived a second time
-    TALLY_STRANGE,           // arrived, and not one of ours by its header
+    // By the QoS asked for and the QoS had (tally_of_qos), where these differ: subscriptions that SUBACK granted, and
+    // deliveries. Those as asked are not counted.
+    TALLY_GRANTED_OTHER,
+    TALLY_DELIVERED_OTHER = TALLY_GRANTED_OTHER + TALLY_QOS_PAIRS,
+    TALLY_DUPLICATES = TALLY_DELIVERED_OTHER + TALLY_QOS_PAIRS, // arrived a second time
+    TALLY_STRANGE,                                              // arrived, and not one of ours by its header
     TALLY_BEGUN,             // connects begun, those of arrivals and their retries too
     TALLY_FOREIGN,           // arrived, and one of another run by its header
     TALLY_PROVE_ASKED,       // asked to prove that they are alive
@@ -197,6 +203,14 @@ static inline void tally_add_messages(struct tally_page *page, enum tally_count 
     if (warm_up)
         tally_add(page, TALLY_WARM_UP + (what - TALLY_DUE), amount);
 }
+// The count of those that had QoS `had` where `asked` was asked for, both 0 to 2. `what`: TALLY_GRANTED_OTHER or
+// TALLY_DELIVERED_OTHER.
+static inline enum tally_count tally_of_qos(enum tally_count what, int asked, int had)
+{
+    return (enum tally_count)((int)what + 3 * asked + had);
+}
+// How many subscriptions and deliveries had another QoS than was asked for.
+int64_t tally_other_qos(const struct tally *tally);
 // A count of messages without the warm-up.
 int64_t tally_measured(const struct tally *tally, enum tally_count what);
 

@@ -130,6 +130,7 @@ static void on_subscribed(struct worker *worker, const struct engine_event *even
     if (event->kind == ENGINE_SUBSCRIBED) {
         *client = CLIENT_OPEN;
         tally_add(worker->page, TALLY_SUBSCRIBED, 1);
+        worker_count_qos(worker, event);
         return;
     }
     *client = CLIENT_USELESS;

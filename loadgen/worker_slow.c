@@ -73,6 +73,7 @@ void worker_slow_delivery(struct worker *worker, int64_t subscriber, const struc
 {
     int64_t intended_ns = event->payload.intended_ns;
     recover(worker, subscriber, event);
+    worker_count_qos(worker, event);
     if (event->content == PAYLOAD_CORRUPT) {
         worker_count(worker, TALLY_SLOW_CORRUPT, intended_ns);
         return;

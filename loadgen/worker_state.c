@@ -126,9 +126,19 @@ enum latency_kind worker_delivery_kind(const struct worker *worker, int64_t inte
                                              : LATENCY_DELIVERY_AFTER;
 }
 
+void worker_count_qos(struct worker *worker, const struct engine_event *event)
+{
+    bool message = event->kind == ENGINE_MESSAGE;
+    int asked = worker->order.qos - (message ? worker->order.qos_below : 0);
+    if (event->qos != asked)
+        tally_add(worker->page,
+                  tally_of_qos(message ? TALLY_DELIVERED_OTHER : TALLY_GRANTED_OTHER, asked, event->qos), 1);
+}
+
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns)
 {
     const struct payload *payload = &event->payload;
+    worker_count_qos(worker, event);
     if (event->content == PAYLOAD_CORRUPT) {
         worker_count(worker, TALLY_CORRUPT, payload->intended_ns);
         return;

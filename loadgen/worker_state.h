@@ -144,6 +144,9 @@ void worker_count(struct worker *worker, enum tally_count what, int64_t intended
 // client. Without a schedule every message is one: the publisher's window decides when it is sent.
 bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns);
 
+// Counts a subscription that was granted another QoS than was asked for, or a delivery that has one.
+void worker_count_qos(struct worker *worker, const struct engine_event *event);
+
 // Counts a message that has arrived for the first time; only a whole one is measured. `before_ns`: when the one before it arrived; 0: none.
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns);
 

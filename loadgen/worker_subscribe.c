@@ -148,6 +148,8 @@ void worker_subscribe_event(struct worker *worker, const struct engine_event *ev
     latency_add(&worker->batch, kind_of(worker), event->at_ns - intended_ns, event->at_ns);
     if (event->at_ns > tally_get(worker->page, TALLY_LAST_CHANGED_NS))
         tally_set(worker->page, TALLY_LAST_CHANGED_NS, event->at_ns);
+    if (!worker->order.removes)
+        worker_count_qos(worker, event);
     end_change(worker, event->client, TALLY_ADDED);
 }
 

@@ -90,7 +90,7 @@ static int on_message(void *context, char *topic, int topic_bytes, MQTTAsync_mes
     (void)topic_bytes; // 0 for a topic without NUL
     struct paho_client *client = context;
     paho_reading_await(&client->run->reading, (int64_t)strlen(topic) + message->payloadlen);
-    struct engine_event event = {.kind = ENGINE_MESSAGE};
+    struct engine_event event = {.kind = ENGINE_MESSAGE, .qos = message->qos};
     if (message->payloadlen > 0)
         event.content = payload_form_read(client->run->config.payloads, message->payload,
                                           (size_t)message->payloadlen, &event.payload);
@@ -104,6 +104,7 @@ static void on_subscribed(void *context, MQTTAsync_successData *data)
 {
     bool refused = data && data->alt.qos == 0x80;
     push(context, (struct engine_event){.kind = refused ? ENGINE_REFUSED : ENGINE_SUBSCRIBED,
+                                        .qos = data && !refused ? data->alt.qos : 0,
                                         .reason = refused ? REASON_SUBSCRIBE_REFUSED : REASON_NONE});
 }
 

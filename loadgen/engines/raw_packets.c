@@ -150,7 +150,7 @@ static bool on_publish(struct engine_run *run, struct raw_client *client, const 
         if (remember_received(client, publish.packet_id) < 0)
             return lose(run, client, REASON_NO_MEMORY);
     }
-    struct engine_event event = {.kind = ENGINE_MESSAGE};
+    struct engine_event event = {.kind = ENGINE_MESSAGE, .qos = publish.qos};
     event.content =
         payload_form_read(run->config.payloads, publish.payload.data, publish.payload.bytes, &event.payload);
     raw_tell(run, client, event);
@@ -189,6 +189,7 @@ static bool on_suback(struct engine_run *run, struct raw_client *client, const s
     bool refused = suback.codes[0] == MQTT_SUBACK_FAILURE;
     raw_tell(run, client,
              (struct engine_event){.kind = refused ? ENGINE_REFUSED : ENGINE_SUBSCRIBED,
+                                   .qos = refused ? 0 : suback.codes[0],
                                    .reason = refused ? REASON_SUBSCRIBE_REFUSED : REASON_NONE});
     return still_open(client);
 }

@@ -209,6 +209,8 @@ static struct fleet_order reading(const struct fleet_order *publish, const struc
                                   const struct mix_act *slow)
 {
     struct fleet_order order = *publish;
+    if (group->config->qos < publish->qos)
+        order.qos_below = publish->qos - (int)group->config->qos;
     if (group->role != ROLE_SLOW_READER) {
         order.pattern.slow = 0;
         return order;
