@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.table import clean, markdown_table, markdown_text, text_table
-from poolmark.base.units import show_bytes, show_count, show_ns
+from poolmark.base.units import plural, show_bytes, show_count, show_ns
 from poolmark.model import cpu, tail
 from poolmark.model.asked import Asked, show_rate
 from poolmark.model.choose import choose
@@ -174,8 +174,8 @@ def side_rows(sides: list[Side]) -> list[list[str]]:
              f"{sum(one.right is None for one in group)} not known", "", ""] for (name, rate), group in found.items()]
 
 
-def verdicts(points: list[Point], sides: list[Side]) -> list[tuple[str, bool]]:
-    """Sentences, and whether each is as it should be."""
+def verdicts(points: list[Point], sides: list[Side], left_out: int = 0) -> list[tuple[str, bool]]:
+    """Sentences, and whether each is as it should be. `left_out`: measurements that count for nothing here."""
     told = []
     for what in ("memory", "CPU", "law"):
         group = [one for one in points if one.what == what]
@@ -189,6 +189,8 @@ def verdicts(points: list[Point], sides: list[Side]) -> list[tuple[str, bool]]:
                      f"95 %); {len(sides) - len(decided)} not known", right >= RIGHT_SHARE * len(decided)))
     elif sides:
         told.append((f"p99: no forecast: all {len(sides)} not known", False))
+    if told and left_out and not any(one.what == "CPU" for one in points):
+        told.append((f"CPU and p99: nothing could be held out, {plural(left_out, 'measurement')} left out", False))
     if not told:
         told.append(("nothing to hold out: it takes four steps, four rates, or five loads", False))
     return told
@@ -199,7 +201,8 @@ def run(args: argparse.Namespace, runs: list[Run]) -> int:
     found = gather(runs, args.only)
     points = [*of_memory(found.memory), *of_cpu(found.loads), *of_law(found)]
     sides = of_p99(found.loads)
-    told, left_out = verdicts(points, sides), found.left_out_of(None)
+    left_out = found.left_out_of(None)
+    told = verdicts(points, sides, len(left_out))
     if args.json:
         print(json.dumps({"schema": "poolmark.held-out/1", "runs": [one.id for one in runs],
                           "points": [asdict(one) | {"error_percent": one.error_percent, "holds": one.holds} for one in points],
