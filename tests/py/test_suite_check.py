@@ -140,6 +140,17 @@ def test_each_kind_of_fault_has_its_line(tmp_path, text, line, told):
 PATTERN = '[config]\nconnections = 9\n[[phase]]\nname = "many"\nscenario = "publish"\n'
 
 
+@pytest.mark.parametrize("more, line, told", [('[[impossible]]\nwhen = { engine = "raw" }\nwhy = "x"\n', 11, "nothing is left to measure"),
+                                              ('[axes]\nstrategy = "malloc"\n', 12, "an axis is a list of values")])
+def test_a_suite_without_cells_and_an_axis_of_letters_have_one_fault(tmp_path, more, line, told):
+    file = tmp_path / "x.toml"
+    file.write_text('title = "x"\n\n[config]\ntarget = "poolmark"\nengine = "raw"\nconnections = 10\n\n[[phase]]\nname = "connect"\n'
+                    'scenario = "connect"\n' + more)
+    with pytest.raises(UsageError, match=rf"1 fault, nothing was started\n.*x\.toml:{line}: .*{told}"):
+        suite_file.load(str(file))
+
+
+
 @built
 def test_options_of_a_pattern_are_checked_together(tmp_path):
     """--subscribers alone is wrong, since the pattern is pairs then."""

@@ -118,12 +118,19 @@ def check(checked: Check, faults: Faults, build: Path | None) -> None:
         suite_beside.check_figures(checked, build)
 
 
+def are_lists(axes: object) -> bool:
+    return not isinstance(axes, dict) or all(isinstance(values, list) for values in axes.values())
+
+
 def check_cells(data: Json, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
     """Checks what needs the cells. Of a file that has faults already, command lines are not asked again: they would tell these twice."""
     faulty = bool(faults)
+    if not base and not faulty and data.get("impossible"):
+        faults.add(("impossible", 0), "with these nothing is left to measure: every cell is called impossible")
     for number, cell in enumerate(base):
         if any(cell.id == other.id for other in base[:number]):
-            faults.add((), f"two cells are called {cell.id}; make an axis of what differs")
+            if not faulty or are_lists(data.get("axes")):   # of a text as an axis each letter is a value
+                faults.add((), f"two cells are called {cell.id}; make an axis of what differs")
         elif build and faulty:
             without_pools(data, cell, faults)
         elif build:
