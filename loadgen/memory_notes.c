@@ -95,10 +95,11 @@ static void judge_shared_listeners(struct run *run, const struct sample *full)
     if (owners->sharing > 0)
         run_anomaly(
             run, "not_all_watched",
-            "memory and CPU time of the target have no figure: %d processes that are not watched have a "
-            "listening socket of the target too, the first is %lld, and serve some of the connections: watch "
-            "all processes of all targets (--watch-pid)",
-            owners->sharing, (long long)owners->first_sharing);
+            "memory and CPU time of the target have no figure: %d process%s not watched %s a listening "
+            "socket of the target too, the first is %lld, and may serve some of the connections: watch all "
+            "processes of all targets (--watch-pid)",
+            owners->sharing, owners->sharing == 1 ? " that is" : "es that are",
+            owners->sharing == 1 ? "has" : "have", (long long)owners->first_sharing);
     else if (unheld > full->connections / UNHELD_ONE_IN)
         run_anomaly(
             run, "not_all_watched",
@@ -116,7 +117,14 @@ static void judge_shared_listeners(struct run *run, const struct sample *full)
         owners->wrong = false;
 }
 
-void memory_notes_watched(struct run *run, const struct sample *full)
+// The kernel counts it in nanoseconds: to accept one connection takes some.
+static bool has_rested(const struct sample *start, const struct sample *full)
+{
+    return start->connections >= 0 && full->connections > start->connections && start->target_cpu_ns >= 0 &&
+           full->target_cpu_ns == start->target_cpu_ns;
+}
+
+void memory_notes_watched(struct run *run, const struct sample *start, const struct sample *full)
 {
     const struct config *config = run->config;
     struct owners *owners = &run->owners;
@@ -141,5 +149,14 @@ void memory_notes_watched(struct run *run, const struct sample *full)
             (long long)open, owners->first[0] ? ", and none listens at " : "", owners->first);
     } else if (owners->listeners > owners->unowned) {
         judge_shared_listeners(run, full);
+    }
+    if (!owners->wrong && has_rested(start, full)) {
+        owners->wrong = true;
+        run_anomaly(
+            run, "not_all_watched",
+            "memory and CPU time of the target have no figure: the watched processes took no CPU time "
+            "while %lld connections were made. Others serve them: watch all processes of all targets "
+            "(--watch-pid)",
+            (long long)(full->connections - start->connections));
     }
 }

@@ -5,9 +5,9 @@
 
 #include "loadgen/run.h"
 
-// Once in a run: whether the watched processes are the target, all of it (owners.h). `full` is a reading with the
-// connections open.
-void memory_notes_watched(struct run *run, const struct sample *full);
+// Once in a run: whether the watched processes are the target, all of it (owners.h). `start` and `full` are
+// readings before and with the connections.
+void memory_notes_watched(struct run *run, const struct sample *start, const struct sample *full);
 
 // `kind` is the way of counting that is judged: "private", "pss" or "rss". Into the record: summary.memory_is.
 void memory_notes_add(struct run *run, const char *kind, const struct sample *start,

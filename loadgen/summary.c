@@ -222,7 +222,7 @@ void summary_withhold(struct summary *summary, const struct run *run)
 void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *full)
 {
-    memory_notes_watched(run, full);
+    memory_notes_watched(run, start, full);
     const struct sample *const samples[] = {start, full};
     int judged = 0;
     while (judged < KINDS && !is_read(judged, samples, 2))

@@ -232,6 +232,27 @@ static void test_resident_memory_of_a_target_in_swap_gives_no_figure(void **stat
     assert_true(value_of(&summary, "memory.full_bytes") == 30000000);
 }
 
+// Workers that nobody watches serve the connections; kernels that do not count descriptors show nothing else.
+static void test_a_target_that_did_not_work_was_not_watched(void **state)
+{
+    (void)state;
+    for (int64_t cpu_ns = 0; cpu_ns <= 1; cpu_ns++) {
+        struct summary summary = {0};
+        struct run run = {0};
+        struct config config = {.quiet = true, .watch.count = 1};
+        config.watch_pids[0] = getpid();
+        run.config = &config;
+        struct sample start = sample_of(0, 20000000), full = sample_of(1000, 30000000);
+        start.target_cpu_ns = 7000;
+        full.target_cpu_ns = start.target_cpu_ns + cpu_ns;
+        summary_add_memory(&summary, &run, &start, &start, &full);
+        summary_withhold(&summary, &run);
+        assert_true(run.owners.wrong == (cpu_ns == 0));
+        assert_true(isnan(value_of(&summary, "memory.full_bytes")) == (cpu_ns == 0));
+        assert_true(isnan(value_of(&summary, "cpu.per_connection_ns")) == (cpu_ns == 0));
+    }
+}
+
 static void test_what_was_not_read_is_not_a_number(void **state)
 {
     (void)state;
@@ -446,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_why_memory_did_not_grow_is_said_by_case),
         cmocka_unit_test(test_memory_that_is_shared_is_not_passed_over),
         cmocka_unit_test(test_memory_that_is_swapped_out_or_merged_is_told),
+        cmocka_unit_test(test_a_target_that_did_not_work_was_not_watched),
         cmocka_unit_test(test_resident_memory_of_a_target_in_swap_gives_no_figure),
         cmocka_unit_test(test_what_was_not_read_is_not_a_number),
         cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from commands import poolmark
@@ -29,11 +30,12 @@ def serve(listener):
         threading.Thread(target=one, args=(client,), daemon=True).start()
 
 
-def run_as_master(listener, workers):
+def run_as_master(listener, workers, ready):
     """In a process of its own: workers that inherit the listener, or without workers a process for each connection."""
     for _ in range(workers):
         if os.fork() == 0:
             serve(listener)
+    os.write(ready, b".")
     while not workers:
         client, _ = listener.accept()
         if os.fork() == 0:
@@ -57,8 +59,7 @@ def processes(workers):
         if pid == 0:
             os.setpgid(0, 0)
             os.close(told)
-            os.write(tell, b".")
-            run_as_master(listener, workers)
+            run_as_master(listener, workers, tell)
         assert os.read(told, 1) == b"."
         try:
             yield pid, listener.getsockname()[1]
@@ -104,3 +105,13 @@ def test_a_target_of_several_processes_of_which_one_is_watched_gives_no_figure(t
         assert run.end() == 0
         assert [run.metric(name) for name in FIGURES] == [None] * 3
         assert said in run.anomaly("not_all_watched")
+
+
+def test_a_target_of_several_processes_that_are_all_watched_has_figures(tmp_path):
+    with processes(2) as (pid, port):
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        watched = [word for one in (pid, *workers) for word in ("--watch-pid", one)]
+        with load(tmp_path / "run", "connect", port, "--connections", 60, "--fresh-target", *watched) as run:
+            assert run.end() == 0
+            assert len(workers) == 2 and not run.anomaly("not_all_watched") and run.metric("memory.full_bytes") > 0
+            assert run.metric("cpu.per_connection_ns") > 0
