@@ -64,7 +64,9 @@ struct engine_event {
     struct payload payload;
     enum payload_content content; // MESSAGE: PAYLOAD_STRANGE: `payload` is not valid
     int qos;                      // SUBSCRIBED: granted; MESSAGE: of the PUBLISH that arrived; 0 to 2
-    bool session_present;         // CONNECTED: the target kept the client's session
+    bool
+        again; // MESSAGE: at QoS 2, of a packet identifier that has come and is not released; the engine may hide these
+    bool session_present; // CONNECTED: the target kept the client's session
 };
 typedef void engine_listener(void *context, const struct engine_event *event);
 

@@ -342,7 +342,7 @@ static void on_message(struct worker *worker, const struct engine_event *event)
         return;
     }
     struct worker_pair *pair = &worker->pairs[number];
-    if (!flights_take(&pair->arriving, event->payload.sent_ns)) {
+    if (event->again || !flights_take(&pair->arriving, event->payload.sent_ns)) {
         tally_add(worker->page, TALLY_DUPLICATES, 1);
         return;
     }

@@ -72,7 +72,7 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
     struct stream *stream =
         &reception->streams[reception->starts[subscriber] + payload->pair / pattern->topics];
     uint64_t next = stream->next;
-    int code = stream_take(stream, payload->sequence, payload->sent_ns);
+    int code = event->again ? 0 : stream_take(stream, payload->sequence, payload->sent_ns);
     if (code < 0)
         worker_has_no_memory(worker);
     if (code == 0) {

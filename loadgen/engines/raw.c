@@ -203,7 +203,8 @@ static int raw_publish(struct engine_run *run, int64_t number, const struct engi
     if (code < 0)
         return code;
     if (message->qos > 0) {
-        code = raw_flight_add(client, publish.packet_id, message->intended_ns, message->sent_ns);
+        code =
+            raw_flight_add(client, publish.packet_id, message->qos, message->intended_ns, message->sent_ns);
         if (code < 0)
             return code;
     }

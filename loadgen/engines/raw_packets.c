@@ -31,7 +31,8 @@ static int grow_flights(struct raw_extra *extra)
     return 0;
 }
 
-int raw_flight_add(struct raw_client *client, uint16_t packet_id, int64_t intended_ns, int64_t sent_ns)
+int raw_flight_add(struct raw_client *client, uint16_t packet_id, int qos, int64_t intended_ns,
+                   int64_t sent_ns)
 {
     struct raw_extra *extra = raw_extra_of(client);
     if (!extra)
@@ -43,17 +44,27 @@ int raw_flight_add(struct raw_client *client, uint16_t packet_id, int64_t intend
             return code;
     }
     extra->flights[packet_id & (extra->flight_capacity - 1)] =
-        (struct raw_flight){.packet_id = packet_id, .intended_ns = intended_ns, .sent_ns = sent_ns};
+        (struct raw_flight){.packet_id = packet_id,
+                            .awaits = qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
+                            .intended_ns = intended_ns,
+                            .sent_ns = sent_ns};
     return 0;
+}
+
+// NULL: none under way has this identifier.
+static struct raw_flight *flight_of(const struct raw_client *client, uint16_t packet_id)
+{
+    const struct raw_extra *extra = client->extra;
+    if (!extra || extra->flight_capacity == 0)
+        return NULL;
+    struct raw_flight *place = &extra->flights[packet_id & (extra->flight_capacity - 1)];
+    return place->packet_id == packet_id ? place : NULL;
 }
 
 bool raw_flight_take(struct raw_client *client, uint16_t packet_id, struct raw_flight *flight)
 {
-    struct raw_extra *extra = client->extra;
-    if (!extra || extra->flight_capacity == 0)
-        return false;
-    struct raw_flight *place = &extra->flights[packet_id & (extra->flight_capacity - 1)];
-    if (place->packet_id != packet_id)
+    struct raw_flight *place = flight_of(client, packet_id);
+    if (!place)
         return false;
     *flight = *place;
     place->packet_id = 0;
@@ -144,13 +155,11 @@ static bool on_publish(struct engine_run *run, struct raw_client *client, const 
     if (mqtt_publish_decode(frame, &publish) != MQTT_OK)
         return lose(run, client, REASON_PROTOCOL);
     uint32_t place;
-    if (publish.qos == 2) {
-        if (received_before(client->extra, publish.packet_id, &place)) // [MQTT-4.3.3-2]: once only
-            return answer(run, client, MQTT_PUBREC, publish.packet_id);
-        if (remember_received(client, publish.packet_id) < 0)
-            return lose(run, client, REASON_NO_MEMORY);
-    }
-    struct engine_event event = {.kind = ENGINE_MESSAGE, .qos = publish.qos};
+    // Before PUBREL its identifier names the same message [MQTT-4.3.3-2].
+    bool again = publish.qos == 2 && received_before(client->extra, publish.packet_id, &place);
+    if (publish.qos == 2 && !again && remember_received(client, publish.packet_id) < 0)
+        return lose(run, client, REASON_NO_MEMORY);
+    struct engine_event event = {.kind = ENGINE_MESSAGE, .qos = publish.qos, .again = again};
     event.content =
         payload_form_read(run->config.payloads, publish.payload.data, publish.payload.bytes, &event.payload);
     raw_tell(run, client, event);
@@ -167,14 +176,19 @@ static bool on_ack(struct engine_run *run, struct raw_client *client, const stru
     struct raw_flight flight;
     if (mqtt_ack_decode(frame, &packet_id) != MQTT_OK)
         return lose(run, client, REASON_PROTOCOL);
-    if (frame->type == MQTT_PUBREC)
-        return answer(run, client, MQTT_PUBREL, packet_id);
     if (frame->type == MQTT_PUBREL) {
         forget_received(client, packet_id);
         return answer(run, client, MQTT_PUBCOMP, packet_id);
     }
-    if (!raw_flight_take(client, packet_id, &flight))
+    // Each QoS has its own answers, in one order [MQTT-4.3.2-2, MQTT-4.3.3-2].
+    struct raw_flight *awaiting = flight_of(client, packet_id);
+    if (!awaiting || awaiting->awaits != frame->type)
         return lose(run, client, REASON_PROTOCOL);
+    if (frame->type == MQTT_PUBREC) {
+        awaiting->awaits = MQTT_PUBCOMP;
+        return answer(run, client, MQTT_PUBREL, packet_id);
+    }
+    (void)raw_flight_take(client, packet_id, &flight);
     raw_tell(run, client,
              (struct engine_event){
                  .kind = ENGINE_ACKED, .intended_ns = flight.intended_ns, .started_ns = flight.sent_ns});

@@ -31,6 +31,7 @@ enum raw_client_flag {
 
 struct raw_flight {     // a PUBLISH that awaits its acknowledgement
     uint16_t packet_id; // 0: free
+    uint8_t awaits;     // the packet type that is to come: PUBACK; at QoS 2 PUBREC, then PUBCOMP
     int64_t intended_ns, sent_ns;
 };
 
@@ -158,7 +159,8 @@ void raw_read_all(struct engine_run *run, struct raw_client *client); // everyth
 
 // raw_packets.c: false when the packet has ended the client
 bool raw_packet(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame);
-int raw_flight_add(struct raw_client *client, uint16_t packet_id, int64_t intended_ns, int64_t sent_ns);
+int raw_flight_add(struct raw_client *client, uint16_t packet_id, int qos, int64_t intended_ns,
+                   int64_t sent_ns);
 bool raw_flight_take(struct raw_client *client, uint16_t packet_id, struct raw_flight *flight);
 
 #endif

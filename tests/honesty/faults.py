@@ -209,16 +209,16 @@ def children_of(pid):
 
 
 @contextlib.contextmanager
-def changing(broker_port, change):
+def changing(broker_port, change, answers=bytes):
     """A proxy to the broker that sends a subscriber `change(packet, end)` instead of each PUBLISH. A packet's fixed header is its
-    first `end` bytes. Yields its port."""
+    first `end` bytes. What clients send reaches the broker as `answers(data)`. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     sockets = []
 
     def up(client, server):
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
-                server.sendall(data)
+                server.sendall(answers(data))
             server.shutdown(socket.SHUT_RDWR)
 
     def down(server, client):
