@@ -132,6 +132,9 @@ const struct metric loadgen_catalogue[] = {
     {"messages.foreign", "1", "lower", METRIC_SECONDARY,
      "messages that arrived at this run's subscribers and are of no publisher of it, by their header: "
      "another generator's on the same topics, or another program's; only there when there were any"},
+    {"messages.misdelivered", "1", "lower", METRIC_SECONDARY,
+     "messages of this run that arrived at clients that did not subscribe to them; only there when there "
+     "were any"},
     {"messages.duplicates", "1", "lower", METRIC_SECONDARY, "messages that arrived a second time"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY,
      "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},

@@ -238,6 +238,7 @@ static void print_losses(const struct overview *overview, FILE *to)
                   {TALLY_UNACKED, "messages were not acknowledged"},
                   {TALLY_CORRUPT, "deliveries had another content than was sent"},
                   {TALLY_UNFINISHED, "deliveries were on their way when the run ended early"},
+                  {TALLY_MISDELIVERED, "messages of this run arrived at the wrong clients"},
                   {TALLY_DUPLICATES, "messages arrived a second time"}};
     bool first = true;
     fputc('\n', to);

@@ -100,6 +100,7 @@ static int64_t losses(const struct run *run)
            count[TALLY_NOT_SENT] + count[TALLY_LOST] + count[TALLY_UNACKED] + count[TALLY_ARRIVAL_NOT_SENT] +
            count[TALLY_ADD_NOT_SENT] + count[TALLY_ADD_FAILED] + count[TALLY_ADD_LOST] +
            count[TALLY_REMOVE_NOT_SENT] + count[TALLY_REMOVE_FAILED] + count[TALLY_REMOVE_LOST] +
+           count[TALLY_MISDELIVERED] + run->probe_tally.count[TALLY_MISDELIVERED] +
            tally_other_qos(&run->tally) + tally_other_qos(&run->probe_tally);
 }
 

@@ -201,6 +201,12 @@ static void add_messages(struct books *books, struct run *run, const struct book
     if (count[TALLY_CORRUPT] > 0)
         run_anomaly(run, "corrupt", "%lld %smessages arrived with other content than was sent",
                     (long long)count[TALLY_CORRUPT], tally == &run->tally ? "" : "probe ");
+    if (count[TALLY_MISDELIVERED] > 0)
+        run_anomaly(
+            run, "misdelivered",
+            "%lld %smessages of this run arrived at clients that did not subscribe to them: the target "
+            "sent them to the wrong ones. They are in no count of deliveries",
+            (long long)count[TALLY_MISDELIVERED], tally == &run->tally ? "" : "probe ");
     if (count[TALLY_FOREIGN] > 0)
         run_anomaly(
             run, "foreign",

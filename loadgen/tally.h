@@ -139,6 +139,7 @@ enum tally_count {
     TALLY_DELIVERED_OTHER = TALLY_GRANTED_OTHER + TALLY_QOS_PAIRS,
     TALLY_DUPLICATES = TALLY_DELIVERED_OTHER + TALLY_QOS_PAIRS, // arrived a second time
     TALLY_STRANGE,                                              // arrived, and not one of ours by its header
+    TALLY_MISDELIVERED,      // arrived, one of this run, at a client that did not subscribe to it
     TALLY_BEGUN,             // connects begun, those of arrivals and their retries too
     TALLY_FOREIGN,           // arrived, and one of another run by its header
     TALLY_PROVE_ASKED,       // asked to prove that they are alive

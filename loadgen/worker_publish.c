@@ -336,9 +336,13 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     int64_t number = event->payload.pair - worker->first_pair;
     if (event->content != PAYLOAD_STRANGE && (!worker->pairs || event->payload.sent_ns < worker->order.at_ns))
         return; // of an order that has ended, where it counts as lost
-    if (event->content == PAYLOAD_STRANGE || number < 0 || number >= worker->pair_count ||
-        worker->place + event->client != 2 * (int64_t)event->payload.pair) {
+    if (event->content == PAYLOAD_STRANGE) {
         tally_add(worker->page, TALLY_STRANGE, 1);
+        return;
+    }
+    if (number < 0 || number >= worker->pair_count ||
+        worker->place + event->client != 2 * (int64_t)event->payload.pair) {
+        tally_add(worker->page, TALLY_MISDELIVERED, 1);
         return;
     }
     struct worker_pair *pair = &worker->pairs[number];

@@ -62,11 +62,13 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
     if (event->content != PAYLOAD_STRANGE && (!reception->streams || payload->sent_ns < worker->order.at_ns))
         return; // of an order that has ended, where it counts as lost
     int64_t subscriber = reception->streams ? subscriber_of(worker, event->client) : -1;
-    bool known = event->content != PAYLOAD_STRANGE && subscriber >= 0 &&
-                 payload->pair < pattern->publishers &&
-                 pattern_topic(pattern, payload->pair) == topic_of(worker, subscriber);
-    if (!known || payload->sequence >= board_sent(worker->setup->board, payload->pair).sent) {
+    if (event->content == PAYLOAD_STRANGE || payload->pair >= pattern->publishers ||
+        payload->sequence >= board_sent(worker->setup->board, payload->pair).sent) {
         tally_add(worker->page, TALLY_STRANGE, 1);
+        return;
+    }
+    if (subscriber < 0 || pattern_topic(pattern, payload->pair) != topic_of(worker, subscriber)) {
+        tally_add(worker->page, TALLY_MISDELIVERED, 1);
         return;
     }
     struct stream *stream =

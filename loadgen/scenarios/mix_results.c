@@ -259,6 +259,7 @@ static void add_sums(struct run *run, struct summary *summary)
         {count[TALLY_CORRUPT] > 0, "messages.corrupt", count[TALLY_CORRUPT], "lower"},
         {count[TALLY_FOREIGN] + count[TALLY_STRANGE] > 0, "messages.foreign",
          count[TALLY_FOREIGN] + count[TALLY_STRANGE], "lower"},
+        {count[TALLY_MISDELIVERED] > 0, "messages.misdelivered", count[TALLY_MISDELIVERED], "lower"},
         {count[TALLY_DUE] > 0, "messages.duplicates", count[TALLY_DUPLICATES], "lower"},
         {count[TALLY_ACK_DUE] > 0, "messages.unacknowledged", count[TALLY_UNACKED], "lower"},
         {count[TALLY_DUE] > 0, "messages.unfinished", count[TALLY_UNFINISHED], "lower"},

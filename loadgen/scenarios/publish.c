@@ -313,6 +313,8 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     if (count[TALLY_FOREIGN] + count[TALLY_STRANGE] > 0)
         summary_add(summary, "messages.foreign", (double)(count[TALLY_FOREIGN] + count[TALLY_STRANGE]), "1",
                     "lower");
+    if (count[TALLY_MISDELIVERED] > 0)
+        summary_add(summary, "messages.misdelivered", (double)count[TALLY_MISDELIVERED], "1", "lower");
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
@@ -393,11 +395,12 @@ static void add_costs(struct summary *summary, struct run *run, const struct sam
     summary_add_reading(summary, "start", before);
     summary_add_reading(summary, "full", after);
     summary_add_levels(summary, run, before, after);
-    // A delivery that did not come, or came twice, is in the readings and not among the messages.
+    // A delivery that did not come, came twice, or came to the wrong client, is in the readings and not among the messages.
     const int64_t *count = run->tally.count;
     struct cost_part part = costs_between(before, after);
     part.made = count[TALLY_RECEIVED];
-    part.failed = count[TALLY_DELIVERY_DUE] - count[TALLY_RECEIVED] + count[TALLY_DUPLICATES];
+    part.failed = count[TALLY_DELIVERY_DUE] - count[TALLY_RECEIVED] + count[TALLY_DUPLICATES] +
+                  count[TALLY_MISDELIVERED];
     part.foreign = count[TALLY_FOREIGN] + count[TALLY_STRANGE];
     (void)costs_each(run, &part, &costs_of_messages);
     if (part.cpu_ns < 0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A target that hands on another content than was published is named, and such a message is in no latency."""
 import pytest
-from faults import balances, corrupting, load
+from faults import balances, changing, corrupting, load
 from poolmark.records import read_record
 from poolmark.verify.verify import complaints
 
@@ -104,3 +104,21 @@ def test_a_changed_number_of_a_template_is_noticed(tmp_path, broker):
                  "--payload-template", tmp_path / "template") as run:
         assert run.end() == 1
         check(run, run.books["deliveries"], 10, header=False)
+
+
+def to_all(data):
+    """A SUBSCRIBE as one to everything."""
+    return b"\x82\x06" + data[2:4] + b"\x00\x01#" + data[-1:] if data[0] == 0x82 else data
+
+
+@pytest.mark.parametrize("more", [("--pairs", 4), ("--pattern", "topics:4", "--publishers", 4, "--subscribers", 4)])
+def test_messages_of_this_run_at_the_wrong_subscribers_are_no_messages_of_others(tmp_path, broker, more):
+    with changing(broker.port, lambda packet, end: packet, to_all) as port, \
+            load(tmp_path / "run", "publish", port, *more, "--publish-rate", 200, "--duration", "200ms", "--warmup", 0) as run:
+        assert run.end() == 1
+        assert run.record["status"] == "complete" and run.metric("messages.received") == 40
+        count = int(run.metric("messages.misdelivered"))    # a run ends with its last own delivery: copies that come later are not read
+        assert 0 < count <= 120 and "messages.foreign" not in run.record["metrics"]
+        assert run.anomaly("misdelivered").startswith(f"{count} messages of this run arrived at clients that did not subscribe to them")
+        assert run.anomaly("foreign") == run.anomaly("strange") == "" and f"{count} messages of this run" in run.table()
+        assert complaints(read_record.load(run.folder))[0] == []

@@ -17,7 +17,7 @@ LATE_NS = 1_000_000     # loadgen/summary.c: an act later than that is late
 # Metric that is above 0 -> the anomaly beside it.
 ABOVE_ZERO = {
     "arrivals.failed": "away", "arrivals.not_sent": "not_sent", "clients.failed": "failed", "clients.dropped": "dropped",
-    "messages.corrupt": "corrupt", "generator.throttled_ns": "throttled", "cpu.throttled_ns": "throttled", "slow.closed": "slow_closed",
+    "messages.corrupt": "corrupt", "messages.misdelivered": "misdelivered", "generator.throttled_ns": "throttled", "cpu.throttled_ns": "throttled", "slow.closed": "slow_closed",
 }
 # The same, where a scenario publishes as its purpose.
 OF_PUBLISH = {"messages.lost": "lost", "messages.not_sent": "not_sent", "messages.unfinished": "unfinished",

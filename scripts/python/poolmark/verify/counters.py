@@ -15,7 +15,7 @@ books give the least that it may say and the most:
     opened, answered         connects that got a CONNACK             connects begun: retries, arrivals and probes too
     PUBLISHes received       those whose deliveries came, or that    all handed to the engine; a sign of life is one where the engine
       by QoS                 were acknowledged                       cannot ping
-    PUBLISHes sent           deliveries that came, replays           deliveries due and duplicates; no bound where wills, retained
+    PUBLISHes sent           deliveries that came, replays           deliveries due, duplicates, misdelivered; no bound where wills, retained
                                                                      messages, kept sessions or own topics may add some
     bytes received           0                                       bytes that the clients sent (engine raw, a complete run)
     bytes sent               bytes that the clients received         no bound: what a closing client left unread is not known
@@ -143,7 +143,7 @@ class _Load:
         identity = self.config.get("identity")
         more = not self.is_known() or not isinstance(identity, dict) or identity.get("will") or identity.get("topic") or self.config.get("retain") \
             or self.config.get("clean_session") is not True or self.has(OF_OTHERS) or self.lost_workers()
-        most = math.inf if more else sum(map(self.due, parts)) + (self.value("messages.duplicates") or 0)
+        most = math.inf if more else sum(map(self.due, parts)) + sum(self.value(f"messages.{name}") or 0 for name in ("duplicates", "misdelivered"))
         return Range(sum(map(self.came, parts)), most)
 
     def by_qos(self) -> dict[str, Range] | None:
