@@ -350,3 +350,17 @@ def test_a_dry_run_says_what_the_host_lacks(monkeypatch, capsys):
     monkeypatch.setattr(suite_run, "check_installed", lacks)
     suite_run.tell_obstacles(None, 1000, BUILD)
     assert capsys.readouterr().err == "it would not start here: mosquitto is not installed\n"
+
+
+def test_the_document_names_every_key_and_its_example_has_no_fault(tmp_path):
+    from poolmark.base.paths import ROOT
+    from poolmark.suites import suite_check
+    from poolmark.suites.suite_beside import BESIDE_KEYS, IMPOSSIBLE_KEYS
+
+    text = (ROOT / "docs/suite-files.md").read_text(encoding="utf-8")
+    keys = {*suite_check.KEYS, *suite_check.OVERRIDE_KEYS, *suite_check.RATIO_KEYS, *BESIDE_KEYS, *IMPOSSIBLE_KEYS} | {
+        "target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "ranks"}
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
+    example = "\n".join(line[4:] for line in text.split("\n") if line.startswith("    ")).split("scripts/poolmark", 1)[0]
+    (tmp_path / "mine.toml").write_text(example)
+    assert len(suite_file.load(str(tmp_path / "mine.toml")).cells) == 8     # two, four times
