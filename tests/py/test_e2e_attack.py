@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
 pytestmark = pytest.mark.skipif(
     not all(os.access(BUILD / name, os.X_OK) for name in ("poolmark-broker", "poolmark-loadgen")), reason="the programs are not built")
-SHORT = ["--set", "traffic.duration=1s", "--set", "traffic.warmup=0s", "--set", "traffic.publish-rate=200", "--set", "connects.duration=1s",
+SHORT = ["--set", "traffic.warmup=0s", "--set", "traffic.publish-rate=200", "--set", "connects.duration=1s",
          "--connections", "40"]
 
 
-def start(tmp_path, only, *words):
+def start(tmp_path, only, seconds=1):
     return subprocess.Popen([str(ROOT / "scripts/poolmark"), "suite", "attack", "--build", str(BUILD), "--out", str(tmp_path / "run"),
-                             "--only", only, *SHORT, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                             "--only", only, "--set", f"traffic.duration={seconds}s", *SHORT], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_an_attack_is_measured_beside_a_calm_cell(tmp_path):
@@ -69,7 +69,7 @@ def attacker_of(pid):
 
 
 def test_an_attacker_that_is_killed_makes_its_cell_incomplete(tmp_path):
-    process = start(tmp_path, "retained_at_stop", "--set", "traffic.duration=4s")
+    process = start(tmp_path, "retained_at_stop", seconds=4)
     until = time.monotonic() + 120
     while not (list(tmp_path.glob("run/cells/*/load/memory.csv")) and attacker_of(process.pid)):
         assert process.poll() is None and time.monotonic() < until, process.communicate()
