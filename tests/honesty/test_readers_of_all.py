@@ -199,9 +199,15 @@ QUOTA = {"generator.throttled_ns", "cpu.throttled_ns"}
 
 
 def spoil(counts):
-    """Changes every tenth payload, in its header and in its body by turns."""
+    """Changes every tenth payload, in its header and in its body by turns, and sends another subscriber's message after every tenth."""
+    others = {}     # topic -> its last message
+
     def change(packet, end):
         counts["seen"] = counts.get("seen", 0) + 1
+        topic = packet[end + 2:end + 2 + int.from_bytes(packet[end:end + 2], "big")]
+        others[topic] = packet
+        if counts["seen"] % 10 == 5:
+            return packet + next((other for name, other in others.items() if name != topic), b"")
         if counts["seen"] % 10:
             return packet
         payload = end + 2 + int.from_bytes(packet[end:end + 2], "big")
