@@ -224,12 +224,13 @@ static void judge_ports(struct notes *notes, const struct ceiling_facts *facts)
     }
     if (failed == 0 || facts->port_low < 0)
         return;
+    char reserved[48] = "";
+    if (facts->ports_reserved > 0)
+        snprintf(reserved, sizeof reserved, ", %" PRId64 " of them reserved", facts->ports_reserved);
     note(notes, "ports",
-         "%" PRId64 " connects %s: there are %" PRId64 " (%" PRId64 " to %" PRId64 ", %" PRId64
-         " of them reserved) for each of %" PRId64 " routes (source and target address), and %" PRId64
-         " sockets are in TIME-WAIT",
-         failed, how, ports, facts->port_low, facts->port_high, facts->ports_reserved, facts->routes,
-         waiting);
+         "%" PRId64 " connects %s: there are %" PRId64 " (%" PRId64 " to %" PRId64 "%s) for each of %" PRId64
+         " routes (source and target address), and %" PRId64 " sockets are in TIME-WAIT",
+         failed, how, ports, facts->port_low, facts->port_high, reserved, facts->routes, waiting);
     if (facts->ports_reserved > ports)
         mend(notes, "fewer in net.ipv4.ip_local_reserved_ports, or more addresses by --target or --source");
     else if (ports < PORTS_WIDE)
