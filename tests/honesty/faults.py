@@ -269,7 +269,8 @@ def corrupting(broker_port, place, counts):
 
 @contextlib.contextmanager
 def peer(answer):
-    """A server that answers each packet with `answer(type)`: bytes to send, or None to close. Yields its port."""
+    """A server that answers each packet with `answer(type)`: bytes to send, a function that makes them of the packet's rest, or None to
+    close. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     clients, ending = [], threading.Event()
 
@@ -277,8 +278,9 @@ def peer(answer):
         with contextlib.suppress(OSError):
             while not ending.is_set() and (head := client.recv(2, socket.MSG_WAITALL)):
                 length = head[1]  # short packets only
-                client.recv(length, socket.MSG_WAITALL)
+                rest = client.recv(length, socket.MSG_WAITALL)
                 said = answer(head[0] >> 4)
+                said = said(rest) if callable(said) else said
                 if said is None:
                     client.shutdown(socket.SHUT_RDWR)
                     return

@@ -9,7 +9,8 @@ CONNACK = b"\x20\x02\x00\x00"
 
 
 def granting(qos):
-    return peer(lambda packet: {1: CONNACK, 8: bytes([0x90, 3, 0, 1, qos]), 14: None}.get(packet, b""))
+    suback = lambda rest: bytes([0x90, 3, *rest[:2], qos])  # noqa: E731
+    return peer(lambda packet: {1: CONNACK, 8: suback, 14: None}.get(packet, b""))
 
 
 @pytest.mark.parametrize("engine", ["paho", "raw"])
