@@ -152,5 +152,7 @@ def test_two_builds_of_one_command_are_told_apart(tmp_path):
     words = ["scripts/poolmark", "bench", "--build", str(tmp_path / "a"), "--beside", str(tmp_path / "b")]
     text, = builds(verdict.compare(base | {"command": words}, candidate | {"command": words}))
     assert f"baseline build {tmp_path}/a" in text and f"candidate build {tmp_path}/b" in text and "both are one build" not in text
+    found = verdict.compare(base | {"command": words}, candidate | {"command": words})
+    assert f"compare {tmp_path}/a {tmp_path}/b --run 'bench" in where_to_look.again(found, "cell-0")
     same = words[:-1] + [str(tmp_path / "a")]
     assert "both are one build" in builds(verdict.compare(base | {"command": same}, candidate | {"command": same}))[0]

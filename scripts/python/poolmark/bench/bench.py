@@ -5,8 +5,9 @@ Each repetition of each benchmark runs in its own process. So no run inherits an
 layout. Repetitions run in rounds, each in random order. Every Google Benchmark JSON is kept and its allocator checked. The
 results become one record (results/README.md), bench.csv and bench.md.
 
-With --beside two builds are measured in turn (in_turn.py). Otherwise a measurement with too little at full speed is repeated at the end of its round while there is time. For benchmarks whose
-threads wait for one another, rounds go on until the ratio is known well enough (bench_narrow.py).
+With --beside two builds are measured in turn (in_turn.py). Otherwise a measurement with too little at full speed is repeated at
+the end of its round while there is time. For benchmarks whose threads wait for one another, rounds go on until the ratio is known
+well enough (bench_narrow.py).
 """
 import argparse
 import os

@@ -21,7 +21,7 @@ from poolmark.facts.children import Children, Interrupted
 from poolmark.records.record import Record
 
 SIDES = ("base", "candidate")   # the folders of the two records
-BLOCK = 4                       # rounds of a benchmark that follow one another, as compare/blocks.py has them
+BLOCK = 4                       # rounds of a benchmark that follow one another; compare/blocks.py judges within them
 
 
 class Runner(Protocol):

@@ -15,7 +15,9 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-RUNS = 4                # of each build in a block
+from poolmark.bench.in_turn import BLOCK
+
+RUNS = BLOCK            # of each build in a block
 
 Array = NDArray[Any]    # of numbers
 Blocks = tuple[tuple[int, ...], tuple[int, ...]]  # the block of each value: of the baseline, of the candidate

@@ -17,6 +17,7 @@ from poolmark.compare.pairing import COMBINED, Judged, stem
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_out import Links
 
+BASELINE, CANDIDATE = "baseline", "candidate"
 MOST_CELLS = 5
 FLAGS = ("--list", "--dry-run", "--json")       # of suite and bench, without a value
 CHOSEN = ("--only", "--filter")
@@ -35,6 +36,10 @@ def rows_of(verdict: Verdict) -> list[Judged]:
     return list(worst.values())
 
 
+def sides_of(verdict: Verdict) -> tuple[tuple[str, RecordData], tuple[str, RecordData]]:
+    return (BASELINE, verdict.base), (CANDIDATE, verdict.candidate)
+
+
 def value_of(command: list[str], option: str) -> str | None:
     for number, word in enumerate(command):
         if word == option and number + 1 < len(command):
@@ -50,9 +55,15 @@ def command_of(run: RecordData, cell: str) -> list[str]:
     return [str(word) for word in (found and found.get("command")) or run.get("command") or []]
 
 
-def place_of(run: RecordData, cell: str) -> str | None:
+def folder_of(run: RecordData, side: str, cell: str = "") -> str | None:
+    """The folder of this side's build, as its command names it. A command of two builds in turn names the candidate's by --beside."""
+    command = command_of(run, cell)
+    return (value_of(command, "--beside") if side == CANDIDATE else None) or value_of(command, "--build")
+
+
+def place_of(run: RecordData, side: str, cell: str) -> str | None:
     """The build as `compare` takes it: a folder with programs, or a clean commit. None when there is neither."""
-    folder = value_of(command_of(run, cell), "--build")
+    folder = folder_of(run, side, cell)
     if folder and Path(folder).is_dir():
         return folder
     commit = str(run["tool"].get("commit"))
@@ -88,7 +99,7 @@ def as_job(words: list[str]) -> str:
 def again(verdict: Verdict, cell: str) -> str:
     """The command that measures one cell of both builds again; "" when the record does not say what ran."""
     job = job_of(verdict.candidate, cell)
-    base, candidate = (place_of(run, cell) for run in (verdict.base, verdict.candidate))
+    base, candidate = (place_of(run, side, cell) for side, run in sides_of(verdict))
     if not job or cell not in {stem(one["id"]) for one in verdict.candidate.get("cells", [])}:
         return ""
     if base is None or candidate is None or base == candidate:
@@ -105,21 +116,15 @@ def differing(base: str, candidate: str) -> str:
                      if (only := [word for word in own if word not in other])) or "their flags are in another order"
 
 
-def folder_of(run: RecordData, side: str) -> str | None:
-    """The folder of this side's build, as its command names it. A command of two builds in turn names the candidate's by --beside."""
-    command = command_of(run, "")
-    return (value_of(command, "--beside") if side == "candidate" else None) or value_of(command, "--build")
-
-
 def builds(verdict: Verdict) -> list[str]:
     told = []
-    for side, run in (("baseline", verdict.base), ("candidate", verdict.candidate)):
+    for side, run in sides_of(verdict):
         folder = folder_of(run, side)
         named = folder if folder and Path(folder).is_dir() else run.get("build")
         told.append(f"{side} {f'build {named}, ' if named else ''}commit {str(run['tool']['commit'])[:12]}"
                     + (" (with changes that were not committed)" if run["tool"].get("dirty") else ""))
     commits = [str(run["tool"]["commit"]) for run in (verdict.base, verdict.candidate)]
-    if folder_of(verdict.base, "baseline") == folder_of(verdict.candidate, "candidate") is not None:
+    if folder_of(verdict.base, BASELINE) == folder_of(verdict.candidate, CANDIDATE) is not None:
         return [f"{'; '.join(told)}; both are one build: it is no change of the program"]
     flags = [str(run["tool"].get("flags") or "") for run in (verdict.base, verdict.candidate)]
     change = (f"what changed: git log -p {commits[0][:12]}..{commits[1][:12]}" if commits[0] != commits[1] else
