@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Suite files, curves, tables and units: parts of the suite runner that need no process."""
+import itertools
+from collections import Counter
+
 import pytest
 from poolmark.base import curves, table, units
 from poolmark.suites import suite_cells, suite_file
@@ -67,6 +70,25 @@ def test_fit_is_asked_for_the_cells_that_want_it(tmp_path):
     text = PHASE + '[config]\nconnections = "fit"\nshape = "classic"\n'
     suite = suite_file.load(write_suite(tmp_path, text), fit=lambda config: 1234)
     assert suite.cells[0].config["connections"] == 1234
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9])
+def test_over_all_orders_each_cell_is_everywhere_and_follows_each_other_equally_often(count):
+    forwards = suite_cells.williams(count)
+    assert forwards[0] == list(range(count))
+    rows = forwards + [row[::-1] for row in forwards]
+    at = Counter(place for row in rows for place in enumerate(row))
+    pairs = Counter(pair for row in rows for pair in itertools.pairwise(row))
+    assert len(at) == count * count and len(set(at.values())) == 1
+    assert len(pairs) == count * (count - 1) and len(set(pairs.values())) <= 1
+
+
+@pytest.mark.parametrize("in_pairs, third", [(False, "bdaec"), (True, "abcde")])
+def test_a_third_repetition_has_other_neighbours_but_where_sides_are_compared(in_pairs, third):
+    cells = suite_cells.interleaved([suite_cells.CellPlan(name, {}, 1) for name in "abcde"], 4, in_pairs)
+    ran = "".join(cell.id[0] for cell in cells)
+    assert [ran[i:i + 5] for i in range(0, 20, 5)] == ["abcde", "edcba", third, third[::-1]]
+    assert [cell.id[2:] for cell in cells] == list("1" * 5 + "2" * 5 + "3" * 5 + "4" * 5)
 
 
 def test_the_title_names_the_connections_of_this_run(tmp_path):

@@ -103,7 +103,24 @@ def base_cells(data: Json, strategies: list[str] | None, connections: int | None
     return base
 
 
-def interleaved(base: list[CellPlan], repetitions: int) -> list[CellPlan]:
-    """The cells in running order: forwards in one repetition, backwards in the next (A B B A)."""
-    return [CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases, cell.allocator)
-            for repetition in range(1, repetitions + 1) for cell in (base if repetition % 2 else reversed(base))]
+def williams(count: int) -> list[list[int]]:
+    """Half of a Williams design for `count` cells: with each order read backwards as well, every cell is at each place equally often, and
+    follows each other cell equally often. The first order is 0, 1, 2, ... (E. J. Williams, Experimental designs balanced for the
+    estimation of residual effects of treatments, Australian Journal of Scientific Research 2, 1949.)"""
+    zigzag = [(i + 1) // 2 if i % 2 else (count - i // 2) % count for i in range(count)]
+    place = {cell: i for i, cell in enumerate(zigzag)}
+    shifts = count if count % 2 else count // 2     # of an even number, the other half of the orders are these backwards
+    return [[place[(cell + shift) % count] for cell in zigzag] for shift in range(shifts)]
+
+
+def interleaved(base: list[CellPlan], repetitions: int, in_pairs: bool) -> list[CellPlan]:
+    """The cells in running order: forwards in one repetition, backwards in the next (A B B A), so that a slow drift of the host cancels. Then
+    the next order of williams(), or else the last cell would always be measured twice in one spell of a host that is slow for a while.
+    `in_pairs`: cells that are compared side by side stay neighbours, so the order of the file is the only one."""
+    orders = [list(range(len(base)))] if in_pairs else williams(len(base))
+    plans = []
+    for repetition in range(1, repetitions + 1):
+        order = orders[(repetition - 1) // 2 % len(orders)] if orders else []
+        for cell in [base[i] for i in (order if repetition % 2 else reversed(order))]:
+            plans.append(CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases, cell.allocator))
+    return plans

@@ -202,4 +202,5 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     count = repetitions or int(data.get("repetitions", 1))
     title = title_of(name, data, [cell.config["connections"] for cell in base])
     return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"),
-                 data.get("drop_caches", False), data.get("ratio", []), interleaved(base, count), sides)
+                 data.get("drop_caches", False), data.get("ratio", []),
+                 interleaved(base, count, in_pairs=sides.table is not None), sides)
