@@ -57,6 +57,47 @@ static void forget(struct fixture *fixture, const char *topic)
     assert_int_equal(retained_set(fixture->retained, mqtt_text_of(topic), NULL), 0);
 }
 
+// Topics and messages may have three quarters of the account: what is beyond is not kept, and changes nothing.
+static void test_what_is_retained_leaves_a_quarter_to_others(void **state)
+{
+    (void)state;
+    struct account account;
+    account_open(&account, 64 * 1024);
+    struct pool *pool;
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.object_bytes = 256;
+    assert_int_equal(pool_open(&pool, pool_strategy_find("malloc"), &config, NULL), 0);
+    struct block_store store;
+    block_store_open(&store, pool, &account, ACCOUNT_MESSAGES);
+    struct retained *retained;
+    assert_int_equal(retained_open(&retained, &(struct retained_rules){.account = &account}), 0);
+    int64_t kept = 0;
+    int code = 0;
+    while (code == 0) {
+        char topic[24];
+        snprintf(topic, sizeof topic, "t/%lld", (long long)kept);
+        struct message *message =
+            message_new(&store, mqtt_text_of(topic), (struct mqtt_bytes){"x", 1}, 1, true);
+        assert_non_null(message); // the account has room for it until the end
+        code = retained_set(retained, mqtt_text_of(topic), message);
+        message_unref(message);
+        kept += code == 0;
+    }
+    assert_int_equal(code, -ENOMEM);
+    assert_int_equal(retained_count(retained), kept);
+    assert_true(retained_is_valid(retained));
+    assert_true(account_sum(&account) <= 48 * 1024);
+    assert_true(account_sum(&account) > 47 * 1024);
+    assert_true(account_take(&account, ACCOUNT_SUBSCRIPTIONS, 12 * 1024 - 1)); // what is left below the last sixteenth
+    account_give(&account, ACCOUNT_SUBSCRIPTIONS, 12 * 1024 - 1);
+    // A smaller message in place of one that is there, and the end of one, are always taken.
+    assert_int_equal(retained_set(retained, mqtt_text_of("t/0"), NULL), 0);
+    assert_int_equal(retained_count(retained), kept - 1);
+    retained_close(retained);
+    assert_int_equal(account_sum(&account), 0);
+    pool_close(pool);
+}
+
 struct seen {
     char text[1024]; // " topic=payload" of each
     int count;
@@ -282,6 +323,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_past_the_bound_on_their_bytes_the_message_before_stays, set_up,
                                         tear_down),
+        cmocka_unit_test(test_what_is_retained_leaves_a_quarter_to_others),
         cmocka_unit_test_setup_teardown(test_a_visitor_may_keep_what_it_was_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_random_filters_find_what_the_plainest_matcher_finds, set_up,
                                         tear_down),

@@ -13,6 +13,7 @@ void account_open(struct account *account, int64_t limit)
     account->limit = limit;
     account->limit_of_stores = limit - limit / 16;
     account->most_unfinished = limit / 2;
+    account->most_retained = limit - limit / 4;
 }
 
 int64_t account_refused(const struct account *account)
@@ -62,6 +63,14 @@ void account_give(struct account *account, enum account_kind kind, size_t bytes)
 {
     if (account)
         atomic_fetch_sub_explicit(&account->bytes[kind], (int64_t)bytes, memory_order_relaxed);
+}
+
+bool account_may_retain(const struct account *account, int64_t messages)
+{
+    if (!account || account->limit == 0)
+        return true;
+    int64_t topics = atomic_load_explicit(&account->bytes[ACCOUNT_RETAINED], memory_order_relaxed);
+    return topics + messages <= account->most_retained;
 }
 
 void account_set_reserve(struct account *account, int64_t bytes)

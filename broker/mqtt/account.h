@@ -5,7 +5,7 @@
 // Messages, retained topics and subscriptions can outlive their client's connection. They are refused a
 // sixteenth before the limit. So clients can still connect, get answers, and remove what they left.
 // Packets that are larger than a read buffer and have not come whole may take half of the limit, so that those
-// who never end them leave the rest to others.
+// who never end them leave the rest to others. What is retained may take three quarters of it.
 //
 // A heap allocation counts as glibc rounds it, in steps of 16 bytes. An object of a pool counts with its
 // size. The reserve of the pools is counted each second (account_set_reserve). Not counted: the broker
@@ -46,6 +46,7 @@ struct account {
     _Alignas(64) int64_t limit; // of the sum; 0: none
     int64_t limit_of_stores;    // of the sum, for subscriptions, retained topics and messages
     int64_t most_unfinished;    // of ACCOUNT_UNFINISHED alone
+    int64_t most_retained;      // of ACCOUNT_RETAINED and the messages that are retained
     _Atomic int64_t peak;       // highest sum seen
     _Atomic int64_t refused;    // times that account_take returned false
 };
@@ -61,6 +62,10 @@ void account_open(struct account *account, int64_t limit);
 bool account_take(struct account *account, enum account_kind kind, size_t bytes)
     __attribute__((warn_unused_result));
 void account_give(struct account *account, enum account_kind kind, size_t bytes);
+
+// Whether retained topics and `messages` bytes of retained messages, all of which were taken before, are within
+// their share. For NULL, and without a limit: true.
+bool account_may_retain(const struct account *account, int64_t messages);
 
 // Replaces the reserve that was set before. Never refused, because the pools own this memory already.
 void account_set_reserve(struct account *account, int64_t bytes);

@@ -27,7 +27,7 @@ bool block_is_from_heap(const struct block_store *store, size_t bytes)
     return bytes > store->object_bytes && !(store->is_sized && bytes <= POOL_OBJECT_BYTES_MAX);
 }
 
-static size_t cost_of(const struct block_store *store, size_t bytes)
+size_t block_cost(const struct block_store *store, size_t bytes)
 {
     if (bytes <= store->object_bytes)
         return store->object_bytes;
@@ -52,7 +52,7 @@ static void *get_from_heap(struct block_store *store, size_t bytes)
 
 void *block_get(struct block_store *store, size_t bytes)
 {
-    size_t cost = cost_of(store, bytes);
+    size_t cost = block_cost(store, bytes);
     if (!account_take(store->account, store->kind, cost))
         return NULL;
     void *block;
@@ -71,7 +71,7 @@ void block_put(struct block_store *store, void *block, size_t bytes)
 {
     if (!block)
         return;
-    account_give(store->account, store->kind, cost_of(store, bytes));
+    account_give(store->account, store->kind, block_cost(store, bytes));
     if (!block_is_from_heap(store, bytes)) {
         pool_put(store->pool, block);
     } else if (!store->is_bounded) {

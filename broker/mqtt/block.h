@@ -31,6 +31,9 @@ void block_store_open(struct block_store *store, struct pool *pool, struct accou
 void *block_get(struct block_store *store, size_t bytes) __attribute__((warn_unused_result));
 void block_put(struct block_store *store, void *block, size_t bytes); // `bytes` as in block_get
 
+// What a block of `bytes` (as in block_get) is in the account.
+size_t block_cost(const struct block_store *store, size_t bytes);
+
 // Does a block of `bytes` come from the heap?
 bool block_is_from_heap(const struct block_store *store, size_t bytes);
 

@@ -14,6 +14,11 @@ static size_t block_bytes(const struct message *message)
     return message_bytes(message) + (message->is_stored ? sizeof(struct record) : 0);
 }
 
+size_t message_cost(const struct message *message)
+{
+    return block_cost(message->store, block_bytes(message));
+}
+
 static struct message *new_message(struct block_store *messages, size_t topic_bytes, size_t payload_bytes,
                                    bool is_stored)
 {

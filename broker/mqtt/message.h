@@ -58,6 +58,8 @@ static inline size_t message_bytes(const struct message *message)
     return sizeof *message + message->topic_bytes + message->payload_bytes;
 }
 
+size_t message_cost(const struct message *message); // what it is in the account
+
 static inline struct mqtt_text message_topic(const struct message *message)
 {
     return (struct mqtt_text){message->data, message->topic_bytes};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/retained.h"
+#include "broker/mqtt/account.h"
 #include "broker/mqtt/level_tree.h"
 #include "broker/mqtt/message.h"
 
@@ -11,7 +12,10 @@ struct retained {
     pthread_rwlock_t lock;   // guards all below
     struct level_tree *tree; // of topic names; each value is a message with a reference
     int64_t count, bytes;
-    int64_t max_messages, max_bytes; // constant
+    int64_t cost; // bytes of the messages, as the account counts them
+    // Constant:
+    struct account *account;
+    int64_t max_messages, max_bytes;
 };
 
 int retained_open(struct retained **retained, const struct retained_rules *rules)
@@ -23,6 +27,7 @@ int retained_open(struct retained **retained, const struct retained_rules *rules
         free(made);
         return -ENOMEM;
     }
+    made->account = rules->account;
     made->max_messages = rules->max_messages ? rules->max_messages : INT64_MAX;
     made->max_bytes = rules->max_bytes ? rules->max_bytes : INT64_MAX;
     pthread_rwlock_init(&made->lock, NULL);
@@ -49,7 +54,12 @@ static int64_t weight(const struct message *message)
     return message ? (int64_t)message_bytes(message) : 0;
 }
 
-// Puts `message` (NULL: none) at the place of `*value`. 0 or -ENOSPC.
+static int64_t cost_of(const struct message *message)
+{
+    return message ? (int64_t)message_cost(message) : 0;
+}
+
+// Puts `message` (NULL: none) at the place of `*value`. 0; -ENOSPC; -ENOMEM: past the share of the account.
 static int replace(struct retained *retained, void **value, struct message *message)
 {
     const struct message *old = *value;
@@ -58,9 +68,13 @@ static int replace(struct retained *retained, void **value, struct message *mess
     bool grows = count > retained->count || bytes > retained->bytes;
     if (grows && (count > retained->max_messages || bytes > retained->max_bytes))
         return -ENOSPC;
+    int64_t cost = retained->cost + cost_of(message) - cost_of(old);
+    if (grows && !account_may_retain(retained->account, cost))
+        return -ENOMEM;
     *value = message ? message_ref(message) : NULL;
     retained->count = count;
     retained->bytes = bytes;
+    retained->cost = cost;
     return 0;
 }
 

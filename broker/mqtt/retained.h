@@ -28,7 +28,8 @@ void retained_close(struct retained *retained); // releases every message
 
 // Keeps `message` for `name` (a valid topic name), with a reference of its own, and releases the previous one
 // [MQTT-3.3.1-5]. NULL only releases the previous one. Pass NULL for an empty payload, which must never be
-// kept [MQTT-3.3.1-10]. 0; -ENOMEM; -ENOSPC: past a bound of the rules. After a failure nothing has changed.
+// kept [MQTT-3.3.1-10]. 0; -ENOMEM: no memory, or past the share that the account has for what is retained;
+// -ENOSPC: past a bound of the rules. After a failure nothing has changed.
 int retained_set(struct retained *retained, struct mqtt_text name, struct message *message)
     __attribute__((warn_unused_result));
 

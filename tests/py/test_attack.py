@@ -70,6 +70,22 @@ def test_an_attack_is_made_and_others_are_still_served(name, monkeypatch):
 
 
 @built
+def test_who_retains_without_end_leaves_room_for_the_others():
+    with running_broker("--memory-limit", "16MiB", "--pool", "malloc") as (url, _):
+        target = broker.Broker(url)
+        with target.connect() as one:
+            for number in range(1_000_000):     # each acknowledged, until one is not and the connection ends
+                one.send(packets.publish(f"attack/{number}/{'x' * 1000}", b"x", qos=1, retain=True))
+                if one.answer(4, 30) is None:
+                    break
+        assert one.ended and 1_000 < number < 100_000
+        with target.connect() as other:
+            assert other.subscribe([f"others/{i}" for i in range(1000)], seconds=30)
+            other.send(packets.publish("others/7", b"hello", qos=1))
+            assert other.answer(3, 30) == packets.text("others/7") + b"hello"
+
+
+@built
 def test_what_the_broker_refuses_is_counted_and_ends_no_attack(monkeypatch):
     with running_broker("--max-connections", 3, "--max-topic-levels", 5) as (url, _):
         target = broker.Broker(url)
