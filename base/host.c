@@ -116,8 +116,7 @@ static json_t *kernel_name(void)
     return text_or_null(text);
 }
 
-// CPUs that this process may run on. A container or taskset may allow fewer than the machine has.
-static int64_t core_count(void)
+int64_t host_cores(void)
 {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
@@ -218,7 +217,7 @@ json_t *host_facts(void)
     }
     int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
     return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                        //
-                     "cores", number_or_null(core_count()),                                          //
+                     "cores", number_or_null(host_cores()),                                          //
                      "memory_bytes", number_or_null(pages < 0 ? -1 : pages * page_bytes),            //
                      "kernel", kernel_name(),                                                        //
                      "os", os_name(),                                                                //

@@ -16,6 +16,9 @@
 // guessed. NULL when out of memory.
 json_t *host_facts(void);
 
+// CPUs that this process may run on. A container or taskset may allow fewer than the machine has.
+int64_t host_cores(void);
+
 // Raises the soft limit of RLIMIT_NOFILE to the hard limit. `*limit` becomes the limit now in force.
 int host_raise_nofile(int64_t *limit, struct err *err) __attribute__((warn_unused_result));
 

@@ -2,6 +2,7 @@
 #include "loadgen/room.h"
 
 #include "base/cgroup.h"
+#include "base/host.h"
 #include "base/text_file.h"
 #include "base/units.h"
 #include "loadgen/engine.h"
@@ -48,7 +49,7 @@ void room_facts_read(struct room_facts *facts)
     *facts = (struct room_facts){.memory_bytes = memory_available(),
                                  .file_max = first_number("/proc/sys/fs/file-max"),
                                  .files = first_number("/proc/sys/fs/file-nr"),
-                                 .processors = sysconf(_SC_NPROCESSORS_ONLN)};
+                                 .processors = host_cores()};
 }
 
 static bool is_least(struct room *room, int64_t clients, const char *by)

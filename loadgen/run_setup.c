@@ -60,6 +60,16 @@ static struct worker_setup setup_of(const struct run *run, const struct config *
     };
 }
 
+// A target on this host has a core left to it: where every core has a busy worker, target and workers wait for each other, and act in
+// slices of some milliseconds (docs/speed.md). paho has threads of its own, which share a core badly.
+static int cores_for_workers(const struct config *config)
+{
+    int64_t cores = host_cores();
+    bool left = config->watch.count > 0 && !(config->engine->caps & ENGINE_CAP_RESTLESS);
+    cores -= left;
+    return cores > 1 ? (int)cores : 1;
+}
+
 static int fill_request(struct plan_request *request, const struct config *config, int64_t clients,
                         bool probes, struct err *err)
 {
@@ -71,7 +81,6 @@ static int fill_request(struct plan_request *request, const struct config *confi
     int64_t holds = engine_process_clients(engine, limit);
     // The plan of the probes is one worker with the first routes, on rank 0.
     const struct division *division = config->ranks && !probes ? &config->ranks->division : NULL;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     *request = (struct plan_request){
         .clients = clients,
         .clients_per_worker = probes     ? clients
@@ -82,7 +91,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
                               : (int)config->workers,
         .engine_clients = engine->clients < holds ? engine->clients : holds,
         .clients_max = holds,
-        .cores = cores > 0 ? (int)cores : 1,
+        .cores = cores_for_workers(config),
         .ranks = division ? division->ranks : 1,
         .rank = division ? division->rank : 0,
         .rank_workers = division ? division->workers : NULL,
