@@ -88,7 +88,8 @@ static void test_what_is_retained_leaves_a_quarter_to_others(void **state)
     assert_true(retained_is_valid(retained));
     assert_true(account_sum(&account) <= 48 * 1024);
     assert_true(account_sum(&account) > 47 * 1024);
-    assert_true(account_take(&account, ACCOUNT_SUBSCRIPTIONS, 12 * 1024 - 1)); // what is left below the last sixteenth
+    assert_true(account_take(&account, ACCOUNT_SUBSCRIPTIONS,
+                             12 * 1024 - 1)); // what is left below the last sixteenth
     account_give(&account, ACCOUNT_SUBSCRIPTIONS, 12 * 1024 - 1);
     // A smaller message in place of one that is there, and the end of one, are always taken.
     assert_int_equal(retained_set(retained, mqtt_text_of("t/0"), NULL), 0);
