@@ -54,7 +54,7 @@ def _mib(name: str, title: str | None, **more: Any) -> Json:
 def _colour(rows: list[Json], name: str = "strategy") -> Json:
     known = colours(list(dict.fromkeys(row[name] for row in rows)))
     return _field(name, "nominal", None, scale={"domain": list(known), "range": list(known.values())},
-                  legend={"orient": "top", "symbolType": "stroke", "symbolStrokeWidth": 3})
+                  legend={"orient": "top", "symbolType": "stroke", "symbolStrokeWidth": 3, "symbolOpacity": 1})
 
 
 def _dash(rows: list[Json]) -> Json:
