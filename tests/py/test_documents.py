@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents: every link to a file is valid, README stays short, and commands named in it exist."""
+"""Documents: every link to a file is valid, README stays short, commands named in it exist, and options of others are translated."""
+import fnmatch
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,3 +30,16 @@ def test_commands_exist(document):
 
 def test_readme_is_read_in_one_go():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+@pytest.mark.parametrize("program", ["mosquitto_pub", "mosquitto_sub"])
+def test_every_option_of_mosquitto_is_translated(program):
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed (Debian: mosquitto-clients)")
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
+    has = set(re.findall(r"^ (-\w|--[\w-]+) :", said, re.MULTILINE)) - {"--help"}
+    assert len(has) > 20
+    text = (ROOT / "docs/mqtt-options.md").read_text(encoding="utf-8").partition("## If you know mosquitto_pub")[2]
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    told = {word for row in rows for word in re.findall(r"(?<![\w-])--?[a-zA-Z][\w*-]*", row)}
+    assert not {option for option in has if not any(fnmatch.fnmatch(option, word) for word in told)}
