@@ -8,6 +8,7 @@
     "latency of an arrival (a client that comes, or comes back, while others are held) from the intended "   \
     "time, or from the loss of its connection, to CONNACK"
 #define ARRIVAL_UNCORRECTED "the same from the beginning of the connect that succeeded"
+#define MEAN ", of a `--schedule` that is not constant its mean"
 #define EXPANDING ", of those during which a pool of its target expanded (arrivals.csv, events.csv)"
 #define STEADY ", of those during which none did"
 #define SUBSCRIBE "intended time of a SUBSCRIBE to SUBACK, one filter a packet (scenario subscribe)"
@@ -37,7 +38,7 @@
 const struct metric loadgen_catalogue[] = {
     {"connect.rate", "1/s", "higher", METRIC_PRIMARY, "connections made, divided by connect.seconds"},
     {"connect.rate_asked", "1/s", "none", METRIC_SECONDARY,
-     "the rate that was asked for; connects that took longer than it allows are an anomaly `rate`"},
+     "the rate that was asked for" MEAN "; connects that took longer than it allows are an anomaly `rate`"},
     {"connect.seconds", "s", "lower", METRIC_SECONDARY,
      "from the common start to the last CONNACK, or with --rate, where some failed, to the end of the "
      "schedule; pauses for memory readings not counted"},
@@ -63,7 +64,7 @@ const struct metric loadgen_catalogue[] = {
     {"arrivals.seconds", "s", "lower", METRIC_SECONDARY,
      "from the intended time of the first arrival to the last CONNACK, or where turns were missed to the end "
      "of the schedule; of several bursts the sum"},
-    {"arrivals.rate_asked", "1/s", "none", METRIC_SECONDARY, "the rate that was asked for"},
+    {"arrivals.rate_asked", "1/s", "none", METRIC_SECONDARY, "the rate that was asked for" MEAN},
     {"arrivals.pool_hit_rate", "%", "higher", METRIC_SECONDARY,
      "gets of the target's pools, while the scenario ran, that were served from owned memory (pools.csv, to "
      "the second)"},
@@ -93,7 +94,7 @@ const struct metric loadgen_catalogue[] = {
      "from the intended time of the first change to the last answer, or where some have none to the end of "
      "the schedule; the sum over all rounds"},
     {"subscriptions.rate_asked", "1/s", "none", METRIC_SECONDARY,
-     "the rate that was asked for; an anomaly `rate` says when it was not reached"},
+     "the rate that was asked for" MEAN "; an anomaly `rate` says when it was not reached"},
     {"subscriptions.standing", "1", "none", METRIC_SECONDARY,
      "subscriptions that there were at the reading memory.subscribed_bytes"},
     {"subscriptions.not_sent", "1", "lower", METRIC_SECONDARY,
@@ -119,7 +120,7 @@ const struct metric loadgen_catalogue[] = {
      "the time that there was: from the end of the warm-up to the end of --duration, or of the run when that "
      "ended before, or to the last arrival when that came after"},
     {"messages.rate_asked", "1/s", "none", METRIC_SECONDARY,
-     "the rate that was asked for; an anomaly `rate` says when it was not reached"},
+     "the rate that was asked for" MEAN "; an anomaly `rate` says when it was not reached"},
     {"messages.not_sent", "1", "lower", METRIC_SECONDARY,
      "messages that were due and not sent: the client was not there, or the library refused"},
     {"messages.lost", "1", "lower", METRIC_PRIMARY,
@@ -321,7 +322,7 @@ const struct metric loadgen_catalogue[] = {
     METRIC_LATENCY("GROUP.PHASE.connect", METRIC_PRIMARY, CONNECT IN_PHASE),
     METRIC_LATENCY("GROUP.PHASE.connect_uncorrected", METRIC_SECONDARY, CONNECT UNCORRECTED IN_PHASE),
     {"GROUP.PHASE.messages.rate_asked", "1/s", "none", METRIC_SECONDARY,
-     "the rate that was asked for" IN_PHASE},
+     "the rate that was asked for" MEAN IN_PHASE},
     {"GROUP.PHASE.messages.sent", "1", "none", METRIC_SECONDARY, "messages handed to the engine" IN_PHASE},
     {"GROUP.PHASE.messages.not_sent", "1", "lower", METRIC_SECONDARY,
      "messages that were due and not sent" IN_PHASE},

@@ -106,7 +106,7 @@ static const struct opt common[] = {
 
 // --- rows of scenarios -------------------------------------------------------------------------------------
 
-enum { ROWS_MAX = 192, SCENARIOS_MAX = 16, HEADING_BYTES = 320, NAMES_BYTES = 200 };
+enum { ROWS_MAX = 192, SCENARIOS_MAX = 16, HEADING_BYTES = 480, NAMES_BYTES = 200 };
 
 struct table {
     struct opt rows[ROWS_MAX];

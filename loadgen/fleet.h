@@ -30,6 +30,7 @@
 #include "loadgen/backoff.h"
 #include "loadgen/leave.h"
 #include "loadgen/pattern.h"
+#include "loadgen/schedule.h"
 #include "loadgen/tally.h"
 
 #include <stdbool.h>
@@ -62,15 +63,14 @@ struct fleet_order {
     int64_t before;
     // ARRIVE: when an arrival is due.
     enum fleet_arrivals {
-        FLEET_ARRIVALS_ONCE,     // each client once, client n at act n - before of the schedule
-        FLEET_ARRIVALS_CONSTANT, // clients take turns at equal intervals for `duration_ns`
-        FLEET_ARRIVALS_POISSON,  // clients of each worker take turns at random intervals for `duration_ns`
-        FLEET_ARRIVALS_ON_LOSS,  // whenever a client loses its connection within `duration_ns`
+        FLEET_ARRIVALS_ONCE,    // each client once, client n at act n - before of the schedule
+        FLEET_ARRIVALS_TURNS,   // clients take turns by the schedule for `duration_ns`
+        FLEET_ARRIVALS_ON_LOSS, // whenever a client loses its connection within `duration_ns`
     } arrivals;
     enum leave leave; // ARRIVE, CLOSE: how connected clients leave
     int64_t away_ns;  // ARRIVE: from leaving to the intended time of coming back
     bool wait_first;  // ARRIVE: the back-off is also waited for before the first connect
-    uint64_t seed;    // ARRIVE: of random intervals and of jitter
+    uint64_t seed;    // ARRIVE: of jitter
     struct backoff backoff;
     int64_t filters;  // SUBSCRIBE: of each client
     double wildcards; // SUBSCRIBE: the share of these that end in a wildcard
@@ -78,7 +78,8 @@ struct fleet_order {
     // RETAIN: how many. SUBSCRIBE: each filter is the one that all of these match, and each SUBSCRIBE awaits them.
     int64_t retained;
     double rate_per_s; // CONNECT, PUBLISH, ARRIVE, SUBSCRIBE: of all workers together; 0: as fast as possible
-    int64_t in_flight; // PUBLISH without a rate: messages of a publisher under way at most; 1 and up
+    struct schedule_shape shape; // of that rate over time
+    int64_t in_flight;      // PUBLISH without a rate: messages of a publisher under way at most; 1 and up
     struct pattern pattern; // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
     int64_t duration_ns;    // ARRIVE; PUBLISH: messages intended before this are sent, including the warm-up
     int64_t warmup_ns;      // PUBLISH: messages intended before this are not put into histograms

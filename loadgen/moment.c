@@ -38,7 +38,9 @@ void moment_take(struct moment *moment, struct run *run, int64_t now_ns)
     moment->top = run->top;
     moment->connecting = run->connecting;
     moment->publishing = run->publishing;
-    moment->asked_per_s = run->asked_per_s;
+    moment->asked_per_s = 0;
+    for (int i = 0; i < run->asked_count; i++)
+        moment->asked_per_s += schedule_rate_per_s(&run->asked[i], now_ns);
     struct sample last;
     sampler_last(run->sampler, &last);
     moment->target_rss_bytes = last.target_rss_bytes;

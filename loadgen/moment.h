@@ -29,7 +29,7 @@ struct moment {
     int64_t wanted; // connections
     int64_t top;    // of the last step; 0: the run has no steps
     bool connecting, publishing;
-    double asked_per_s;                    // of the order under way; 0: as fast as it goes
+    double asked_per_s;                    // now, of the order under way; 0: as fast as it goes
     double connects_per_s, messages_per_s; // messages: sent
     double deliveries_per_s;  // arrived; a message with several subscribers arrives several times
     int64_t target_rss_bytes; // -1: not known

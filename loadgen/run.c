@@ -317,6 +317,14 @@ static int64_t instant(const struct run *run, const struct fleet_order *order, i
            ranks_notice_ns(run->ranks);
 }
 
+// Its rate is a part of the one that is shown (moment.h) while it runs.
+static void show_rate(struct run *run, const struct fleet_order *order)
+{
+    if (order->rate_per_s > 0 && run->asked_count < CREWS_MAX)
+        run->asked[run->asked_count++] = (struct schedule){
+            .start_ns = order->at_ns, .rate_per_s = order->rate_per_s, .shape = order->shape};
+}
+
 // Of an order that ends connections of ours, see census.h.
 static void hear_no_ends(struct run *run, const struct fleet_order *order)
 {
@@ -351,7 +359,7 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
         add_to_curve(run, false);
     }
     run->publishing = order->act == FLEET_PUBLISH;
-    run->asked_per_s = order->rate_per_s;
+    show_rate(run, order);
     if (run->publishing && run->board)
         board_reset(run->board);
     run->order_ns = order->at_ns;
@@ -364,7 +372,7 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     if (run->climbing)
         add_to_curve(run, true);
     run->climbing = run->connecting = run->publishing = false;
-    run->asked_per_s = 0;
+    run->asked_count = 0;
     return !run_is_broken(run);
 }
 
@@ -376,18 +384,18 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
     order->at_ns = beside->at_ns =
         instant(run, order, fleet_workers(run->fleet) + fleet_workers(run->probes));
     run->publishing = beside->act == FLEET_PUBLISH;
-    run->asked_per_s = beside->rate_per_s;
+    show_rate(run, beside);
     hear_no_ends(run, order);
     ranks_give(run->ranks, order, limit_ns);
     fleet_give(run->probes, beside);
     fleet_give(run->fleet, order);
     wait_for(run, NULL, order->at_ns + limit_ns);
     run->publishing = false;
-    run->asked_per_s = 0;
+    run->asked_count = 0;
     return !run_is_broken(run);
 }
 
-bool run_acts(struct run *run, struct run_act acts[], int count, double asked_per_s, int64_t limit_ns)
+bool run_acts(struct run *run, struct run_act acts[], int count, int64_t limit_ns)
 {
     int workers = 0;
     int64_t at_ns = 0;
@@ -405,16 +413,17 @@ bool run_acts(struct run *run, struct run_act acts[], int count, double asked_pe
         if (run->crews[i].board)
             board_reset(run->crews[i].board);
     run->connecting = run->connecting && !run->publishing;
-    run->asked_per_s = asked_per_s;
     run->order_ns = at_ns;
     for (int i = 0; i < count; i++) {
         hear_no_ends(run, &acts[i].order);
         acts[i].order.at_ns = at_ns;
+        if (acts[i].shown)
+            show_rate(run, &acts[i].order);
         fleet_give(acts[i].fleet, &acts[i].order);
     }
     wait_for(run, NULL, at_ns + limit_ns);
     run->connecting = run->publishing = false;
-    run->asked_per_s = 0;
+    run->asked_count = 0;
     return !run_is_broken(run);
 }
 

@@ -44,6 +44,7 @@ struct run_mark {
 struct run_act { // an order, and the fleet that it is given to
     struct fleet *fleet;
     struct fleet_order order;
+    bool shown; // its rate is a part of the one that is shown
 };
 
 enum { RUN_FLEETS_MAX = CREWS_MAX + 2 };
@@ -95,13 +96,14 @@ struct run {
     const char *phase;
     int64_t wanted; // connections, for progress
     int64_t top;    // of all steps, for progress; 0: there are no steps
-    // An order to connect or publish is under way, at that rate (0: as fast as it goes).
+    // An order to connect or publish is under way, by these schedules together (none: as fast as it goes).
     bool connecting, publishing;
+    struct schedule asked[CREWS_MAX];
+    int asked_count;
     struct run_mark *marks; // of the order under way, set before it is given; NULL: none
     int mark_count;
     int64_t order_ns; // its at_ns
     bool climbing;    // it is the clients that connect, not the probes
-    double asked_per_s;
     int64_t started_ns;
     bool shown;                  // a moment has been shown
     int64_t log_wall_ns, log_ns; // one instant by both clocks; log times count from it by the monotonic one
@@ -129,8 +131,8 @@ void run_collect(struct run *run); // now, what a tick collects: counts, latenci
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 // The same for both fleets at once: `order` for the clients, `beside` for the probes, at one instant.
 bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *beside, int64_t limit_ns);
-// The same for several fleets, at one instant: all must be done. `asked_per_s` is shown: messages, or connects.
-bool run_acts(struct run *run, struct run_act acts[], int count, double asked_per_s, int64_t limit_ns);
+// The same for several fleets, at one instant: all must be done. Of `shown` acts are at most CREWS_MAX, which all publish, or connect.
+bool run_acts(struct run *run, struct run_act acts[], int count, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 // A rank above 0 tells rank 0 its latencies and counts.
 void run_tell(struct run *run);

@@ -124,11 +124,13 @@ static void begin_order(struct worker *worker)
     worker->pending = 0;
     worker->subscribing = 0;
     worker->deadline_ns = 0;
-    worker->schedule =
-        (struct schedule){.start_ns = worker->order.at_ns, .rate_per_s = worker->order.rate_per_s};
+    worker->schedule = (struct schedule){.start_ns = worker->order.at_ns,
+                                         .rate_per_s = worker->order.rate_per_s,
+                                         .shape = worker->order.shape};
     switch (worker->order.act) {
     case FLEET_CONNECT:
-        worker_connect_begin(worker);
+        if (worker_connect_begin(worker) < 0)
+            worker_has_no_memory(worker);
         break;
     case FLEET_PUBLISH:
         if (worker_publish_begin(worker) < 0)

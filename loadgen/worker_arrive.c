@@ -8,7 +8,6 @@
 #include "loadgen/due_heap.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 enum { BURST = 256 }; // turns taken before events are looked at
@@ -28,7 +27,6 @@ struct worker_arrivals {
     int64_t under_way;
     int64_t unlost; // ON_LOSS: clients whose loss is awaited
     int64_t turn;   // the next
-    double turn_s;  // POISSON: its time, from the start of the order
     bool sending;
     int64_t limit_ns; // no further try after that
 };
@@ -40,47 +38,24 @@ static int64_t end_ns(const struct worker *worker)
 
 // --- schedules ---------------------------------------------------------------------------------------------
 
-// The worker's share of a Poisson process is one too, with its share of the rate.
-static double poisson_gap_s(const struct worker *worker, int64_t turn)
-{
-    const struct fleet_order *order = &worker->order;
-    const struct worker_arrivals *own = worker->arrivals;
-    double rate = order->rate_per_s * (double)own->count / (double)(order->goal - order->before);
-    uint64_t seed = chance_bits(order->seed, (uint64_t)worker->share.first);
-    return -log(1 - chance_unit(chance_bits(seed, (uint64_t)turn))) / rate;
-}
-
 // The next turn: which client, and when. INT64_MAX: there is none.
-static int64_t next_turn_ns(const struct worker *worker, int64_t *client)
+static int64_t next_turn_ns(struct worker *worker, int64_t *client)
 {
     const struct fleet_order *order = &worker->order;
     const struct worker_arrivals *own = worker->arrivals;
     int64_t base = worker->share.first - order->before; // act of the worker's client 0
-    int64_t at_ns = INT64_MAX;
     if (order->arrivals == FLEET_ARRIVALS_ONCE) {
         if (own->turn >= own->count)
             return INT64_MAX;
         *client = own->first + own->turn;
         return schedule_at(&worker->schedule, base + *client);
     }
-    if (order->arrivals == FLEET_ARRIVALS_CONSTANT) {
-        struct schedule_turn turn = schedule_turn(&worker->schedule, order->goal - order->before,
-                                                  base + own->first, own->count, own->turn);
-        *client = turn.pair - base;
-        at_ns = turn.intended_ns;
-    } else if (order->arrivals == FLEET_ARRIVALS_POISSON) {
-        *client = own->first + own->turn % own->count;
-        at_ns = order->at_ns + (int64_t)(own->turn_s * 1e9);
-    }
-    return at_ns < end_ns(worker) ? at_ns : INT64_MAX;
-}
-
-static void take_turn(struct worker *worker)
-{
-    struct worker_arrivals *own = worker->arrivals;
-    own->turn++;
-    if (worker->order.arrivals == FLEET_ARRIVALS_POISSON)
-        own->turn_s += poisson_gap_s(worker, own->turn);
+    if (order->arrivals != FLEET_ARRIVALS_TURNS)
+        return INT64_MAX;
+    struct schedule_turn turn = schedule_turn(&worker->schedule, order->goal - order->before,
+                                              base + own->first, own->count, own->turn);
+    *client = turn.pair - base;
+    return turn.intended_ns < end_ns(worker) ? turn.intended_ns : INT64_MAX;
 }
 
 // --- an arrival --------------------------------------------------------------------------------------------
@@ -276,8 +251,6 @@ int worker_arrive_begin(struct worker *worker)
     own->clients = calloc((size_t)worker->share.count + 1, sizeof *own->clients);
     if (!own->clients || due_heap_open(&own->due, worker->share.count) < 0)
         return -ENOMEM;
-    if (order->arrivals == FLEET_ARRIVALS_POISSON)
-        own->turn_s = poisson_gap_s(worker, 0);
     for (int64_t i = own->first; i < own->first + own->count; i++)
         own->unlost += worker_is_open(worker->clients[i]);
     return 0;
@@ -292,7 +265,7 @@ static int64_t take_due_turns(struct worker *worker, int64_t now_ns)
         if (turn_ns > now_ns)
             return turn_ns;
         begin_arrival(worker, client, turn_ns, now_ns);
-        take_turn(worker);
+        worker->arrivals->turn++;
         if (worker->order.rate_per_s > 0)
             now_ns = clock_now_ns();
     }
@@ -343,7 +316,7 @@ static void count_unsent(struct worker *worker)
     while (next_turn_ns(worker, &client) <= now_ns) {
         tally_add(worker->page, TALLY_ARRIVAL_DUE, 1);
         tally_add(worker->page, TALLY_ARRIVAL_NOT_SENT, 1);
-        take_turn(worker);
+        worker->arrivals->turn++;
     }
 }
 

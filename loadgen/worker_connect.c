@@ -5,6 +5,9 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 // What the client subscribes to in this order; NULL: nothing.
 static const char *wanted_topic(struct worker *worker, int64_t global)
 {
@@ -23,10 +26,12 @@ static const char *wanted_topic(struct worker *worker, int64_t global)
 }
 
 // The intended time of the client's connect; `begun_ns` when there is no schedule.
-static int64_t connect_intended_ns(const struct worker *worker, int64_t client, int64_t begun_ns)
+static int64_t connect_intended_ns(struct worker *worker, int64_t client, int64_t begun_ns)
 {
     if (!(worker->order.rate_per_s > 0))
         return begun_ns;
+    if (worker->intended_ns)
+        return worker->intended_ns[client];
     return schedule_at(&worker->schedule, worker->share.first + client - worker->order.before);
 }
 
@@ -148,10 +153,16 @@ void worker_connect_event(struct worker *worker, const struct engine_event *even
         on_subscribed(worker, event);
 }
 
-void worker_connect_begin(struct worker *worker)
+int worker_connect_begin(struct worker *worker)
 {
     worker->goal = plan_goal(worker->share, worker->order.goal);
     worker->next = plan_goal(worker->share, worker->order.before);
+    free(worker->intended_ns);
+    worker->intended_ns = NULL;
+    if (worker->order.shape.kind != SCHEDULE_POISSON)
+        return 0;
+    worker->intended_ns = calloc((size_t)worker->share.count + 1, sizeof *worker->intended_ns);
+    return worker->intended_ns ? 0 : -ENOMEM;
 }
 
 // Begins every connect that is due. Returns the time of the next one.
@@ -167,6 +178,8 @@ int64_t worker_connect_tick(struct worker *worker, int64_t now_ns)
         if (worker->order.rate_per_s > 0)
             latency_add(&worker->batch, LATENCY_LAG, now_ns - intended_ns, now_ns);
         int64_t client = worker->next++;
+        if (worker->intended_ns)
+            worker->intended_ns[client] = intended_ns;
         tally_add(worker->page, TALLY_STARTED, 1);
         tally_add(worker->page, TALLY_BEGUN, 1);
         worker->clients[client] = CLIENT_CONNECTING;

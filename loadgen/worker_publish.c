@@ -263,7 +263,7 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
 }
 
 // Message k of this worker. Publishers of all ranks take turns.
-static struct schedule_turn turn_of(const struct worker *worker, int64_t k)
+static struct schedule_turn turn_of(struct worker *worker, int64_t k)
 {
     const struct pattern *pattern = &worker->order.pattern;
     int64_t all = pattern->turns > 0 ? pattern->turns : pattern->publishers;

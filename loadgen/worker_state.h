@@ -79,6 +79,7 @@ struct worker {
     bool busy;            // an order is being carried out
     int64_t next;         // CONNECT, PROVE, CLOSE: the next client to begin with
     int64_t goal;         // where to end
+    int64_t *intended_ns; // CONNECT by a Poisson process: of each client's connect, which has no formula; otherwise NULL
     int64_t pending;      // clients begun and not ended
     int64_t subscribing;  // of these, clients that await a SUBACK
     int64_t subscribe_ns; // the last SUBSCRIBE
@@ -158,7 +159,7 @@ int64_t worker_await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns);
 
 // The parts. `tick` begins the acts that are due and returns the time of the next tick. `end` counts the acts
 // under way.
-void worker_connect_begin(struct worker *worker);
+int worker_connect_begin(struct worker *worker);
 int64_t worker_connect_tick(struct worker *worker, int64_t now_ns);
 void worker_connect_event(struct worker *worker, const struct engine_event *event);
 bool worker_connect_done(struct worker *worker, int64_t now_ns);

@@ -17,6 +17,7 @@ enum { BURST = 256 }; // turns taken before events are looked at
 struct worker_change {   // of a client, under way
     int64_t intended_ns; // 0: there is none
     int64_t sent_ns;
+    int64_t turn_ns; // when the client's latest turn was due, taken or not
 };
 
 struct worker_changes {
@@ -37,7 +38,7 @@ static enum latency_kind kind_of(const struct worker *worker)
     return worker->order.removes ? LATENCY_UNSUBSCRIBE : LATENCY_SUBSCRIBE;
 }
 
-static struct schedule_turn next_turn(const struct worker *worker)
+static struct schedule_turn next_turn(struct worker *worker)
 {
     return schedule_turn(&worker->schedule, worker->order.goal, worker->share.first, worker->share.count,
                          worker->changes->turn);
@@ -79,12 +80,14 @@ static int send_change(struct worker *worker, int64_t client, int64_t number)
                                  : engine->subscribe(worker->run, client, filter, worker->order.qos);
 }
 
-// Whether the client's change before has time left for its answer; `*until_ns` is the end of that time.
-static bool may_still_end(const struct worker *worker, int64_t client, int64_t now_ns, int64_t *until_ns)
+// Whether the client's change before has time left for its answer; `*until_ns` is the end of that time, which is the time
+// between two turns of the client.
+static bool may_still_end(const struct worker *worker, const struct schedule_turn *turn, int64_t now_ns,
+                          int64_t *until_ns)
 {
-    const struct worker_change *change = &worker->changes->under_way[client];
+    const struct worker_change *change = &worker->changes->under_way[turn->pair - worker->share.first];
     int64_t from_ns = change->sent_ns > worker->stall_ended_ns ? change->sent_ns : worker->stall_ended_ns;
-    *until_ns = from_ns + (int64_t)((double)worker->order.goal / worker->order.rate_per_s * 1e9);
+    *until_ns = from_ns + turn->intended_ns - change->turn_ns;
     return change->intended_ns != 0 && now_ns < *until_ns;
 }
 
@@ -94,12 +97,14 @@ static void begin_change(struct worker *worker, const struct schedule_turn *turn
     int64_t client = turn->pair - worker->share.first;
     tally_add(worker->page, counted(worker, TALLY_ADD_DUE), 1);
     latency_add(&worker->batch, LATENCY_LAG, now_ns - turn->intended_ns, now_ns);
+    own->under_way[client].turn_ns = turn->intended_ns;
     if (own->under_way[client].intended_ns != 0 || worker->clients[client] != CLIENT_OPEN ||
         send_change(worker, client, turn->message) < 0) {
         tally_add(worker->page, counted(worker, TALLY_ADD_NOT_SENT), 1);
         return;
     }
-    own->under_way[client] = (struct worker_change){.intended_ns = turn->intended_ns, .sent_ns = now_ns};
+    own->under_way[client].intended_ns = turn->intended_ns;
+    own->under_way[client].sent_ns = now_ns;
     own->under_way_count++;
     worker_replay_start(worker, client, turn->intended_ns);
 }
@@ -115,7 +120,7 @@ int64_t worker_subscribe_tick(struct worker *worker, int64_t now_ns)
             worker->deadline_ns = now_ns + worker->order.drain_ns;
         } else if (turn.intended_ns > now_ns) {
             return worker_await_turn(worker, turn.intended_ns, now_ns);
-        } else if (may_still_end(worker, turn.pair - worker->share.first, now_ns, &until_ns)) {
+        } else if (may_still_end(worker, &turn, now_ns, &until_ns)) {
             return until_ns;
         } else {
             own->turn++;

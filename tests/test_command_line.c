@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -101,6 +102,91 @@ static void test_clients_that_come_back_need_an_engine_and_waits_that_fit(void *
     assert_int_equal(config.later, 20);
 }
 
+static void test_a_schedule_takes_a_rate_and_its_own_parameters(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scenario, *options[6], *wrong;
+    } refused[] = {
+        {"connect",
+         {"--schedule", "ramp"},
+         "--schedule ramp: there is no rate that goes so over time: give --rate"},
+        {"publish",
+         {"--schedule", "poisson", "--publish-rate", "0"},
+         "--schedule poisson: there is no rate that goes so over time: give --publish-rate"},
+        {"burst",
+         {"--schedule", "stairs"},
+         "--schedule stairs: there is no rate that goes so over time: give --burst-rate"},
+        {"publish",
+         {"--schedule-from", "5"},
+         "--schedule-from: --schedule constant has none; it is for ramp and stairs"},
+        {"churn",
+         {"--schedule", "poisson", "--schedule-over", "5s"},
+         "--schedule-over: --schedule poisson has none; it is for ramp and stairs"},
+        {"soak",
+         {"--schedule", "ramp", "--schedule-steps", "5"},
+         "--schedule-steps: --schedule ramp has none; it is for stairs"},
+        {"subscribe",
+         {"--schedule", "stairs", "--schedule-steps", "1"},
+         "--schedule-steps 1: a single step is the constant rate; at least 2"},
+        {"churn",
+         {"--schedule", "ramp", "--schedule-from", "200", "--away", "9s"},
+         "--churn-rate 200 and --away: 1800 clients would be away at a time, and there are 1000"},
+        {"slow", {"--schedule", "ramp"}, "--schedule: scenario slow does not use it; it is for connect"},
+        {"publish",
+         {"--schedule", "sine"},
+         "--schedule: \"sine\" is unknown; it takes constant, poisson, ramp or stairs"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct err err;
+        char scenario[16];
+        char *words[12] = {"poolmark-loadgen", scenario, "--target", "a"};
+        snprintf(scenario, sizeof scenario, "%s", refused[i].scenario);
+        for (int at = 0; at < 6 && refused[i].options[at]; at++)
+            words[4 + at] = (char *)(uintptr_t)refused[i].options[at];
+        assert_int_equal(parse(words, &err), -EINVAL);
+        if (!strstr(err.text, refused[i].wrong))
+            fail_msg("%s", err.text);
+    }
+}
+
+static json_t *described(char **words)
+{
+    struct err err;
+    if (parse(words, &err) != OPTS_RUN)
+        fail_msg("%s", err.text);
+    return command_line_json(&config);
+}
+
+// What was left open is in the record as it will be.
+static void test_a_schedule_ends_with_what_it_paces(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scenario, *rate;
+        double from_per_s, over_s;
+    } paced[] = {{"connect", "--rate", 20, 2.0 * 1000 / 220},
+                 {"publish", "--publish-rate", 20, 3},
+                 {"churn", "--churn-rate", 20, 3},
+                 {"soak", "--churn-rate", 20, 3},
+                 {"burst", "--burst-rate", 20, 2.0 * 5000 / 220},
+                 {"subscribe", "--subscribe-rate", 20, 2.0 * 10000 / 220}};
+    for (size_t i = 0; i < sizeof paced / sizeof *paced; i++) {
+        char scenario[16], rate[24];
+        snprintf(scenario, sizeof scenario, "%s", paced[i].scenario);
+        snprintf(rate, sizeof rate, "%s", paced[i].rate);
+        bool lasts = paced[i].over_s == 3;
+        json_t *json = described((char *[]){"poolmark-loadgen", scenario, "--target", "a", "--schedule",
+                                            "stairs", rate, "200", lasts ? "--duration" : NULL, "3s", NULL});
+        assert_string_equal(json_string_value(json_object_get(json, "schedule")), "stairs");
+        assert_true(json_real_value(json_object_get(json, "schedule_from_per_s")) == paced[i].from_per_s);
+        assert_int_equal(json_integer_value(json_object_get(json, "schedule_steps")), 10);
+        assert_int_equal(json_integer_value(json_object_get(json, "schedule_over_ns")),
+                         (int64_t)(paced[i].over_s * 1e9));
+        json_decref(json);
+    }
+}
+
 // The value of an option may be a word that is a scenario's name.
 static void test_the_scenario_is_the_word_that_is_no_value(void **state)
 {
@@ -147,6 +233,8 @@ int main(void)
         cmocka_unit_test(test_options_of_one_name_are_alike_in_all_scenarios),
         cmocka_unit_test(test_every_scenario_is_whole),
         cmocka_unit_test(test_clients_that_come_back_need_an_engine_and_waits_that_fit),
+        cmocka_unit_test(test_a_schedule_takes_a_rate_and_its_own_parameters),
+        cmocka_unit_test(test_a_schedule_ends_with_what_it_paces),
         cmocka_unit_test(test_the_scenario_is_the_word_that_is_no_value),
         cmocka_unit_test(test_an_option_of_another_scenario_is_refused_by_name),
         cmocka_unit_test(test_a_description_has_every_option_once),

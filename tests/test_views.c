@@ -84,7 +84,14 @@ static void a_moment_has_the_rates_and_latencies_since_the_one_before(void **sta
     (void)state;
     struct sampler_config nothing = {0};
     struct err err = {0};
-    struct run run = {.phase = "connect", .wanted = 3000, .connecting = true, .asked_per_s = 1500};
+    // Ramps of two groups, a second after their beginning: 500 and 1000 a second.
+    struct schedule_shape shape = {.kind = SCHEDULE_RAMP, .over_ns = 2 * NS_PER_S};
+    struct run run = {.phase = "connect",
+                      .wanted = 3000,
+                      .connecting = true,
+                      .asked = {{.start_ns = NS_PER_S, .rate_per_s = 1000, .shape = shape},
+                                {.start_ns = NS_PER_S, .rate_per_s = 2000, .shape = shape}},
+                      .asked_count = 2};
     void *memory = aligned_alloc(64, 2 * LATENCY_COUNT * hist_bytes());
     assert_non_null(memory);
     memset(memory, 0, 2 * LATENCY_COUNT * hist_bytes());

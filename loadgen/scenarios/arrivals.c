@@ -7,6 +7,7 @@
 #include "loadgen/summary_growth.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 const char *const option_leaves[] = {
@@ -16,8 +17,6 @@ const char *const option_leaves[] = {
     [LEAVE_MIX] = "mix",
     [LEAVE_COUNT] = NULL,
 };
-
-const char *const option_schedules[] = {"constant", "poisson", NULL};
 
 enum leave arrivals_leave(const char *choice)
 {
@@ -60,21 +59,26 @@ void arrivals_set_backoff(struct fleet_order *order, const struct comeback *come
     order->drain_ns = comeback->first_ns > 0 ? comeback->give_up_ns : 0;
 }
 
-int arrivals_check_turns(struct config *config, const struct turns *turns, struct err *err)
+int arrivals_check_turns(struct config *config, struct turns *turns, int64_t duration_ns, struct err *err)
 {
     config->keep_sessions = turns->keep_sessions;
-    double absent = turns->rate_per_s * (double)turns->away_ns / 1e9; // clients, on average
+    int code = pace_check(&turns->pace, "churn-rate", turns->rate_per_s,
+                          &(struct pace_length){.ns = duration_ns}, err);
+    if (code < 0)
+        return code;
+    double most = fmax(turns->rate_per_s, turns->pace.from_per_s);
+    double absent = most * (double)turns->away_ns / 1e9; // clients, on average
     if (absent > (double)config->connections)
         return err_set(err, -EINVAL,
                        "--churn-rate %g and --away: %.0f clients would be away at a time, and there are %lld",
-                       turns->rate_per_s, absent, (long long)config->connections);
+                       most, absent, (long long)config->connections);
     return arrivals_check(config, turns->leave, &turns->comeback, err);
 }
 
 void arrivals_describe_turns(json_t *json, const struct turns *turns)
 {
     json_object_set_new(json, "arrival_rate_per_s", json_real(turns->rate_per_s));
-    json_object_set_new(json, "schedule", json_string(turns->schedule));
+    pace_describe(json, &turns->pace);
     json_object_set_new(json, "away_ns", json_integer(turns->away_ns));
     json_object_set_new(json, "keep_sessions", json_boolean(turns->keep_sessions));
     json_object_set_new(json, "subscribe", json_boolean(turns->subscribe));
@@ -84,11 +88,11 @@ void arrivals_describe_turns(json_t *json, const struct turns *turns)
 struct fleet_order arrivals_turns(const struct config *config, const struct turns *turns, int64_t duration_ns)
 {
     struct fleet_order order = {
-        .arrivals =
-            strcmp(turns->schedule, "poisson") == 0 ? FLEET_ARRIVALS_POISSON : FLEET_ARRIVALS_CONSTANT,
+        .arrivals = FLEET_ARRIVALS_TURNS,
         .subscribe = turns->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE,
         .goal = config->connections,
         .rate_per_s = turns->rate_per_s,
+        .shape = pace_shape(&turns->pace, config->seed, 0),
         .duration_ns = duration_ns,
         .away_ns = turns->away_ns,
         .leave = arrivals_leave(turns->leave),
@@ -97,17 +101,37 @@ struct fleet_order arrivals_turns(const struct config *config, const struct turn
     return order;
 }
 
+// The rate that an order asked for. One that changes is the mean of all orders: each counts with its time.
+static void ask(const struct run *run, const struct fleet_order *order, int64_t due,
+                struct arrivals *arrivals)
+{
+    int64_t acts = order->goal - order->before, span_ns = order->duration_ns;
+    double asked_per_s = order->rate_per_s;
+    if (order->arrivals == FLEET_ARRIVALS_ONCE) {
+        span_ns = pace_span_ns(order, acts);
+        asked_per_s = span_ns > 0 ? (double)(acts - 1) * 1e9 / (double)span_ns : asked_per_s;
+    } else if (order->arrivals == FLEET_ARRIVALS_TURNS) {
+        int64_t end_ns = order->at_ns + span_ns;
+        end_ns = run->broken_ns > 0 && run->broken_ns < end_ns ? run->broken_ns : end_ns;
+        asked_per_s = pace_asked_per_s(order, order->at_ns, end_ns, due);
+    }
+    arrivals->asked_acts += asked_per_s * (double)span_ns / 1e9;
+    arrivals->asked_ns += span_ns;
+    bool changes = order->shape.kind != SCHEDULE_CONSTANT && arrivals->asked_ns > 0;
+    arrivals->rate_asked_per_s =
+        changes ? arrivals->asked_acts * 1e9 / (double)arrivals->asked_ns : order->rate_per_s;
+}
+
 bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals *arrivals)
 {
     order->act = FLEET_ARRIVE;
     order->seed = (uint64_t)run->config->seed;
     order->qos = (int)run->config->qos;
-    arrivals->rate_asked_per_s = order->rate_per_s;
     // Every arrival ends by itself. This limit only keeps a run from waiting for ever if one does not.
     int64_t limit_ns =
         order->duration_ns + order->away_ns + order->drain_ns + 4 * run->config->timeout_ns + 600 * NS_PER_S;
-    if (order->arrivals == FLEET_ARRIVALS_ONCE && order->rate_per_s > 0)
-        limit_ns += (int64_t)((double)(order->goal - order->before) / order->rate_per_s * 1e9);
+    if (order->arrivals == FLEET_ARRIVALS_ONCE)
+        limit_ns += pace_span_ns(order, order->goal - order->before);
     const int64_t *count = run->tally.count;
     int64_t arrived = count[TALLY_ARRIVED], due = count[TALLY_ARRIVAL_DUE];
     bool fine = arrivals->beside ? run_orders(run, order, arrivals->beside, limit_ns)
@@ -116,9 +140,11 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
     if (order->arrivals == FLEET_ARRIVALS_ON_LOSS)
         from_ns = count[TALLY_FIRST_ARRIVAL_NS];
     arrived = count[TALLY_ARRIVED] - arrived;
-    bool turns = order->arrivals == FLEET_ARRIVALS_CONSTANT || order->arrivals == FLEET_ARRIVALS_POISSON;
+    due = count[TALLY_ARRIVAL_DUE] - due;
+    ask(run, order, due, arrivals);
+    bool turns = order->arrivals == FLEET_ARRIVALS_TURNS;
     int64_t end_ns = turns ? order_end_ns(run, last_ns, from_ns + order->duration_ns,
-                                          arrived == count[TALLY_ARRIVAL_DUE] - due)
+                                          arrived == due)
                            : last_ns;
     if (arrived > 0 && last_ns > from_ns)
         arrivals->took_ns += end_ns - from_ns;

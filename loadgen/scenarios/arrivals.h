@@ -5,9 +5,12 @@
 
 #include "loadgen/scenario.h"
 #include "loadgen/scenarios/options.h"
+#include "loadgen/scenarios/pace.h"
 
 struct arrivals {               // of all orders together
     double rate_asked_per_s;    // 0: none
+    double asked_acts;          // where that rate changes: by it so many were due,
+    int64_t asked_ns;           // in so long
     int64_t took_ns;            // from the first intended time to the last CONNACK
     struct fleet_order *beside; // given to the probes at the same time; NULL: none
 };
@@ -16,11 +19,11 @@ struct arrivals {               // of all orders together
 struct turns {
     int64_t away_ns;
     double rate_per_s;
-    const char *leave, *schedule;
+    const char *leave;
+    struct pace pace;
     struct comeback comeback;
     bool subscribe, keep_sessions;
 };
-extern const char *const option_schedules[];
 
 #define OPTIONS_TURNS(at)                                                                                    \
     {"churn-rate",                                                                                           \
@@ -33,16 +36,7 @@ extern const char *const option_schedules[];
      NULL,                                                                                                   \
      "clients that leave and come back a second, all together, open loop",                                   \
      NULL},                                                                                                  \
-        {"schedule",                                                                                         \
-         "NAME",                                                                                             \
-         OPT_CHOICE,                                                                                         \
-         (at) + offsetof(struct turns, schedule),                                                            \
-         "constant",                                                                                         \
-         0,                                                                                                  \
-         0,                                                                                                  \
-         option_schedules,                                                                                   \
-         "when they do: constant (equal intervals) or poisson (random ones, by --seed)",                     \
-         NULL},                                                                                              \
+        OPTIONS_PACE((at) + offsetof(struct turns, pace)),                                                   \
         {"away",                                                                                             \
          "D",                                                                                                \
          OPT_DURATION,                                                                                       \
@@ -66,8 +60,9 @@ int arrivals_check(const struct config *config, const char *leave, const struct 
 void arrivals_describe(json_t *json, const char *leave, const struct comeback *comeback);
 void arrivals_set_backoff(struct fleet_order *order, const struct comeback *comeback);
 
-// Do the options fit together, for config->connections clients? Copies what the plan needs. -EINVAL with the text.
-int arrivals_check_turns(struct config *config, const struct turns *turns, struct err *err);
+// Do the options fit together, for config->connections clients that take turns for `duration_ns`? Copies what the plan
+// needs, and sets what of the schedule was left open. -EINVAL with the text.
+int arrivals_check_turns(struct config *config, struct turns *turns, int64_t duration_ns, struct err *err);
 void arrivals_describe_turns(json_t *json, const struct turns *turns);
 // The order in which all clients take turns for `duration_ns`.
 struct fleet_order arrivals_turns(const struct config *config, const struct turns *turns,

@@ -17,6 +17,7 @@ enum { CONNECTIONS = 1000 };
 struct burst {
     int64_t connections, more, repeats, hold_ns, calm_ns, settle_ns;
     double rate_per_s;
+    struct pace pace;
     const char *leave;
     struct comeback comeback;
     bool subscribe;
@@ -30,6 +31,7 @@ static const struct opt options[] = {
      NULL},
     {"burst-rate", "N/s", OPT_RATE, AT(rate_per_s), "0", 0, 1e9, NULL,
      "clients of a burst that come a second, open loop; 0: all are due at its beginning", NULL},
+    OPTIONS_PACE(AT(pace)),
     OPTION_REPEAT(AT(repeats), "how many bursts"),
     {"stay", "D", OPT_DURATION, AT(hold_ns), "2s", 0, OPTION_FAR, NULL,
      "how long the clients of a burst stay", NULL},
@@ -49,13 +51,15 @@ static const struct burst *options_of(const struct config *config)
 
 static int check(struct config *config, struct err *err)
 {
-    const struct burst *own = options_of(config);
+    struct burst *own = (void *)config->options;
     config->connections = (own->connections > 0 ? own->connections : CONNECTIONS) + own->more;
     config->later = own->more;
     config->arrival_times = true;
     if (arrivals_leave(own->leave) == LEAVE_MIX)
         return err_set(err, -EINVAL, "--leave mix: the clients of a burst leave together, in one way");
-    return arrivals_check(config, own->leave, &own->comeback, err);
+    int code = pace_check(&own->pace, "burst-rate", own->rate_per_s,
+                          &(struct pace_length){.acts = own->more}, err);
+    return code < 0 ? code : arrivals_check(config, own->leave, &own->comeback, err);
 }
 
 static void describe(const struct config *config, json_t *json)
@@ -63,6 +67,7 @@ static void describe(const struct config *config, json_t *json)
     const struct burst *own = options_of(config);
     json_object_set_new(json, "burst", json_integer(own->more));
     json_object_set_new(json, "arrival_rate_per_s", json_real(own->rate_per_s));
+    pace_describe(json, &own->pace);
     json_object_set_new(json, "repeat", json_integer(own->repeats));
     json_object_set_new(json, "stay_ns", json_integer(own->hold_ns));
     json_object_set_new(json, "calm_ns", json_integer(own->calm_ns));
@@ -120,6 +125,7 @@ static bool storm(struct run *run, struct csv *csv, int number, struct arrivals 
         .before = run->config->connections - run->config->later,
         .goal = run->config->connections,
         .rate_per_s = own->rate_per_s,
+        .shape = pace_shape(&own->pace, run->config->seed, number),
     };
     arrivals_set_backoff(&order, &own->comeback);
     run_phase(run, "burst");

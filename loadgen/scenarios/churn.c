@@ -27,9 +27,9 @@ static const struct churn *options_of(const struct config *config)
 
 static int check(struct config *config, struct err *err)
 {
-    const struct churn *own = options_of(config);
+    struct churn *own = (void *)config->options;
     config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
-    return arrivals_check_turns(config, &own->turns, err);
+    return arrivals_check_turns(config, &own->turns, own->duration_ns, err);
 }
 
 static void describe(const struct config *config, json_t *json)

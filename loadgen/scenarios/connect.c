@@ -14,6 +14,7 @@ enum { SLOPE_CONNECTIONS_MIN = 100, CONNECTIONS = 1000 };
 struct connect {
     int64_t connections, hold_ns, settle_ns;
     bool subscribe, fresh_target;
+    struct pace pace;
     struct opt_list watch_records;
 };
 _Static_assert(sizeof(struct connect) <= CONFIG_OPTIONS_BYTES, "the options have no room");
@@ -21,6 +22,7 @@ _Static_assert(sizeof(struct connect) <= CONFIG_OPTIONS_BYTES, "the options have
 #define AT(field) offsetof(struct connect, field)
 static const struct opt options[] = {
     OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000 for connect, two a pair for publish"),
+    OPTIONS_PACE(AT(pace)),
     OPTION_HOLD(AT(hold_ns)),
     OPTION_SUBSCRIBE(AT(subscribe)),
     OPTION_SETTLE(AT(settle_ns)),
@@ -37,10 +39,10 @@ static const struct connect *options_of(const struct config *config)
 
 static int check(struct config *config, struct err *err)
 {
-    (void)err;
-    int64_t connections = options_of(config)->connections;
-    config->connections = connections > 0 ? connections : CONNECTIONS;
-    return 0;
+    struct connect *own = (void *)config->options;
+    config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
+    return pace_check(&own->pace, "rate", config->connect_rate_per_s,
+                      &(struct pace_length){.acts = config->connections}, err);
 }
 
 static int check_run(const struct config *config, struct err *err)
@@ -51,6 +53,7 @@ static int check_run(const struct config *config, struct err *err)
 static void describe(const struct config *config, json_t *json)
 {
     const struct connect *own = options_of(config);
+    pace_describe(json, &own->pace);
     json_object_set_new(json, "hold_ns", json_integer(own->hold_ns));
     json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
     json_object_set_new(json, "fresh_target", json_boolean(own->fresh_target));
@@ -105,7 +108,7 @@ static void play(struct run *run, struct summary *summary)
 {
     struct sample samples[3]; // at the start, at the lower point of slopes, with all
     bool has_low = false, has_full = false;
-    struct connect_time time = {0};
+    struct connect_time time = {.pace = &options_of(run->config)->pace};
     if (read_start(run, &samples[0]) && connect_all(run, samples, &has_low, &has_full, &time)) {
         run->lossy = true;
         run_hold(run, options_of(run->config)->hold_ns);

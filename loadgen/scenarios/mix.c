@@ -108,7 +108,6 @@ static void describe(const struct config *config, json_t *json)
 struct acts {
     struct run_act list[CREWS_MAX];
     int count;
-    double asked_per_s;
     int64_t limit_ns;
 };
 
@@ -125,7 +124,6 @@ static struct fleet_order arrive(const struct mix_act *act, const struct config 
     struct turns turns = {.away_ns = values->away_ns,
                           .rate_per_s = act->rate_per_s,
                           .leave = values->by,
-                          .schedule = values->schedule,
                           .comeback = values->comeback};
     struct fleet_order order = arrivals_turns(config, &turns, duration_ns);
     order.act = FLEET_ARRIVE;
@@ -183,6 +181,7 @@ static struct fleet_order order_of(const struct mix *mix, const struct mix_phase
     order.pattern = config->pattern;
     order.qos = (int)config->qos;
     order.seed = (uint64_t)config->seed;
+    order.shape = pace_shape(&act->values.pace, config->seed, (phase - mix->phases) * CREWS_MAX + act->group);
     return order;
 }
 
@@ -192,14 +191,14 @@ static int64_t limit_of(const struct fleet_order *order, int64_t timeout_ns)
     int64_t acts = (order->goal - order->before) * (order->act == FLEET_SUBSCRIBE ? order->filters : 1);
     int64_t limit_ns =
         order->duration_ns + order->away_ns + order->drain_ns + 4 * timeout_ns + 600 * NS_PER_S;
-    bool scheduled = order->rate_per_s > 0 && order->duration_ns == 0;
-    return limit_ns + (scheduled ? (int64_t)((double)acts / order->rate_per_s * 1e9) : 0);
+    return limit_ns + (order->duration_ns == 0 ? pace_span_ns(order, acts) : 0);
 }
 
-static void give(struct acts *acts, struct run *run, int group, const struct fleet_order *order)
+static void give(struct acts *acts, struct run *run, int group, const struct fleet_order *order, bool shown)
 {
     int64_t limit_ns = limit_of(order, run->config->timeout_ns);
-    acts->list[acts->count++] = (struct run_act){.fleet = run->crews[group].fleet, .order = *order};
+    acts->list[acts->count++] =
+        (struct run_act){.fleet = run->crews[group].fleet, .order = *order, .shown = shown};
     acts->limit_ns = limit_ns > acts->limit_ns ? limit_ns : acts->limit_ns;
 }
 
@@ -228,26 +227,24 @@ static struct fleet_order reading(const struct fleet_order *publish, const struc
 static struct acts acts_of(struct run *run, const struct mix *mix, const struct mix_phase *phase)
 {
     struct acts acts = {.count = 0};
-    double connects_per_s = 0;
+    enum mix_do shown = DO_CONNECT; // messages, or else connects
+    for (int i = 0; i < phase->act_count; i++)
+        shown = phase->acts[i].what == DO_PUBLISH ? DO_PUBLISH : shown;
     for (int i = 0; i < phase->act_count; i++) {
         const struct mix_act *act = &phase->acts[i];
         if (act->what == DO_SLOW)
             continue;
         struct fleet_order order = order_of(mix, phase, act);
-        connects_per_s += act->what == DO_CONNECT ? act->rate_per_s : 0;
-        acts.asked_per_s += act->what == DO_PUBLISH ? act->rate_per_s : 0;
         // Subscribers first: they must know their order when the first message comes.
         for (int reader = 0; act->what == DO_PUBLISH && reader < mix->group_count; reader++) {
             const struct mix_group *group = &mix->groups[reader];
             if (!mix_reads(group) || group->source != act->group)
                 continue;
             struct fleet_order read = reading(&order, group, mix_act_of(phase, reader));
-            give(&acts, run, reader, &read);
+            give(&acts, run, reader, &read, false);
         }
-        give(&acts, run, act->group, &order);
+        give(&acts, run, act->group, &order, act->what == shown);
     }
-    if (acts.asked_per_s == 0)
-        acts.asked_per_s = connects_per_s;
     return acts;
 }
 
@@ -279,7 +276,7 @@ static bool play_phase(struct run *run, struct summary *summary, const struct mi
     struct acts acts = acts_of(run, mix, phase);
     run_phase(run, phase->name);
     result->at_ns = clock_now_ns();
-    bool fine = acts.count == 0 || run_acts(run, acts.list, acts.count, acts.asked_per_s, acts.limit_ns);
+    bool fine = acts.count == 0 || run_acts(run, acts.list, acts.count, acts.limit_ns);
     if (acts.count > 0 && acts.list[0].order.at_ns > 0)
         result->at_ns = acts.list[0].order.at_ns;
     int64_t left_ns = result->at_ns + phase->keys.duration_ns - clock_now_ns();

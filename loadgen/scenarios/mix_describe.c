@@ -64,8 +64,8 @@ static json_t *describe_act(const struct mix *mix, const struct mix_act *act)
                              (json_int_t)act->before, "goal", (json_int_t)act->goal);
     if (act->what == DO_CHURN || act->what == DO_STORM || act->what == DO_LEAVE)
         json_object_set_new(json, "by", json_string(values->by));
-    if (act->what == DO_CHURN)
-        json_object_set_new(json, "schedule", json_string(values->schedule));
+    if (act->rate_per_s > 0)
+        pace_describe(json, &values->pace);
     if (act->what == DO_CHURN || act->what == DO_STORM) {
         json_object_set_new(json, "away_ns", json_integer(values->away_ns));
         json_object_set_new(json, "backoff_ns", json_integer(values->comeback.first_ns));

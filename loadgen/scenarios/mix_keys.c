@@ -27,6 +27,7 @@ enum {
     EVERY_ACT = (1U << DO_COUNT) - 1,
     COMES_BACK = BIT(DO_CHURN) | BIT(DO_STORM),
     CHANGES = BIT(DO_SUBSCRIBE) | BIT(DO_UNSUBSCRIBE),
+    PACED = BIT(DO_CONNECT) | BIT(DO_PUBLISH) | BIT(DO_CHURN) | CHANGES,
 };
 _Static_assert(sizeof(struct mix_own) <= CONFIG_OPTIONS_BYTES, "the options have no room");
 
@@ -122,7 +123,7 @@ static const struct row act_rows[] = {
       "connects, messages, turns or changes a second, the whole group together, open loop; 0: as fast as it "
       "goes",
       NULL},
-     BIT(DO_CONNECT) | BIT(DO_PUBLISH) | BIT(DO_CHURN) | CHANGES},
+     PACED},
     {{"every", "D", OPT_DURATION, ACT(every_ns), "0", 0, OPTION_FAR, NULL,
       "instead of a rate: each client does it once in so long", NULL},
      BIT(DO_PUBLISH) | BIT(DO_CHURN)},
@@ -135,9 +136,6 @@ static const struct row act_rows[] = {
     {{"away", "D", OPT_DURATION, ACT(away_ns), "0", 0, OPTION_FAR, NULL,
       "how long a client stays away before it comes back", NULL},
      COMES_BACK},
-    {{"schedule", "NAME", OPT_CHOICE, ACT(schedule), "constant", 0, 0, option_schedules,
-      "when clients take turns: constant (equal intervals) or poisson (random ones, by --seed)", NULL},
-     BIT(DO_CHURN)},
     {{"backoff", "D", OPT_DURATION, ACT(comeback.first_ns), "0", 0, OPTION_FAR, NULL,
       "how long a client that comes back waits after a failed connect; 0: it does not try again", NULL},
      COMES_BACK},
@@ -167,6 +165,7 @@ static const struct row act_rows[] = {
       "at the end wait for so long for what is under way; what has not come then is lost", NULL},
      BIT(DO_PUBLISH) | CHANGES},
 };
+static const struct opt pace_rows[] = {OPTIONS_PACE(ACT(pace))};
 #define COUNT(rows) (int)(sizeof(rows) / sizeof(rows)[0])
 
 static void put(struct mix_keys *keys, const struct opt *row, unsigned of)
@@ -203,6 +202,8 @@ void mix_keys_of_phase(struct mix_keys *keys)
 void mix_keys_of_act(struct mix_keys *keys)
 {
     put_all(keys, act_rows, COUNT(act_rows));
+    for (int i = 0; i < COUNT(pace_rows); i++)
+        put(keys, &pace_rows[i], PACED);
 }
 
 // --- reading -----------------------------------------------------------------------------------------------

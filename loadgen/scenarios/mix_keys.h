@@ -14,6 +14,7 @@
 #include "loadgen/payload_sizes.h"
 #include "loadgen/pattern.h"
 #include "loadgen/scenarios/options.h"
+#include "loadgen/scenarios/pace.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -48,7 +49,8 @@ struct mix_phase_keys {
 };
 
 struct mix_act_values {
-    const char *do_name, *by, *schedule;
+    const char *do_name, *by;
+    struct pace pace;
     double rate_per_s, wildcards;
     int64_t every_ns, to, away_ns, in_flight, drain_ns, filters, read_per_s, for_ns;
     struct comeback comeback;

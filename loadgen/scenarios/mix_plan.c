@@ -193,6 +193,13 @@ static int set_rate(struct mix_act *act, int64_t actors, struct err *err)
     return 0;
 }
 
+// How the rate goes over time: of so many acts, or of the whole phase.
+static int check_pace(const struct mix_phase *phase, struct mix_act *act, int64_t acts, struct err *err)
+{
+    struct pace_length length = {.ns = acts > 0 ? 0 : phase->keys.duration_ns, .acts = acts};
+    return pace_check(&act->values.pace, "rate", act->rate_per_s, &length, err);
+}
+
 static int check_comeback(const struct mix *mix, const struct mix_phase *phase, struct mix_act *act,
                           struct err *err)
 {
@@ -211,14 +218,19 @@ static int check_comeback(const struct mix *mix, const struct mix_phase *phase, 
         return err_set(err, -EINVAL, "--do churn takes --rate or --every");
     if (phase->keys.duration_ns == 0)
         return err_set(err, -EINVAL, "--do churn: the phase has no duration");
-    double absent = act->rate_per_s * (double)act->values.away_ns / 1e9; // clients, on average
+    code = check_pace(phase, act, 0, err);
+    if (code < 0)
+        return code;
+    double most = fmax(act->rate_per_s, act->values.pace.from_per_s);
+    double absent = most * (double)act->values.away_ns / 1e9; // clients, on average
     if (absent > (double)open)
         return err_set(err, -EINVAL, "--away: %.0f clients would be away at a time, and there are %lld",
                        absent, (long long)open);
     return 0;
 }
 
-static int check_connect(struct mix_group *group, struct mix_act *act, struct err *err)
+static int check_connect(struct mix_group *group, const struct mix_phase *phase, struct mix_act *act,
+                         struct err *err)
 {
     act->goal = act->values.to;
     act->before = group->open;
@@ -234,7 +246,7 @@ static int check_connect(struct mix_group *group, struct mix_act *act, struct er
     if (group->once < 0)
         group->once = act->goal;
     group->open = act->goal;
-    return 0;
+    return check_pace(phase, act, act->goal - act->before, err);
 }
 
 static int check_leave(const struct mix *mix, struct mix_group *group, struct mix_act *act, struct err *err)
@@ -248,7 +260,8 @@ static int check_leave(const struct mix *mix, struct mix_group *group, struct mi
     return check_ways(mix, act, err);
 }
 
-static int check_changes(const struct mix_group *group, struct mix_act *act, struct err *err)
+static int check_changes(const struct mix_group *group, const struct mix_phase *phase, struct mix_act *act,
+                         struct err *err)
 {
     act->goal = group->config->connections;
     act->rate_per_s = act->values.rate_per_s;
@@ -257,7 +270,7 @@ static int check_changes(const struct mix_group *group, struct mix_act *act, str
     if (group->open < group->config->connections)
         return err_set(err, -EINVAL, "--do %s: only %lld of its %lld clients are connected then",
                        act->values.do_name, (long long)group->open, (long long)group->config->connections);
-    return 0;
+    return check_pace(phase, act, act->goal * act->values.filters, err);
 }
 
 static bool is_whole(const struct mix_group *group)
@@ -275,6 +288,7 @@ static int check_publish(const struct mix *mix, const struct mix_phase *phase, s
         return err_set(err, -EINVAL, "--do publish: the phase has no duration");
     act->goal = group->config->connections;
     int code = set_rate(act, group->config->pattern.publishers, err);
+    code = code < 0 ? code : check_pace(phase, act, 0, err);
     if (code < 0)
         return code;
     for (int i = 0; i < mix->group_count; i++) {
@@ -319,7 +333,7 @@ static int check_act(struct mix *mix, const struct mix_phase *phase, struct mix_
     struct mix_group *group = &mix->groups[act->group];
     switch (act->what) {
     case DO_CONNECT:
-        return check_connect(group, act, err);
+        return check_connect(group, phase, act, err);
     case DO_LEAVE:
         return check_leave(mix, group, act, err);
     case DO_CHURN:
@@ -327,7 +341,7 @@ static int check_act(struct mix *mix, const struct mix_phase *phase, struct mix_
         return check_comeback(mix, phase, act, err);
     case DO_SUBSCRIBE:
     case DO_UNSUBSCRIBE:
-        return check_changes(group, act, err);
+        return check_changes(group, phase, act, err);
     case DO_PUBLISH:
         return check_publish(mix, phase, act, err);
     case DO_SLOW:

@@ -138,11 +138,16 @@ static void add_changes(const struct part *part)
     tell(part, "unanswered", failed, "changes of subscriptions were refused, lost, or not answered");
 }
 
-static double seconds_of(const struct part *part)
+// The end of the phase's schedule, or of the run.
+static int64_t scheduled_to_ns(const struct part *part)
 {
     int64_t to_ns = part->result->at_ns + part->phase->keys.duration_ns;
-    if (part->run->broken_ns > 0 && part->run->broken_ns < to_ns)
-        to_ns = part->run->broken_ns;
+    return part->run->broken_ns > 0 && part->run->broken_ns < to_ns ? part->run->broken_ns : to_ns;
+}
+
+static double seconds_of(const struct part *part)
+{
+    int64_t to_ns = scheduled_to_ns(part);
     if (part->tally.count[TALLY_LAST_RECEIVED_NS] > to_ns)
         to_ns = part->tally.count[TALLY_LAST_RECEIVED_NS];
     return (double)(to_ns - part->result->at_ns) / 1e9;
@@ -151,8 +156,12 @@ static double seconds_of(const struct part *part)
 static void add_sent(const struct part *part, const struct mix_act *act)
 {
     const int64_t *count = part->tally.count;
+    struct fleet_order order = {.at_ns = part->result->at_ns,
+                                .rate_per_s = act->rate_per_s,
+                                .shape = pace_shape(&act->values.pace, 0, 0)};
     if (act->rate_per_s > 0)
-        add(part, "messages.rate_asked", act->rate_per_s, "1/s", "none");
+        add(part, "messages.rate_asked",
+            pace_asked_per_s(&order, order.at_ns, scheduled_to_ns(part), count[TALLY_DUE]), "1/s", "none");
     add_count(part, "messages.sent", count[TALLY_PUBLISHED], "none");
     add_count(part, "messages.not_sent", count[TALLY_NOT_SENT], "lower");
     if (count[TALLY_ACK_DUE] > 0)

@@ -25,18 +25,20 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
         .pattern = config->pattern,
         .qos = (int)config->qos,
     };
+    if (time->pace)
+        order.shape = pace_shape(time->pace, config->seed, 0);
+    order.shape.first = time->acts;
     run->wanted = goal;
     // Every connect ends by itself. This limit only keeps a run from waiting for ever if one does not.
-    int64_t limit_ns = 4 * config->timeout_ns + 600 * NS_PER_S;
-    if (order.rate_per_s > 0)
-        limit_ns += (int64_t)((double)(goal - before) / order.rate_per_s * 1e9);
+    int64_t due_ns = pace_span_ns(&order, goal - before);
+    int64_t limit_ns = due_ns + 4 * config->timeout_ns + 600 * NS_PER_S;
     int64_t connected = run->tally.count[TALLY_CONNECTED];
     bool fine = run_order(run, run->fleet, &order, limit_ns);
     connected = run->tally.count[TALLY_CONNECTED] - connected;
-    int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS], due_ns = 0;
-    if (order.rate_per_s > 0)
-        due_ns = (int64_t)((double)(goal - before - 1) / order.rate_per_s * 1e9);
+    int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS];
     time->due_ns += due_ns;
+    time->acts += goal - before;
+    time->orders++;
     if (last_ns > order.at_ns && order.at_ns > 0)
         time->took_ns +=
             order_end_ns(run, last_ns, order.at_ns + due_ns, connected == goal - before) - order.at_ns;
@@ -64,10 +66,19 @@ void order_tell_short_schedule(struct run *run, const char *what, int64_t acts, 
             had_per_s, what, asked_per_s, (long long)acts);
 }
 
+// Of a rate that changes: as the connects were due, counted from the first of each order to its last.
+static double asked_connects_per_s(const struct run *run, const struct connect_time *time)
+{
+    bool constant = !time->pace || pace_shape(time->pace, 0, 0).kind == SCHEDULE_CONSTANT;
+    if (constant || time->due_ns == 0)
+        return run->config->connect_rate_per_s;
+    return (double)(time->acts - time->orders) * 1e9 / (double)time->due_ns;
+}
+
 void order_add_connect_rate(struct run *run, struct summary *summary, const struct connect_time *time)
 {
     int64_t connected = run->tally.count[TALLY_CONNECTED];
-    double asked = run->config->connect_rate_per_s;
+    double asked = asked_connects_per_s(run, time);
     if (asked > 0)
         summary_add(summary, "connect.rate_asked", asked, "1/s", "none");
     if (time->took_ns <= 0)

@@ -4,11 +4,15 @@
 #define POOLMARK_LOADGEN_SCENARIOS_ORDERS_H
 
 #include "loadgen/scenario.h"
+#include "loadgen/scenarios/pace.h"
 
 // The time of connecting, without the pauses between orders.
 struct connect_time {
     int64_t took_ns; // from the common instant to the last CONNACK
     int64_t due_ns;  // with --rate: from that instant to the intended time of the last connect; otherwise 0
+    // How --rate goes over time, set before the first order, through all of them; NULL: it is constant.
+    const struct pace *pace;
+    int64_t acts, orders; // so far
 };
 
 // When the acts of an order ended, for their rate: the last that was made. Where some were not (`whole` false), the time of

@@ -29,6 +29,7 @@ struct publish {
     bool retain;
     int64_t in_flight; // after `check` never 0
     double rate_per_s;
+    struct pace pace;
     bool spread_pairs;
 };
 _Static_assert(sizeof(struct publish) <= CONFIG_OPTIONS_BYTES, "the options have no room");
@@ -62,6 +63,7 @@ static const struct opt options[] = {
     OPTION_SPREAD_PAIRS(AT(spread_pairs)),
     {"publish-rate", "N/s", OPT_RATE, AT(rate_per_s), "1000", 0, 1e9, NULL,
      "messages a second, all publishers together, open loop; 0: as fast as they are delivered", NULL},
+    OPTIONS_PACE(AT(pace)),
     {"in-flight", "N", OPT_COUNT, AT(in_flight), "0", 0, 1e6, NULL,
      "without a rate: messages of a publisher on their way at most; it sends more when half of them have "
      "arrived (of several subscribers: on the average of them). So the target's queues are bounded, and the "
@@ -156,6 +158,9 @@ static int check(struct config *config, struct err *err)
         own->in_flight = fitting_in_flight(payload_form_guess(&config->payload), config->qos);
     code = own->pattern.kind == PATTERN_PAIRS ? check_pairs(own, err)
                                               : check_pattern(own, config->rank_count, err);
+    if (code == 0)
+        code = pace_check(&own->pace, "publish-rate", own->rate_per_s,
+                          &(struct pace_length){.ns = own->duration_ns}, err);
     if (code < 0)
         return code;
     config->pattern = own->pattern;
@@ -197,6 +202,7 @@ static void describe(const struct config *config, json_t *json)
         json_object_set_new(json, "topics", json_integer(own->pattern.topics));
     }
     json_object_set_new(json, "publish_rate_per_s", json_real(own->rate_per_s));
+    pace_describe(json, &own->pace);
     if (!(own->rate_per_s > 0))
         json_object_set_new(json, "in_flight", json_integer(own->in_flight));
     json_object_set_new(json, "qos", json_integer(config->qos));
@@ -271,6 +277,7 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
     int64_t from_ns = order->at_ns + order->warmup_ns, to_ns = order->at_ns + order->duration_ns;
     if (run->broken_ns > 0 && run->broken_ns < to_ns)
         to_ns = run->broken_ns;
+    double asked_per_s = pace_asked_per_s(order, from_ns, to_ns, tally_measured(&run->tally, TALLY_DUE));
     if (run->tally.count[TALLY_LAST_RECEIVED_NS] > to_ns)
         to_ns = run->tally.count[TALLY_LAST_RECEIVED_NS];
     double seconds = (double)(to_ns - from_ns) / 1e9;
@@ -282,20 +289,19 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
     if (order->pattern.kind != PATTERN_PAIRS)
         summary_add(summary, "deliveries.rate", deliveries / seconds, "1/s", "higher");
     summary_add(summary, "messages.seconds", seconds, "s", "none");
-    add_limit(summary, run, loads, order->rate_per_s, rate);
+    add_limit(summary, run, loads, asked_per_s, rate);
     if (!(order->rate_per_s > 0))
         return;
-    summary_add(summary, "messages.rate_asked", order->rate_per_s, "1/s", "none");
+    summary_add(summary, "messages.rate_asked", asked_per_s, "1/s", "none");
     int64_t due_ns = order->duration_ns - order->warmup_ns;
     if (order_missed_rate(to_ns - from_ns, due_ns))
         run_anomaly(
             run, "rate",
             "%.1f messages a second were had where %.1f were asked for: the last came %.3f s after the end "
             "of the schedule",
-            rate, order->rate_per_s, (double)(to_ns - from_ns - due_ns) / 1e9);
+            rate, asked_per_s, (double)(to_ns - from_ns - due_ns) / 1e9);
     else if (run->broken_ns == 0)
-        order_tell_short_schedule(run, "messages", tally_measured(&run->tally, TALLY_DUE), rate,
-                                  order->rate_per_s);
+        order_tell_short_schedule(run, "messages", tally_measured(&run->tally, TALLY_DUE), rate, asked_per_s);
 }
 
 static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order,
@@ -367,6 +373,7 @@ static bool publish(struct run *run, struct summary *summary)
         .act = FLEET_PUBLISH,
         .pattern = own->pattern,
         .rate_per_s = own->rate_per_s,
+        .shape = pace_shape(&own->pace, config->seed, 0),
         .in_flight = own->in_flight,
         .warmup_ns = own->warmup_ns,
         .duration_ns = own->warmup_ns + own->duration_ns,
@@ -374,6 +381,7 @@ static bool publish(struct run *run, struct summary *summary)
         .qos = (int)config->qos,
         .retain = own->retain,
     };
+    order.shape.lead_ns = own->warmup_ns; // the warm-up has the rate with which the measured time begins
     run_phase(run, "publish");
     run->lossy = true;
     struct target_loads loads;

@@ -65,12 +65,12 @@ static int64_t pairs_of(const struct soak *own)
 
 static int check(struct config *config, struct err *err)
 {
-    const struct soak *own = options_of(config);
+    struct soak *own = (void *)config->options;
     config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
     config->probes = 2 * pairs_of(own);
     if (!(own->publish_rate_per_s > 0))
         return err_set(err, -EINVAL, "--publish-rate 0: a soak keeps a modest rate: more than 0");
-    return arrivals_check_turns(config, &own->turns, err);
+    return arrivals_check_turns(config, &own->turns, own->duration_ns, err);
 }
 
 static int check_run(const struct config *config, struct err *err)

@@ -20,6 +20,7 @@ static const int64_t REPLAYED_MAX = INT64_C(1) << 33; // retained messages x cli
 struct subscribe {
     int64_t connections, filters, retained, repeats, drain_ns, settle_ns;
     double rate_per_s, wildcards;
+    struct pace pace;
 };
 _Static_assert(sizeof(struct subscribe) <= CONFIG_OPTIONS_BYTES, "the options have no room");
 
@@ -35,6 +36,7 @@ static const struct opt options[] = {
      NULL},
     {"subscribe-rate", "N/s", OPT_RATE, AT(rate_per_s), "2000", 0.001, 1e9, NULL,
      "SUBSCRIBEs, and then UNSUBSCRIBEs, a second, all clients together, open loop", NULL},
+    OPTIONS_PACE(AT(pace)),
     {"wildcards", "N", OPT_NUMBER, AT(wildcards), "0.1", 0, 1, NULL,
      "the share of the filters that end in a wildcard, # and + in turn", NULL},
     OPTION_REPEAT(AT(repeats), "how often each client adds all of its filters and removes them"),
@@ -45,6 +47,7 @@ static const struct opt options[] = {
 
 struct changes {                           // of all orders together
     int64_t took_ns, due_ns;               // from the common instant to the last answer; by the schedule
+    int64_t acts, orders;                  // by the schedule, which each order begins anew
     struct sample start, full, top, after; // no connection; no subscription; all subscriptions; none again
     int64_t standing;                      // subscriptions at `top`
 };
@@ -79,7 +82,9 @@ static int check(struct config *config, struct err *err)
     int code = own->retained > 0 ? check_retained(config, own, err) : 0;
     if (own->filters == 0)
         own->filters = own->retained > 0 ? 1 : FILTERS;
-    return code;
+    return code < 0 ? code
+                    : pace_check(&own->pace, "subscribe-rate", own->rate_per_s,
+                                 &(struct pace_length){.acts = config->connections * own->filters}, err);
 }
 
 static void describe(const struct config *config, json_t *json)
@@ -88,6 +93,7 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "filters", json_integer(own->filters));
     json_object_set_new(json, "retained", json_integer(own->retained));
     json_object_set_new(json, "subscribe_rate_per_s", json_real(own->rate_per_s));
+    pace_describe(json, &own->pace);
     json_object_set_new(json, "wildcards", json_real(own->wildcards));
     json_object_set_new(json, "repeat", json_integer(own->repeats));
     json_object_set_new(json, "qos", json_integer(config->qos));
@@ -107,15 +113,18 @@ static bool change_all(struct run *run, bool removes, struct changes *changes)
         .removes = removes,
         .retained = own->retained,
         .rate_per_s = own->rate_per_s,
+        .shape = pace_shape(&own->pace, run->config->seed, changes->orders),
         .qos = (int)run->config->qos,
         .drain_ns = own->drain_ns,
     };
     const int64_t *count = run->tally.count;
     int64_t before = count[TALLY_ADDED] + count[TALLY_REMOVED];
-    int64_t span_ns = (int64_t)((double)(order.goal * order.filters - 1) / order.rate_per_s * 1e9);
+    int64_t span_ns = pace_span_ns(&order, order.goal * order.filters);
     run_phase(run, removes ? "unsubscribe" : "subscribe");
     bool fine = run_order(run, run->fleet, &order, span_ns + own->drain_ns + 60 * NS_PER_S);
     changes->due_ns += span_ns;
+    changes->acts += order.goal * order.filters;
+    changes->orders++;
     int64_t made = count[TALLY_ADDED] + count[TALLY_REMOVED] - before, last_ns = count[TALLY_LAST_CHANGED_NS];
     if (made > 0 && last_ns > order.at_ns)
         changes->took_ns +=
@@ -200,7 +209,10 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
 
 static void add_rate(struct run *run, struct summary *summary, const struct changes *changes, int64_t changed)
 {
-    double asked_per_s = options_of(run->config)->rate_per_s, seconds = (double)changes->took_ns / 1e9;
+    const struct subscribe *own = options_of(run->config);
+    double asked_per_s = own->rate_per_s, seconds = (double)changes->took_ns / 1e9;
+    if (pace_shape(&own->pace, 0, 0).kind != SCHEDULE_CONSTANT && changes->due_ns > 0)
+        asked_per_s = (double)(changes->acts - changes->orders) * 1e9 / (double)changes->due_ns;
     summary_add(summary, "subscriptions.rate_asked", asked_per_s, "1/s", "none");
     if (changes->took_ns <= 0 || changed == 0)
         return;

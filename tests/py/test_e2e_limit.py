@@ -26,6 +26,13 @@ def answers(folder):
     return run, {cell["id"]: (cell, trials) for cell, trials in told.cells_of(run.data)}
 
 
+@pytest.mark.parametrize("scenario, schedule, words", [("publish", "ramp", "constant or poisson"), ("publish", "stairs", "constant or poisson"),
+                                                       ("connect", "poisson", "constant")])
+def test_a_rate_that_changes_in_a_trial_is_refused(scenario, schedule, words, poolmark):
+    done = poolmark("limit", scenario, "--bound", ANY, "--set", f"schedule={schedule}", "--build", BUILD, "--dry-run")
+    assert done.returncode == 2 and f"--set schedule={schedule}: a trial has one rate" in done.stderr and words in done.stderr
+
+
 def test_a_bound_that_every_rate_holds(poolmark, tmp_path):
     """Two strategies take turns; the highest rate that was asked for is held. verify repeats all of it, and report makes a page."""
     out = tmp_path / "run"

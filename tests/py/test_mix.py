@@ -191,6 +191,32 @@ def test_the_plan_is_told_with_its_totals_and_its_time(tmp_path, poolmark):
     assert mix_told.seconds(mix_file.load(file, BUILD)) == pytest.approx(32, abs=0.2)
 
 
+def test_a_rate_that_changes_is_told_with_what_is_due(tmp_path):
+    text = GROUPS + """
+[[phase]]
+name = "arrive"
+sensors = { do = "connect", rate = 30, schedule = "ramp" }
+boards = "connect"
+phones = { do = "connect", rate = 100, schedule = "stairs", schedule-from = 25, schedule-steps = 4, schedule-over = "2s" }
+[[phase]]
+name = "day"
+duration = "4s"
+sensors = { do = "publish", rate = 100, schedule = "ramp", schedule-from = 20, schedule-over = "2s" }
+phones = { do = "churn", rate = 10, schedule = "poisson" }
+"""
+    plan = mix_file.load(write(tmp_path, text), BUILD)
+    told = "\n".join(mix_told.lines(plan))
+    # 30 connects by a ramp that ends with the last: 2 s. 50 by steps of 25, 50, 75 and 100 a second, half a second each: 12.5 after the
+    # first, 37.5 after the second, 50 a sixth of a second later.
+    arrive, day = plan.planned["config"]["phases"]
+    assert [mix_told.act_seconds(act) for act in arrive["acts"]] == [pytest.approx(2.0), pytest.approx(4 / 7000), pytest.approx(1 + 1 / 6)]
+    # 2 s with a mean of 60, then 2 s with 100.
+    assert mix_told.messages_of(day, day["acts"][0]) == 320
+    for said in ("30 sensors connect, 30 a second, from 0 on over 2 s", "in 4 steps over 2 s", "sensors publish 100 messages a second, from 20 on "
+                 "over 2 s, 320 in all", "phones churn, 10 a second at random, about 40 arrivals in all"):
+        assert said in told, told
+
+
 def test_exit_code_2_and_nothing_started(tmp_path, poolmark):
     wrong = poolmark("mix", write(tmp_path, GROUPS), "--target", "mqtt://127.0.0.1:1", "--record", tmp_path / "run")
     assert wrong.returncode == 2 and "nothing was started" in wrong.stderr and not (tmp_path / "run").exists()

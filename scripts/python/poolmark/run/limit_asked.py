@@ -30,6 +30,8 @@ FIRST_RATE = {"publish": 10_000, "connect": 1_000}
 MOST_RATE = 10_000_000
 # Options of the generator that the search sets.
 OWN = {"publish": {"publish-rate", "duration"}, "connect": {"rate", "connections"}}
+# Schedules with one rate. When the last of so many connects is due at random, a rate that was missed cannot be told by it.
+STEADY = {"publish": ("constant", "poisson"), "connect": ("constant",)}
 
 
 @dataclass
@@ -157,6 +159,9 @@ def settings(args: argparse.Namespace, build: Path) -> tuple[Json, dict[str, Jso
             put_option(broker.setdefault(before, {}), BROKER, {"pool", "shape"}, of_broker, text, name, value_of(value))
         else:
             put_option(load, LOADGEN, OWN[args.scenario], of_load, text, key, value_of(value))
+    schedule = load.get("schedule", "constant")
+    if schedule not in STEADY[args.scenario]:
+        raise UsageError(f"--set schedule={schedule}: a trial has one rate from its beginning to its end; {' or '.join(STEADY[args.scenario])}")
     return load, broker
 
 

@@ -6,6 +6,7 @@
 """
 import math
 
+from poolmark.base import schedules
 from poolmark.base.forms import Json
 from poolmark.base.progress import span
 from poolmark.base.units import plural, show_count
@@ -24,7 +25,7 @@ def act_seconds(act: Json) -> float:
     acts = count_of(act) * act.get("filters", 1)
     if act["do"] in ("publish", "churn", "slow"):
         return 0.0
-    return float(acts / (act["rate_per_s"] or CONNECTS_PER_S) + act.get("away_ns", 0) / 1e9)
+    return schedules.seconds_of(act, act["rate_per_s"] or CONNECTS_PER_S, acts) + float(act.get("away_ns", 0)) / 1e9
 
 
 def phase_seconds(phase: Json) -> float:
@@ -43,7 +44,8 @@ def messages_of(phase: Json, act: Json) -> int | None:
     """Messages that are due in the phase; None: as many as are delivered."""
     if not act["rate_per_s"]:
         return None
-    exact = float(act["rate_per_s"]) * int(phase["duration_ns"]) / 1e9  # message n is due n / rate after the start, before the end
+    # Message n is due where the integral of the rate is n, before the end.
+    exact = schedules.acts_by(act, float(act["rate_per_s"]), int(phase["duration_ns"]) / 1e9)
     return math.ceil(exact - 1e-6)
 
 
@@ -64,18 +66,28 @@ def rate_text(rate: float) -> str:
     return f"{rate:.3g}" if rate < 1000 else show_count(rate)
 
 
+def schedule_text(act: Json) -> str:
+    """How its rate goes over time; "" when it is constant."""
+    if act.get("schedule") == "poisson":
+        return " at random"
+    if not schedules.is_shaped(act):
+        return ""
+    steps = f" in {act['schedule_steps']} steps" if act["schedule"] == "stairs" else ""
+    return f", from {rate_text(act['schedule_from_per_s'])} on{steps} over {span(act['schedule_over_ns'] / 1e9)}"
+
+
 def act_text(phase: Json, act: Json) -> str:
     number, rate, kind = show_count(count_of(act)), act["rate_per_s"], act["do"]
-    by_rate = f", {rate_text(rate)} a second" if rate else ", as fast as it goes"
+    about = "about " if act.get("schedule") == "poisson" else ""
+    by_rate = f", {rate_text(rate)} a second{schedule_text(act)}" if rate else ", as fast as it goes"
     if kind == "publish":
         messages = messages_of(phase, act)
         total = "as fast as they are delivered" if messages is None else \
-            f"{rate_text(rate)} {'message' if rate == 1 else 'messages'} a second, {show_count(messages)} in all"
+            f"{rate_text(rate)} {'message' if rate == 1 else 'messages'} a second{schedule_text(act)}, {about}{show_count(messages)} in all"
         return f"{act['group']} publish {total}"
     if kind == "connect":
         return f"{number} {act['group']} connect{by_rate}"
     if kind == "churn":
-        about = "about " if act["schedule"] == "poisson" else ""
         return f"{act['group']} churn{by_rate}, {about}{counted(messages_of(phase, act), 'arrival')} in all, by {act['by']}"
     if kind == "storm":
         return f"all {number} {act['group']} leave by {act['by']} and come back at once"

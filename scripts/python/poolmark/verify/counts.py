@@ -4,6 +4,7 @@ The equations: loadgen/run_books.c."""
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from poolmark.base import schedules
 from poolmark.base.forms import RecordData, value_of
 from poolmark.records.read_record import Run
 
@@ -60,6 +61,33 @@ def messages_of(record: RecordData) -> str:
     return "probe_" if record.get("config", {}).get("scenario") == "soak" else ""
 
 
+# The rate that a scenario's --schedule is of.
+PACED = {"connect": "connect.rate_asked", "publish": "messages.rate_asked", "subscribe": "subscriptions.rate_asked",
+         "churn": "arrivals.rate_asked", "soak": "arrivals.rate_asked", "burst": "arrivals.rate_asked"}
+ASKED = {"connect.rate_asked": "rate_per_s", "messages.rate_asked": "publish_rate_per_s", "arrivals.rate_asked": "arrival_rate_per_s",
+         "subscriptions.rate_asked": "subscribe_rate_per_s"}
+LASTING = {"messages.rate_asked": "publishes", "arrivals.rate_asked": "arrivals"}    # by a duration, and the line of the books
+
+
+def asked_figures(record: RecordData) -> dict[str, list[float | None]]:
+    """The rates that were asked for. Of a schedule that is not constant: its mean over the duration, or what was due then. Where it is
+    given by the number of its acts, or a run ended early, it is not computed again."""
+    config = record.get("config", {})
+    found: dict[str, list[float | None]] = {name: [config.get(key)] for name, key in ASKED.items() if config.get(key)}
+    name = PACED.get(config.get("scenario", ""), "")
+    if name not in found or schedules.is_constant(config):
+        return found
+    rate, seconds = float(found.pop(name)[0] or 0), (config.get("duration_ns") or 0) / 1e9
+    if name in LASTING and seconds and record.get("status") == "complete":
+        books: Books = record.get("books") or {}
+        due = (books.get(LASTING[name]) or {}).get("attempted")
+        if schedules.is_shaped(config):
+            found[name] = [schedules.acts_by(config, rate, seconds) / seconds]
+        elif due is not None:
+            found[name] = [due / seconds, rate]     # older versions: of the process
+    return found
+
+
 def count_figures(record: RecordData, latencies: Mapping[str, Any]) -> dict[str, list[float | None]]:
     """Figures that follow from counts."""
     def value(name: str) -> Any:  # a number, or None
@@ -77,9 +105,7 @@ def count_figures(record: RecordData, latencies: Mapping[str, Any]) -> dict[str,
         if name == "connect" and rate and seconds:
             found["clients.connected"] = [rate * seconds]
     config = record.get("config", {})
-    found |= {name: [config.get(key)] for name, key in
-              (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s"),
-               ("arrivals.rate_asked", "arrival_rate_per_s"), ("subscriptions.rate_asked", "subscribe_rate_per_s")) if config.get(key)}
+    found |= asked_figures(record)
     duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
         # Unreadable deliveries that are not corrupt arrived too: a worker counted them and ended before it handed over the samples.
