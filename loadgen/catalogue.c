@@ -42,6 +42,9 @@ const struct metric loadgen_catalogue[] = {
     {"connect.seconds", "s", "lower", METRIC_SECONDARY,
      "from the common start to the last CONNACK, or with --rate, where some failed, to the end of the "
      "schedule; pauses for memory readings not counted"},
+    {"connect.retries", "1", "none", METRIC_SECONDARY,
+     "connects after one that failed, of clients that had not been connected (connect, publish, steps, "
+     "subscribe, slow with --backoff); the latency of their connect counts from the first one"},
     METRIC_LATENCY("connect", METRIC_PRIMARY, CONNECT),
     METRIC_LATENCY("connect_uncorrected", METRIC_SECONDARY, CONNECT UNCORRECTED),
     METRIC_LATENCY("delivery", METRIC_PRIMARY, DELIVERY),

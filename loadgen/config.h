@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/opts.h"
+#include "loadgen/backoff.h"
 #include "loadgen/division.h"
 #include "loadgen/identity.h"
 #include "loadgen/pattern.h"
@@ -46,15 +47,19 @@ struct config {
     char open_says[OPEN_SAYS_BYTES]; // what that is, scaled
 
     // By the scenario's `check`:
-    int64_t connections;         // clients; not the probes
-    int64_t split;               // the clients from this one on have workers of their own; 0: none have
-    int64_t later;               // the last of these: they come by arrivals alone, not by FLEET_CONNECT
-    struct pattern pattern;      // among the clients: who publishes to whom
-    int64_t probes;              // further clients, which measure delivery
-    bool even;                   // a worker's share of clients is whole pairs
-    bool spread_pairs;           // publisher and subscriber on different targets
-    bool keep_sessions;          // clients connect without the clean session flag
-    bool arrival_times;          // arrivals.csv is wanted
+    int64_t connections;    // clients; not the probes
+    int64_t split;          // the clients from this one on have workers of their own; 0: none have
+    int64_t later;          // the last of these: they come by arrivals alone, not by FLEET_CONNECT
+    struct pattern pattern; // among the clients: who publishes to whom
+    int64_t probes;         // further clients, which measure delivery
+    bool even;              // a worker's share of clients is whole pairs
+    bool spread_pairs;      // publisher and subscriber on different targets
+    bool keep_sessions;     // clients connect without the clean session flag
+    struct backoff
+        backoff;        // of clients that come back by themselves (worker_return.c); first_ns 0: none does
+    bool waits_first;   // before the first try too
+    int64_t give_up_ns; // how long one of them tries
+    bool arrival_times; // arrivals.csv is wanted
     struct payload_form payload; // of messages; not `given`: the orders say their size
     // Clients in groups, each with a configuration of its own (crew.h), in place of one; 0: there are none.
     const struct crew_request *crews;

@@ -150,6 +150,10 @@ static void read_tallies(struct run *run)
         tally_settle(&run->tally);
     if (run->probes)
         fleet_sum(run->probes, &run->probe_tally);
+    if (run->over && run->config->backoff.first_ns > 0) {
+        tally_settle_returns(&run->tally);
+        tally_settle_returns(&run->probe_tally);
+    }
 }
 
 void run_tell(struct run *run)
@@ -462,8 +466,11 @@ void run_disconnect(struct run *run)
     run->lossy = false;
     run_pause_census(run);
     run_phase(run, "close");
-    if (run->interrupted || run->halted)
+    run->over = run->interrupted || run->halted;
+    if (run->over) {
+        read_tallies(run);
         return;
+    }
     struct fleet_order order = {.act = FLEET_CLOSE, .gated = true, .drain_ns = 30 * NS_PER_S};
     struct fleet *fleets[RUN_FLEETS_MAX];
     for (int i = run_fleets(run, fleets) - 1; i >= 0; i--) { // the probes first
@@ -479,6 +486,7 @@ void run_disconnect(struct run *run)
         while (poll_fleets(run, fleets[i]) > 0 && clock_now_ns() < until_ns && !run->interrupted)
             tick(run);
     }
+    run->over = true;
     tick(run);
 }
 

@@ -118,6 +118,7 @@ struct run {
     struct csv_account log_account, steps_account, arrivals_account;
     struct books books; // lines that the scenario itself adds
     bool halted;        // an order was broken off: clients are not closed one by one
+    bool over;          // by run_disconnect: no client comes back any more
     bool lossy;         // the run ends when all connections are lost: set while they are held
     char broken[400];   // why the run ends early; "" while it does not
 };

@@ -43,14 +43,18 @@ static void add_connects(struct books *books, const struct run *run, const struc
     books_add(books, &line);
 }
 
-static void add_arrivals(struct books *books, const struct books_of *of)
+// `probes`: their arrivals are in the same histogram; NULL: there are none.
+static void add_arrivals(struct books *books, const struct books_of *of, const struct tally *probes)
 {
-    const int64_t *count = of->tally->count, *away = of->tally->away;
+    struct tally all = *of->tally;
+    if (probes)
+        tally_add_arrivals(&all, probes);
+    const int64_t *count = all.count, *away = all.away;
     struct books_line line = named(of->prefix, "arrivals");
     line.attempted = count[TALLY_ARRIVAL_DUE];
     line.measured = held(of, LATENCY_ARRIVAL);
     line.lost = away[REASON_TIMEOUT] + away[REASON_STALLED];
-    line.failed = tally_away(of->tally) - line.lost;
+    line.failed = tally_away(&all) - line.lost;
     line.not_sent = count[TALLY_ARRIVAL_NOT_SENT];
     line.unfinished = count[TALLY_ARRIVAL_UNFINISHED];
     line.unreadable = count[TALLY_ARRIVED] - line.measured;
@@ -322,7 +326,7 @@ void run_books(struct books *books, struct run *run)
     struct books_of all = {"", &run->tally, run->total, run->censored},
                     probes = {"probe_", &run->probe_tally, run->total, run->censored};
     add_connects(books, run, &all);
-    add_arrivals(books, &all);
+    add_arrivals(books, &all, run->probes ? &run->probe_tally : NULL);
     add_subscribes(books, &all);
     add_both_changes(books, &all);
     add_replays(books, &all);
@@ -350,7 +354,7 @@ void run_books_of(struct run *run, const struct books_of *of, int64_t connects)
     line.unreadable = connected - line.measured;
     if (connects > 0 || connected > 0)
         books_add(&run->books, &line);
-    add_arrivals(&run->books, of);
+    add_arrivals(&run->books, of, NULL);
     add_subscribes(&run->books, of);
     add_both_changes(&run->books, of);
     if (count[TALLY_DUE] > 0)

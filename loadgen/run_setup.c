@@ -56,6 +56,10 @@ static struct worker_setup setup_of(const struct run *run, const struct config *
         .keep_alive_s = (int)config->keep_alive_s,
         .window = (int)config->window,
         .keep_sessions = config->keep_sessions,
+        .backoff = config->backoff,
+        .waits_first = config->waits_first,
+        .give_up_ns = config->give_up_ns,
+        .seed = (uint64_t)config->seed,
         .connecting = plan->clients,
     };
 }
@@ -150,6 +154,7 @@ static int open_fleet(struct fleet **fleet, struct worker_setup *setup, int toke
         .concerns = worker_concerns,
         .apart = setup->board != NULL,
         .deep_sleep = (setup->engine->caps & ENGINE_CAP_RESTLESS) && setup->keep_alive_s == 0 &&
+                      setup->backoff.first_ns == 0 && // a paused client would come back late
                       setup->plan->workers > AWAKE_MAX,
     };
     int code = fleet_open(fleet, &config, err);

@@ -13,7 +13,7 @@
 //                                            .options_bytes = sizeof(struct drip), .play = play};
 //
 // A client connects once by FLEET_CONNECT. Clients leave and come back by FLEET_ARRIVE, whose schedule, latency and
-// counts are its own (scenarios/arrivals.h). A run has at most FLEET_ORDERS_MAX orders (fleet.h): bound what
+// counts are its own (scenarios/arrivals.h), or come back by themselves (scenarios/comeback.h). A run has at most FLEET_ORDERS_MAX orders (fleet.h): bound what
 // repeats.
 #ifndef POOLMARK_LOADGEN_SCENARIO_H
 #define POOLMARK_LOADGEN_SCENARIO_H

@@ -297,7 +297,7 @@ void summary_add_memory(struct summary *summary, struct run *run, const struct s
 {
     struct cost_part connects = costs_between(start, full);
     connects.made = full->connections - start->connections;
-    connects.failed = tally_failed(&run->tally);
+    connects.failed = tally_failed(&run->tally) + run->tally.count[TALLY_CONNECT_RETRIES];
     summary_add_memory_of(summary, run, start, tenth, full, &connects);
 }
 

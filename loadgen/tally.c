@@ -257,6 +257,32 @@ void tally_settle(struct tally *sum)
     warm_up[TALLY_SLOW_UNFINISHED] += above_zero(slow_deliveries_left(warm_up));
 }
 
+void tally_settle_returns(struct tally *sum)
+{
+    int64_t *count = sum->count;
+    count[TALLY_ARRIVAL_UNFINISHED] +=
+        above_zero(count[TALLY_ARRIVAL_DUE] - count[TALLY_ARRIVAL_NOT_SENT] - count[TALLY_ARRIVED] -
+                   count[TALLY_ARRIVAL_UNFINISHED] - tally_away(sum));
+    count[TALLY_SUBSCRIBE_UNFINISHED] +=
+        above_zero(count[TALLY_SUBSCRIBE_ASKED] - count[TALLY_SUBSCRIBED] - count[TALLY_SUBSCRIBE_FAILED] -
+                   count[TALLY_SUBSCRIBE_LOST] - count[TALLY_SUBSCRIBE_UNFINISHED]);
+}
+
+void tally_add_arrivals(struct tally *sum, const struct tally *other)
+{
+    const int64_t *count = other->count;
+    for (int what = TALLY_ARRIVAL_DUE; what <= TALLY_RESUMED; what++)
+        sum->count[what] += count[what];
+    sum->count[TALLY_CONNECT_RETRIES] += count[TALLY_CONNECT_RETRIES];
+    int64_t *first = &sum->count[TALLY_FIRST_ARRIVAL_NS], *last = &sum->count[TALLY_LAST_ARRIVED_NS];
+    if (*first == 0 || (count[TALLY_FIRST_ARRIVAL_NS] != 0 && count[TALLY_FIRST_ARRIVAL_NS] < *first))
+        *first = count[TALLY_FIRST_ARRIVAL_NS];
+    if (count[TALLY_LAST_ARRIVED_NS] > *last)
+        *last = count[TALLY_LAST_ARRIVED_NS];
+    for (int i = 0; i < REASON_COUNT; i++)
+        sum->away[i] += other->away[i];
+}
+
 static int64_t total(const int64_t counts[REASON_COUNT])
 {
     int64_t sum = 0;

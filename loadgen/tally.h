@@ -51,6 +51,7 @@ enum tally_count {
     TALLY_CONNECTED,          // CONNACK 0 received, since the start
     TALLY_OPEN,               // connected now
     TALLY_CONNECT_UNFINISHED, // under way when the run ended early
+    TALLY_CONNECT_RETRIES,    // connects after one that failed, of clients that try again by themselves
 
     TALLY_SUBSCRIBE_ASKED,      // SUBSCRIBE due
     TALLY_SUBSCRIBED,           // SUBACK received
@@ -224,6 +225,12 @@ void tally_bury(struct tally_page *page, int64_t clients, bool apart);
 // For a run that was broken off, with publishers and subscribers in different workers: counts the deliveries that no
 // worker has counted as unfinished. `sum` has the pages of all workers, and all are done or dead.
 void tally_settle(struct tally *sum);
+
+// For a run that has ended, whose workers may have been told nothing of it: counts arrivals and subscriptions that have no outcome as
+// unfinished.
+void tally_settle_returns(struct tally *sum);
+// Adds the arrivals of another fleet of the run, and its connects that were tried again.
+void tally_add_arrivals(struct tally *sum, const struct tally *other);
 
 void tally_fail(struct tally_page *page, enum tally_reason reason);
 void tally_drop(struct tally_page *page, enum tally_reason reason);

@@ -19,6 +19,7 @@ enum {
 static void on_lost(struct worker *worker, const struct engine_event *event)
 {
     uint8_t client = worker->clients[event->client];
+    bool back = worker_return_lost(worker, event);
     tally_add(worker->page, TALLY_OPEN, -1);
     worker_receive_lost(worker, event->client);
     if (worker->changes)
@@ -31,16 +32,20 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
         ;                                           // a loss that was awaited is an arrival that is due
     else if (worker_is_slow(worker, event->client)) // the target may end them: that is an outcome, not a loss
         tally_close_slow(worker->page, event->reason);
-    else if (client != CLIENT_USELESS) // a useless client was counted already
+    else if (!back && client != CLIENT_USELESS) // a useless client was counted already
         tally_drop(worker->page, event->reason);
     if (client == CLIENT_SUBSCRIBING) {
         tally_add(worker->page, TALLY_SUBSCRIBE_FAILED, 1);
         worker->subscribing--;
     }
+    if (client == CLIENT_RESUBSCRIBING)
+        tally_add(worker->page, TALLY_SUBSCRIBE_FAILED, 1);
     if (client == CLIENT_PROVING)
         tally_add(worker->page, TALLY_PROVE_FAILED, 1);
     if (client == CLIENT_SUBSCRIBING || client == CLIENT_PROVING || client == CLIENT_CLOSING)
         worker->pending--;
+    if (!back)
+        worker->clients[event->client] = CLIENT_ENDED;
 }
 
 static void on_connect(struct worker *worker, const struct engine_event *event)
@@ -49,7 +54,7 @@ static void on_connect(struct worker *worker, const struct engine_event *event)
         tally_add(worker->page, TALLY_PORTS_PASSED, event->ports_passed);
     if (worker->arrivals)
         worker_arrive_event(worker, event);
-    else
+    else if (!worker_return_event(worker, event))
         worker_connect_event(worker, event);
 }
 
@@ -79,12 +84,13 @@ static void on_event(void *context, const struct engine_event *event)
     case ENGINE_DROPPED:
     case ENGINE_CLOSED:
         on_lost(worker, event);
-        *client = CLIENT_ENDED;
         if (worker->arrivals)
             worker_arrive_event(worker, event);
         break;
     case ENGINE_SUBSCRIBED:
     case ENGINE_REFUSED:
+        if (worker_return_answered(worker, event))
+            break;
         if (worker->changes)
             worker_subscribe_event(worker, event);
         else
@@ -138,6 +144,8 @@ static void begin_order(struct worker *worker)
         break;
     case FLEET_PROVE:
     case FLEET_CLOSE:
+        if (worker->order.act == FLEET_CLOSE)
+            worker_return_stop(worker, false);
         worker_sweep_begin(worker);
         break;
     case FLEET_ARRIVE:
@@ -206,6 +214,8 @@ static void end_order(struct worker *worker, int64_t now_ns)
         worker_sweep_end(worker, halted);
     else if (halted)
         worker_connect_halt(worker, now_ns);
+    if (halted)
+        worker_return_stop(worker, true);
     latency_flush(&worker->batch);
     count_spent(worker);
     worker->busy = false;
@@ -260,6 +270,8 @@ static int64_t tick(struct worker *worker)
             until_ns = now_ns + WORKER_IDLE_NS;
         }
     }
+    int64_t return_ns = worker_return_tick(worker, now_ns);
+    until_ns = return_ns < until_ns ? return_ns : until_ns;
     bool admitted = worker->busy && (!worker->order.gated || fleet_worker_admitted(worker->fleet));
     if (admitted && until_ns > now_ns + LOOK_NS)
         until_ns = now_ns + LOOK_NS;
@@ -309,6 +321,8 @@ static int worker_open(struct worker *worker, struct err *err)
         .listener = on_event,
         .context = worker,
     };
+    if (worker_return_open(worker) < 0)
+        return err_set(err, -ENOMEM, "out of memory for %lld clients", (long long)worker->share.count);
     return setup->engine->open(&worker->run, &config, err);
 }
 

@@ -34,6 +34,11 @@ struct worker_setup { // made before the fork, read by every worker
     int keep_alive_s;
     int window;
     bool keep_sessions;
+    // Of clients that come back by themselves (worker_return.c), as of the configuration.
+    struct backoff backoff;
+    bool waits_first;
+    int64_t give_up_ns;
+    uint64_t seed;      // of its jitter
     int64_t connecting; // clients of FLEET_CONNECT, the first of the plan; others come by FLEET_ARRIVE alone
     // Shared with the parent, a place for each client of a FLEET_ARRIVE, from its `before` on. Written by the
     // client's worker; the parent reads it when the order is done. NULL: not wanted.

@@ -227,7 +227,7 @@ void worker_arrive_event(struct worker *worker, const struct engine_event *event
         break;
     case ENGINE_FAILED:
         worker->pending--;
-        connect_failed(worker, event->client, worker_connect_failure(worker, event), event->at_ns);
+        connect_failed(worker, event->client, worker_failure(worker, event), event->at_ns);
         break;
     default:
         on_left(worker, event);

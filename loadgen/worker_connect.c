@@ -8,23 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-// What the client subscribes to in this order; NULL: nothing.
-static const char *wanted_topic(struct worker *worker, int64_t global)
-{
-    const struct pattern *pattern = &worker->order.pattern;
-    switch (worker->order.subscribe) {
-    case FLEET_SUBSCRIBE_OWN:
-        return worker_name_own(worker, global);
-    case FLEET_SUBSCRIBE_PAIR:
-        global += worker->place - worker->share.first;
-        if (!pattern_is_subscriber(pattern, global))
-            return NULL;
-        return worker_name_filter(worker, pattern_subscribers_before(pattern, global));
-    default:
-        return NULL;
-    }
-}
-
 // The intended time of the client's connect; `begun_ns` when there is no schedule.
 static int64_t connect_intended_ns(struct worker *worker, int64_t client, int64_t begun_ns)
 {
@@ -46,7 +29,7 @@ static void add_censored_connect(struct worker *worker, int64_t client, int64_t 
 
 void worker_connect_subscribe(struct worker *worker, int64_t client, bool session_present)
 {
-    const char *topic = session_present ? NULL : wanted_topic(worker, worker->share.first + client);
+    const char *topic = session_present ? NULL : worker_wanted_topic(worker, worker->share.first + client);
     worker->clients[client] = CLIENT_OPEN;
     worker->pending--;
     if (!topic)
@@ -65,26 +48,17 @@ void worker_connect_subscribe(struct worker *worker, int64_t client, bool sessio
     worker->subscribe_ns = clock_now_ns();
 }
 
-// Whether this process was kept from running since `from_ns`: what seems late may be its own doing.
-static bool stalled_since(const struct worker *worker, int64_t from_ns)
-{
-    // This may be the first event after a stall.
-    int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
-    return worker->stall_ended_ns > from_ns || late_ns >= WORKER_STALL_NS;
-}
-
-static void on_failed(struct worker *worker, const struct engine_event *event);
+static void fail(struct worker *worker, const struct engine_event *event, enum tally_reason reason);
 
 // A connect that took longer than the time-out has failed, whatever the engine's library says: paho's own
 // time-outs are whole seconds and more. True: it was one, and is closed.
 static bool came_too_late(struct worker *worker, const struct engine_event *event)
 {
     if (event->at_ns - event->started_ns <= worker->setup->timeout_ns ||
-        stalled_since(worker, event->started_ns))
+        worker_stalled_since(worker, event->started_ns))
         return false;
-    struct engine_event late = *event;
-    late.reason = REASON_TIMEOUT;
-    on_failed(worker, &late);
+    (void)worker_return_begun_ns(worker, event->client, event->started_ns);
+    fail(worker, event, REASON_TIMEOUT);
     worker->clients[event->client] = CLIENT_ENDED;
     (void)!worker->setup->engine->close_client(worker->run, event->client,
                                                LEAVE_DISCONNECT); // -errno: it has ended
@@ -95,7 +69,8 @@ static void on_connected(struct worker *worker, const struct engine_event *event
 {
     if (came_too_late(worker, event))
         return;
-    int64_t intended_ns = connect_intended_ns(worker, event->client, event->started_ns);
+    int64_t begun_ns = worker_return_begun_ns(worker, event->client, event->started_ns);
+    int64_t intended_ns = connect_intended_ns(worker, event->client, begun_ns);
     latency_add(&worker->batch, LATENCY_CONNECT, event->at_ns - intended_ns, event->at_ns);
     latency_add(&worker->batch, LATENCY_CONNECT_UNCORRECTED, event->at_ns - event->started_ns, event->at_ns);
     tally_add(worker->page, TALLY_CONNECTED, 1);
@@ -109,20 +84,19 @@ static void on_connected(struct worker *worker, const struct engine_event *event
     worker_connect_subscribe(worker, event->client, false);
 }
 
-// A time-out that a stall of the generator may have caused is not counted as the target's.
-enum tally_reason worker_connect_failure(const struct worker *worker, const struct engine_event *event)
+static void fail(struct worker *worker, const struct engine_event *event, enum tally_reason reason)
 {
-    return event->reason == REASON_TIMEOUT && stalled_since(worker, event->started_ns) ? REASON_STALLED
-                                                                                       : event->reason;
-}
-
-static void on_failed(struct worker *worker, const struct engine_event *event)
-{
-    enum tally_reason reason = worker_connect_failure(worker, event);
     tally_fail(worker->page, reason);
     if (reason == REASON_TIMEOUT)
         add_censored_connect(worker, event->client, event->started_ns, event->at_ns);
     worker->pending--;
+}
+
+static void on_failed(struct worker *worker, const struct engine_event *event)
+{
+    enum tally_reason reason = worker_failure(worker, event);
+    if (!worker_return_retries(worker, event->client, reason, event->started_ns, event->at_ns))
+        fail(worker, event, reason);
 }
 
 static void on_subscribed(struct worker *worker, const struct engine_event *event)
@@ -157,12 +131,23 @@ int worker_connect_begin(struct worker *worker)
 {
     worker->goal = plan_goal(worker->share, worker->order.goal);
     worker->next = plan_goal(worker->share, worker->order.before);
+    worker_return_follow(worker);
     free(worker->intended_ns);
     worker->intended_ns = NULL;
     if (worker->order.shape.kind != SCHEDULE_POISSON)
         return 0;
     worker->intended_ns = calloc((size_t)worker->share.count + 1, sizeof *worker->intended_ns);
     return worker->intended_ns ? 0 : -ENOMEM;
+}
+
+// The engine could not begin it.
+static void refuse(struct worker *worker, int64_t client, enum tally_reason reason, int64_t now_ns)
+{
+    worker->clients[client] = CLIENT_ENDED;
+    if (worker_return_retries(worker, client, reason, now_ns, now_ns))
+        return;
+    worker->pending--;
+    tally_fail(worker->page, reason);
 }
 
 // Begins every connect that is due. Returns the time of the next one.
@@ -185,11 +170,8 @@ int64_t worker_connect_tick(struct worker *worker, int64_t now_ns)
         worker->clients[client] = CLIENT_CONNECTING;
         worker->pending++;
         int code = worker->setup->engine->connect(worker->run, client);
-        if (code < 0) {
-            worker->clients[client] = CLIENT_ENDED;
-            worker->pending--;
-            tally_fail(worker->page, tally_reason_of_errno(code));
-        }
+        if (code < 0)
+            refuse(worker, client, tally_reason_of_errno(code), now_ns);
         if (worker->order.rate_per_s > 0)
             now_ns = clock_now_ns();
     }
@@ -234,7 +216,8 @@ bool worker_connect_done(struct worker *worker, int64_t now_ns)
 void worker_connect_halt(struct worker *worker, int64_t now_ns)
 {
     for (int64_t i = 0; i < worker->share.count; i++) {
-        if (worker->clients[i] != CLIENT_CONNECTING)
+        bool under_way = worker->clients[i] == CLIENT_CONNECTING || worker->clients[i] == CLIENT_WAITING;
+        if (!under_way || worker_return_is_back(worker, i))
             continue;
         worker->clients[i] = CLIENT_ENDED;
         int64_t begun_ns = worker->setup->engine->begun_ns(worker->run, i);

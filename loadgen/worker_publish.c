@@ -432,6 +432,25 @@ static void give_up(struct worker *worker, struct flights *flights, int64_t last
     flights_free(flights);
 }
 
+// What a client had under way on the connection that it lost has no answer on the new one: a publisher's messages were not
+// acknowledged, and without a rate it must not wait for that.
+void worker_publish_returned(struct worker *worker, int64_t client)
+{
+    const struct pattern *pattern = &worker->order.pattern;
+    int64_t global = worker->place + client;
+    if (!worker->pairs)
+        return;
+    if (!is_pairs(worker))
+        worker_receive_returned(worker, client);
+    int64_t number = pattern_publishers_before(pattern, global);
+    if (number < worker->first_pair || number >= worker->first_pair + worker->pair_count ||
+        pattern_publisher_client(pattern, number) != global)
+        return;
+    struct worker_pair *pair = &worker->pairs[number - worker->first_pair];
+    give_up(worker, &pair->acking, pair->last_acked_ns, TALLY_UNACKED, LATENCY_ACK, LATENCY_ACK_UNCORRECTED);
+    let_send(worker, pair);
+}
+
 // The order was broken off: messages that were due by now and have not been sent count as not sent.
 static void count_unsent(struct worker *worker)
 {

@@ -107,6 +107,20 @@ void worker_receive_lost(struct worker *worker, int64_t client)
                    -(int64_t)reception->streams[i].next);
 }
 
+void worker_receive_returned(struct worker *worker, int64_t client)
+{
+    struct worker_reception *reception = &worker->reception;
+    int64_t subscriber = reception->streams ? subscriber_of(worker, client) : -1;
+    if (subscriber < 0 || reception->there[subscriber])
+        return;
+    int64_t topic = topic_of(worker, subscriber);
+    reception->there[subscriber] = true;
+    board_join(worker->setup->board, topic, 1);
+    for (int64_t i = reception->starts[subscriber]; i < reception->starts[subscriber + 1]; i++)
+        board_pass(worker->setup->board, publisher_of(worker, topic, i - reception->starts[subscriber]),
+                   (int64_t)reception->streams[i].next);
+}
+
 // All deliveries that are due at the subscribers of this worker. The publishers must have finished.
 static int64_t expected(const struct worker *worker)
 {

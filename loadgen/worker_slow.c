@@ -88,6 +88,14 @@ bool worker_slow_is_over(const struct worker *worker)
     return worker->slow.stage == SLOW_NOW && !reads_again(worker);
 }
 
+int64_t worker_slow_reads_ns(const struct worker *worker, int64_t client, int64_t from_ns)
+{
+    if (!worker_is_slow(worker, client) || worker->slow.stage != SLOW_NOW)
+        return from_ns;
+    int64_t again_ns = worker->order.at_ns + worker->order.slow_until_ns;
+    return !reads_again(worker) ? INT64_MAX : again_ns > from_ns ? again_ns : from_ns;
+}
+
 // Those that read again and have nothing new yet. Their age counts, unless their connection was lost.
 static void give_up(struct worker *worker, int64_t subscriber, bool halted, int64_t now_ns)
 {

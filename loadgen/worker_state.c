@@ -100,6 +100,22 @@ const char *worker_name_own(struct worker *worker, int64_t global)
     return worker->name;
 }
 
+const char *worker_wanted_topic(struct worker *worker, int64_t global)
+{
+    const struct pattern *pattern = &worker->order.pattern;
+    switch (worker->order.subscribe) {
+    case FLEET_SUBSCRIBE_OWN:
+        return worker_name_own(worker, global);
+    case FLEET_SUBSCRIBE_PAIR:
+        global += worker->place - worker->share.first;
+        if (!pattern_is_subscriber(pattern, global))
+            return NULL;
+        return worker_name_filter(worker, pattern_subscribers_before(pattern, global));
+    default:
+        return NULL;
+    }
+}
+
 bool worker_is_warm_up(const struct worker *worker, int64_t intended_ns)
 {
     return intended_ns < worker->order.at_ns + worker->order.warmup_ns;
@@ -164,7 +180,7 @@ _Noreturn void worker_has_no_memory(const struct worker *worker)
 bool worker_is_open(uint8_t client)
 {
     return client == CLIENT_OPEN || client == CLIENT_SUBSCRIBING || client == CLIENT_USELESS ||
-           client == CLIENT_PROVING || client == CLIENT_CLOSING;
+           client == CLIENT_PROVING || client == CLIENT_CLOSING || client == CLIENT_RESUBSCRIBING;
 }
 
 // After a stall the answers may still be unread in the sockets, so the worker reads first. A deadline counts
@@ -174,6 +190,21 @@ bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t no
     if (now_ns < deadline_ns)
         return false;
     return (worker->tick_ns >= deadline_ns && !worker->heard) || now_ns >= deadline_ns + READ_NS;
+}
+
+// Whether this process was kept from running since `from_ns`: what seems late may be its own doing.
+bool worker_stalled_since(const struct worker *worker, int64_t from_ns)
+{
+    // This may be the first event after a stall.
+    int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
+    return worker->stall_ended_ns > from_ns || late_ns >= WORKER_STALL_NS;
+}
+
+// A time-out that a stall of the generator may have caused is not counted as the target's.
+enum tally_reason worker_failure(const struct worker *worker, const struct engine_event *event)
+{
+    return event->reason == REASON_TIMEOUT && worker_stalled_since(worker, event->started_ns) ? REASON_STALLED
+                                                                                              : event->reason;
 }
 
 int64_t worker_await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state that the parts of a worker share; private to them. worker.c takes orders and passes them to the
 // part that carries them out: worker_connect.c, worker_publish.c (with worker_receive.c), worker_sweep.c,
-// worker_subscribe.c (with worker_replay.c), worker_retain.c or worker_arrive.c; worker_slow.c is the part of publishing that slow readers add. These share worker_state.c; worker_arrive.c also uses worker_connect.c.
+// worker_subscribe.c (with worker_replay.c), worker_retain.c or worker_arrive.c; worker_return.c works beside all of them; worker_slow.c is the part of publishing that slow readers add. These share worker_state.c; worker_arrive.c also uses worker_connect.c.
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
@@ -26,7 +26,9 @@ enum worker_client {
     CLIENT_USELESS, // open, and counted as dropped: its subscription failed
     CLIENT_PROVING, // open, and a sign of life is awaited
     CLIENT_CLOSING,
-    CLIENT_ENDED, // failed, dropped or closed
+    CLIENT_ENDED,         // failed, dropped or closed
+    CLIENT_WAITING,       // not connected, and tries again by itself
+    CLIENT_RESUBSCRIBING, // open again by itself, and a SUBACK is awaited
 };
 
 // A publisher's messages; of a pair seen from both ends, since its subscriber is in the same worker.
@@ -76,10 +78,11 @@ struct worker {
 
     struct fleet_order order;
     struct schedule schedule;
-    bool busy;            // an order is being carried out
-    int64_t next;         // CONNECT, PROVE, CLOSE: the next client to begin with
-    int64_t goal;         // where to end
-    int64_t *intended_ns; // CONNECT by a Poisson process: of each client's connect, which has no formula; otherwise NULL
+    bool busy;    // an order is being carried out
+    int64_t next; // CONNECT, PROVE, CLOSE: the next client to begin with
+    int64_t goal; // where to end
+    int64_t *
+        intended_ns; // CONNECT by a Poisson process: of each client's connect, which has no formula; otherwise NULL
     int64_t pending;      // clients begun and not ended
     int64_t subscribing;  // of these, clients that await a SUBACK
     int64_t subscribe_ns; // the last SUBSCRIBE
@@ -113,6 +116,8 @@ struct worker {
     struct worker_changes *changes;   // SUBSCRIBE; worker_subscribe.c
     struct worker_replays *replays;   // SUBSCRIBE with retained messages; worker_replay.c
     struct worker_retains *retains;   // RETAIN; worker_retain.c
+    struct worker_returns
+        *returns; // whatever the order; worker_return.c; NULL: no client comes back by itself
 };
 
 // Ends the process, because it has no memory. The parent counts the worker as dead, and says why.
@@ -136,6 +141,14 @@ void worker_retained_filter(const struct worker *worker, char filter[static 64])
 const char *worker_name_messages(struct worker *worker, int64_t publisher);
 const char *worker_name_filter(struct worker *worker, int64_t subscriber);
 const char *worker_name_own(struct worker *worker, int64_t global);
+
+// What the client subscribes to by the order; NULL: nothing. Valid until the next call that names a topic.
+const char *worker_wanted_topic(struct worker *worker, int64_t global);
+
+// Was this process kept from running since `from_ns`? What seems late may be its own doing. Then a time-out of a connect is not counted as the
+// target's.
+bool worker_stalled_since(const struct worker *worker, int64_t from_ns);
+enum tally_reason worker_failure(const struct worker *worker, const struct engine_event *event);
 
 bool worker_is_warm_up(const struct worker *worker, int64_t intended_ns);
 void worker_count(struct worker *worker, enum tally_count what, int64_t intended_ns); // a message
@@ -167,9 +180,24 @@ void worker_connect_halt(struct worker *worker, int64_t now_ns);
 // For connects of any order. The client, which was counted in `pending`, is open: subscribes as the order says,
 // unless the target has kept its session.
 void worker_connect_subscribe(struct worker *worker, int64_t client, bool session_present);
-enum tally_reason worker_connect_failure(const struct worker *worker, const struct engine_event *event);
 void worker_connect_forget_subscribes(struct worker *worker, int64_t now_ns); // that are too late
 void worker_connect_give_up_subscribes(struct worker *worker, bool halted);
+
+// Clients that try again by themselves. Without them `worker->returns` is NULL, and the calls do nothing and say no.
+int worker_return_open(struct worker *worker);
+void worker_return_follow(struct worker *worker); // an order to connect
+// A first connect has failed: is it tried again, later? `begun_ns`: when it was begun.
+bool worker_return_retries(struct worker *worker, int64_t client, enum tally_reason reason, int64_t begun_ns,
+                           int64_t now_ns);
+// A first connect was made, by a try that began at `started_ns`. When was the first begun?
+int64_t worker_return_begun_ns(struct worker *worker, int64_t client, int64_t started_ns);
+bool worker_return_lost(struct worker *worker, const struct engine_event *event);  // does it come back?
+bool worker_return_is_back(const struct worker *worker, int64_t client);           // is it on its way back?
+bool worker_return_event(struct worker *worker, const struct engine_event *event); // of one that comes back?
+bool worker_return_answered(struct worker *worker, const struct engine_event *event); // SUBACK of such a one?
+int64_t worker_return_tick(struct worker *worker,
+                           int64_t now_ns);                  // the time of the next; nothing to do: INT64_MAX
+void worker_return_stop(struct worker *worker, bool halted); // the run ends
 
 int worker_arrive_begin(struct worker *worker);
 int64_t worker_arrive_tick(struct worker *worker, int64_t now_ns);
@@ -211,8 +239,9 @@ void worker_sweep_end(struct worker *worker, bool halted);
 // worker_receive_lost does nothing without such an order.
 int worker_receive_begin(struct worker *worker);
 void worker_receive_message(struct worker *worker, const struct engine_event *event);
-void worker_receive_lost(struct worker *worker, int64_t client); // its connection
-bool worker_receive_done(struct worker *worker);                 // has everything that was sent arrived?
+void worker_receive_lost(struct worker *worker, int64_t client);     // its connection
+void worker_receive_returned(struct worker *worker, int64_t client); // it is back, and subscribed
+bool worker_receive_done(struct worker *worker);                     // has everything that was sent arrived?
 void worker_receive_end(struct worker *worker, bool halted);
 
 bool worker_is_slow(const struct worker *worker, int64_t client);
@@ -221,11 +250,15 @@ int64_t worker_slow_tick(struct worker *worker, int64_t now_ns); // nothing to d
 // A delivery that has arrived for the first time, at subscriber `subscriber` of this worker.
 void worker_slow_delivery(struct worker *worker, int64_t subscriber, const struct engine_event *event);
 bool worker_slow_is_over(const struct worker *worker); // nothing more is read in this order
+// When the client's application next reads, from a time on: that time, unless it is slow. INT64_MAX: not in this order.
+int64_t worker_slow_reads_ns(const struct worker *worker, int64_t client, int64_t from_ns);
 void worker_slow_end(struct worker *worker, bool halted);
 
 int worker_publish_begin(struct worker *worker);
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns);
 void worker_publish_event(struct worker *worker, const struct engine_event *event);
+void worker_publish_returned(struct worker *worker,
+                             int64_t client); // it is back, and subscribed; of no order to publish: nothing
 bool worker_publish_done(struct worker *worker, int64_t now_ns);
 void worker_publish_end(struct worker *worker, bool halted);
 

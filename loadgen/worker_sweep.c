@@ -43,7 +43,7 @@ int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns)
     while (worker->next < worker->goal && worker->pending < (prove ? PROVE_WINDOW : CLOSE_WINDOW)) {
         int64_t client = worker->next++;
         uint8_t before = worker->clients[client];
-        if (!worker_is_open(before))
+        if (!worker_is_open(before) || (prove && before == CLIENT_RESUBSCRIBING))
             continue;
         worker->clients[client] = prove ? CLIENT_PROVING : CLIENT_CLOSING;
         worker->pending++;

@@ -33,29 +33,18 @@ int arrivals_check(const struct config *config, const char *leave, const struct 
         return err_set(err, -EINVAL,
                        "--leave %s: engine %s can only send a DISCONNECT; --engine raw can cut connections",
                        leave, config->engine->name);
-    if (comeback->first_ns == 0 && (comeback->most_ns > 0 || comeback->jitter > 0))
-        return err_set(err, -EINVAL, "--%s: without --backoff no client tries again",
-                       comeback->most_ns > 0 ? "backoff-max" : "jitter");
-    if (comeback->most_ns > 0 && comeback->most_ns < comeback->first_ns)
-        return err_set(err, -EINVAL, "--backoff-max is less than --backoff");
-    return 0;
+    return comeback_check(comeback, err);
 }
 
 void arrivals_describe(json_t *json, const char *leave, const struct comeback *comeback)
 {
     json_object_set_new(json, "leave", json_string(leave));
-    json_object_set_new(json, "backoff_ns", json_integer(comeback->first_ns));
-    json_object_set_new(json, "backoff_max_ns", json_integer(comeback->most_ns));
-    json_object_set_new(json, "jitter", json_real(comeback->jitter));
-    json_object_set_new(json, "give_up_ns", json_integer(comeback->give_up_ns));
+    comeback_describe(json, comeback);
 }
 
 void arrivals_set_backoff(struct fleet_order *order, const struct comeback *comeback)
 {
-    order->backoff =
-        (struct backoff){.first_ns = comeback->first_ns,
-                         .most_ns = comeback->most_ns > 0 ? comeback->most_ns : comeback->first_ns,
-                         .jitter = comeback->jitter};
+    order->backoff = comeback_backoff(comeback);
     order->drain_ns = comeback->first_ns > 0 ? comeback->give_up_ns : 0;
 }
 
@@ -143,9 +132,8 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
     due = count[TALLY_ARRIVAL_DUE] - due;
     ask(run, order, due, arrivals);
     bool turns = order->arrivals == FLEET_ARRIVALS_TURNS;
-    int64_t end_ns = turns ? order_end_ns(run, last_ns, from_ns + order->duration_ns,
-                                          arrived == due)
-                           : last_ns;
+    int64_t end_ns =
+        turns ? order_end_ns(run, last_ns, from_ns + order->duration_ns, arrived == due) : last_ns;
     if (arrived > 0 && last_ns > from_ns)
         arrivals->took_ns += end_ns - from_ns;
     return fine;
@@ -153,7 +141,9 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
 
 void arrivals_add(struct run *run, struct summary *summary, const struct arrivals *arrivals)
 {
-    const int64_t *count = run->tally.count;
+    struct tally all = run->tally; // the probes of steps come back too
+    tally_add_arrivals(&all, &run->probe_tally);
+    const int64_t *count = all.count;
     if (count[TALLY_ARRIVAL_DUE] == 0)
         return;
     summary_add(summary, "arrivals.count", (double)count[TALLY_ARRIVED], "1", "none");
@@ -172,15 +162,28 @@ void arrivals_add(struct run *run, struct summary *summary, const struct arrival
     summary_add(summary, "arrivals.retries", (double)count[TALLY_ARRIVAL_RETRIES], "1", "none");
     summary_add(summary, "arrivals.resumed", (double)count[TALLY_RESUMED], "1", "none");
     summary_add(summary, "arrivals.not_sent", (double)count[TALLY_ARRIVAL_NOT_SENT], "1", "lower");
-    summary_add(summary, "arrivals.failed", (double)tally_away(&run->tally), "1", "lower");
+    summary_add(summary, "arrivals.failed", (double)tally_away(&all), "1", "lower");
     summary_add(summary, "arrivals.unfinished", (double)count[TALLY_ARRIVAL_UNFINISHED], "1", "lower");
     if (count[TALLY_ARRIVAL_NOT_SENT] > 0)
         run_anomaly(run, "not_sent", "%lld arrivals were due while the client's arrival before was under way",
                     (long long)count[TALLY_ARRIVAL_NOT_SENT]);
     for (int i = 0; i < REASON_COUNT; i++)
-        if (run->tally.away[i] > 0)
-            run_anomaly(run, "away", "%lld clients did not come (back): %s", (long long)run->tally.away[i],
+        if (all.away[i] > 0)
+            run_anomaly(run, "away", "%lld clients did not come (back): %s", (long long)all.away[i],
                         tally_reason_text((enum tally_reason)i));
+}
+
+void arrivals_add_returns(struct run *run, struct summary *summary)
+{
+    struct tally all = run->tally;
+    tally_add_arrivals(&all, &run->probe_tally);
+    if (run->config->backoff.first_ns == 0)
+        return;
+    summary_add(summary, "connect.retries", (double)all.count[TALLY_CONNECT_RETRIES], "1", "none");
+    struct arrivals arrivals = {0};
+    if (all.count[TALLY_ARRIVED] > 0)
+        arrivals.took_ns = all.count[TALLY_LAST_ARRIVED_NS] - all.count[TALLY_FIRST_ARRIVAL_NS];
+    arrivals_add(run, summary, &arrivals);
 }
 
 void arrivals_add_memory(struct run *run, struct summary *summary, const struct sample *start,

@@ -4,6 +4,7 @@
 #define POOLMARK_LOADGEN_SCENARIOS_ARRIVALS_H
 
 #include "loadgen/scenario.h"
+#include "loadgen/scenarios/comeback.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/pace.h"
 
@@ -49,7 +50,7 @@ struct turns {
          NULL},                                                                                              \
         OPTION_LEAVE((at) + offsetof(struct turns, leave)),                                                  \
         OPTION_KEEP_SESSIONS((at) + offsetof(struct turns, keep_sessions)),                                  \
-        OPTIONS_BACKOFF((at) + offsetof(struct turns, comeback), "0"),                                       \
+        OPTIONS_BACKOFF((at) + offsetof(struct turns, comeback)),                                            \
         OPTION_SUBSCRIBE((at) + offsetof(struct turns, subscribe))
 
 enum leave arrivals_leave(const char *choice); // a value of --leave
@@ -76,6 +77,9 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
 void arrivals_play(struct run *run, struct summary *summary, bool subscribe, int64_t settle_ns,
                    bool (*act)(struct run *run, struct arrivals *arrivals));
 
+// Adds arrivals.* of clients that came back by themselves, and connect.retries, when they do; after run_disconnect, which ends what
+// is under way.
+void arrivals_add_returns(struct run *run, struct summary *summary);
 // Adds arrivals.*, and their anomalies.
 void arrivals_add(struct run *run, struct summary *summary, const struct arrivals *arrivals);
 // Adds memory.* before the first connection (`start`), before the arrivals (`full`), at the peak and `after` them,

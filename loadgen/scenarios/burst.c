@@ -38,7 +38,7 @@ static const struct opt options[] = {
     {"calm", "D", OPT_DURATION, AT(calm_ns), "2s", 0, OPTION_FAR, NULL,
      "how long it is calm after each burst", NULL},
     OPTION_LEAVE(AT(leave)),
-    OPTIONS_BACKOFF(AT(comeback), "0"),
+    OPTIONS_BACKOFF(AT(comeback)),
     OPTION_SUBSCRIBE(AT(subscribe)),
     OPTION_SETTLE(AT(settle_ns)),
     {0},
@@ -57,8 +57,8 @@ static int check(struct config *config, struct err *err)
     config->arrival_times = true;
     if (arrivals_leave(own->leave) == LEAVE_MIX)
         return err_set(err, -EINVAL, "--leave mix: the clients of a burst leave together, in one way");
-    int code = pace_check(&own->pace, "burst-rate", own->rate_per_s,
-                          &(struct pace_length){.acts = own->more}, err);
+    int code =
+        pace_check(&own->pace, "burst-rate", own->rate_per_s, &(struct pace_length){.acts = own->more}, err);
     return code < 0 ? code : arrivals_check(config, own->leave, &own->comeback, err);
 }
 

@@ -4,6 +4,7 @@
 // When a target is watched, a pause at a tenth of the connections gives the lower point of the memory slope.
 // The start is not usable for that: the first connections make the target allocate memory that serves all. A
 // target that may have served more than a tenth before gets another pause, past those (curve.h).
+#include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pools_file.h"
@@ -15,6 +16,7 @@ struct connect {
     int64_t connections, hold_ns, settle_ns;
     bool subscribe, fresh_target;
     struct pace pace;
+    struct comeback comeback;
     struct opt_list watch_records;
 };
 _Static_assert(sizeof(struct connect) <= CONFIG_OPTIONS_BYTES, "the options have no room");
@@ -23,6 +25,7 @@ _Static_assert(sizeof(struct connect) <= CONFIG_OPTIONS_BYTES, "the options have
 static const struct opt options[] = {
     OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000 for connect, two a pair for publish"),
     OPTIONS_PACE(AT(pace)),
+    OPTIONS_BACKOFF(AT(comeback)),
     OPTION_HOLD(AT(hold_ns)),
     OPTION_SUBSCRIBE(AT(subscribe)),
     OPTION_SETTLE(AT(settle_ns)),
@@ -41,8 +44,9 @@ static int check(struct config *config, struct err *err)
 {
     struct connect *own = (void *)config->options;
     config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
-    return pace_check(&own->pace, "rate", config->connect_rate_per_s,
-                      &(struct pace_length){.acts = config->connections}, err);
+    int code = pace_check(&own->pace, "rate", config->connect_rate_per_s,
+                          &(struct pace_length){.acts = config->connections}, err);
+    return code < 0 ? code : comeback_keep(config, &own->comeback, err);
 }
 
 static int check_run(const struct config *config, struct err *err)
@@ -54,6 +58,7 @@ static void describe(const struct config *config, json_t *json)
 {
     const struct connect *own = options_of(config);
     pace_describe(json, &own->pace);
+    comeback_describe(json, &own->comeback);
     json_object_set_new(json, "hold_ns", json_integer(own->hold_ns));
     json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
     json_object_set_new(json, "fresh_target", json_boolean(own->fresh_target));
@@ -119,6 +124,7 @@ static void play(struct run *run, struct summary *summary)
     if (has_full)
         summary_add_memory(summary, run, &samples[0], has_low ? &samples[1] : NULL, &samples[2]);
     run_disconnect(run);
+    arrivals_add_returns(run, summary);
 }
 
 const struct scenario scenario_connect = {

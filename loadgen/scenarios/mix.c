@@ -131,8 +131,7 @@ static struct fleet_order arrive(const struct mix_act *act, const struct config 
         return order;
     order.arrivals = FLEET_ARRIVALS_ONCE;
     order.duration_ns = 0;
-    // Clients that back off do so before their first try too.
-    order.wait_first = act->what == DO_STORM && (values->comeback.most_ns > 0 || values->comeback.jitter > 0);
+    order.wait_first = act->what == DO_STORM && comeback_waits_first(&values->comeback);
     return order;
 }
 

@@ -68,10 +68,7 @@ static json_t *describe_act(const struct mix *mix, const struct mix_act *act)
         pace_describe(json, &values->pace);
     if (act->what == DO_CHURN || act->what == DO_STORM) {
         json_object_set_new(json, "away_ns", json_integer(values->away_ns));
-        json_object_set_new(json, "backoff_ns", json_integer(values->comeback.first_ns));
-        json_object_set_new(json, "backoff_max_ns", json_integer(values->comeback.most_ns));
-        json_object_set_new(json, "jitter", json_real(values->comeback.jitter));
-        json_object_set_new(json, "give_up_ns", json_integer(values->comeback.give_up_ns));
+        comeback_describe(json, &values->comeback);
     }
     if (act->what == DO_PUBLISH && !(act->rate_per_s > 0))
         json_object_set_new(json, "in_flight", json_integer(values->in_flight));

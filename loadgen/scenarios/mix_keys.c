@@ -136,18 +136,6 @@ static const struct row act_rows[] = {
     {{"away", "D", OPT_DURATION, ACT(away_ns), "0", 0, OPTION_FAR, NULL,
       "how long a client stays away before it comes back", NULL},
      COMES_BACK},
-    {{"backoff", "D", OPT_DURATION, ACT(comeback.first_ns), "0", 0, OPTION_FAR, NULL,
-      "how long a client that comes back waits after a failed connect; 0: it does not try again", NULL},
-     COMES_BACK},
-    {{"backoff-max", "D", OPT_DURATION, ACT(comeback.most_ns), "0", 0, OPTION_FAR, NULL,
-      "the wait doubles at each try, up to this; 0: it stays the same", NULL},
-     COMES_BACK},
-    {{"jitter", "N", OPT_NUMBER, ACT(comeback.jitter), "0", 0, 1, NULL,
-      "the random share by which a wait is shortened", NULL},
-     COMES_BACK},
-    {{"give-up", "D", OPT_DURATION, ACT(comeback.give_up_ns), "30s", 0, OPTION_FAR, NULL,
-      "how long clients try again after the last one was due", NULL},
-     COMES_BACK},
     {{"in-flight", "N", OPT_COUNT, ACT(in_flight), "10", 1, 1e6, NULL,
       "without a rate: messages of a publisher on their way at most", NULL},
      BIT(DO_PUBLISH)},
@@ -166,6 +154,7 @@ static const struct row act_rows[] = {
      BIT(DO_PUBLISH) | CHANGES},
 };
 static const struct opt pace_rows[] = {OPTIONS_PACE(ACT(pace))};
+static const struct opt comeback_rows[] = {OPTIONS_BACKOFF(ACT(comeback))};
 #define COUNT(rows) (int)(sizeof(rows) / sizeof(rows)[0])
 
 static void put(struct mix_keys *keys, const struct opt *row, unsigned of)
@@ -204,6 +193,8 @@ void mix_keys_of_act(struct mix_keys *keys)
     put_all(keys, act_rows, COUNT(act_rows));
     for (int i = 0; i < COUNT(pace_rows); i++)
         put(keys, &pace_rows[i], PACED);
+    for (int i = 0; i < COUNT(comeback_rows); i++)
+        put(keys, &comeback_rows[i], COMES_BACK);
 }
 
 // --- reading -----------------------------------------------------------------------------------------------

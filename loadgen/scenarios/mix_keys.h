@@ -13,6 +13,7 @@
 #include "base/opts.h"
 #include "loadgen/payload_sizes.h"
 #include "loadgen/pattern.h"
+#include "loadgen/scenarios/comeback.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/pace.h"
 

@@ -7,11 +7,6 @@
 
 #include <stdint.h>
 
-struct comeback { // the options of OPTIONS_BACKOFF
-    int64_t first_ns, most_ns, give_up_ns;
-    double jitter;
-};
-
 extern const char *const option_leaves[]; // arrivals.c
 
 #define OPTION_FAR 1e18
@@ -42,42 +37,6 @@ extern const char *const option_leaves[]; // arrivals.c
             "is "                                                                                            \
             "reset), mix (the three in turn); all but the first take an engine that can cut",                \
             NULL                                                                                             \
-    }
-// Clients try again: three rows, for a struct comeback.
-#define OPTIONS_BACKOFF(at, first)                                                                           \
-    {"backoff",                                                                                              \
-     "D",                                                                                                    \
-     OPT_DURATION,                                                                                           \
-     (at) + offsetof(struct comeback, first_ns),                                                             \
-     first,                                                                                                  \
-     0,                                                                                                      \
-     OPTION_FAR,                                                                                             \
-     NULL,                                                                                                   \
-     "how long a client waits after a failed connect before it tries again; 0: it does not try again",       \
-     NULL},                                                                                                  \
-        {"backoff-max",                                                                                      \
-         "D",                                                                                                \
-         OPT_DURATION,                                                                                       \
-         (at) + offsetof(struct comeback, most_ns),                                                          \
-         "0",                                                                                                \
-         0,                                                                                                  \
-         OPTION_FAR,                                                                                         \
-         NULL,                                                                                               \
-         "the wait doubles at each try, up to this (exponential back-off); 0: it stays the same",            \
-         NULL},                                                                                              \
-        {"jitter",                                                                                           \
-         "N",                                                                                                \
-         OPT_NUMBER,                                                                                         \
-         (at) + offsetof(struct comeback, jitter),                                                           \
-         "0",                                                                                                \
-         0,                                                                                                  \
-         1,                                                                                                  \
-         NULL,                                                                                               \
-         "the random share by which a wait is shortened: 0 none, 1 any",                                     \
-         NULL},                                                                                              \
-    {                                                                                                        \
-        "give-up", "D", OPT_DURATION, (at) + offsetof(struct comeback, give_up_ns), "30s", 0, OPTION_FAR,    \
-            NULL, "how long clients try again after the last one was due", NULL                              \
     }
 #define OPTION_KEEP_SESSIONS(at)                                                                             \
     {                                                                                                        \

@@ -31,7 +31,7 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
     run->wanted = goal;
     // Every connect ends by itself. This limit only keeps a run from waiting for ever if one does not.
     int64_t due_ns = pace_span_ns(&order, goal - before);
-    int64_t limit_ns = due_ns + 4 * config->timeout_ns + 600 * NS_PER_S;
+    int64_t limit_ns = due_ns + config->give_up_ns + 4 * config->timeout_ns + 600 * NS_PER_S;
     int64_t connected = run->tally.count[TALLY_CONNECTED];
     bool fine = run_order(run, run->fleet, &order, limit_ns);
     connected = run->tally.count[TALLY_CONNECTED] - connected;
@@ -99,15 +99,18 @@ void order_add_connect_rate(struct run *run, struct summary *summary, const stru
 bool order_prove(struct run *run, struct summary *summary)
 {
     run_phase(run, "prove");
-    int64_t before = run->tally.count[TALLY_PROVEN];
+    const int64_t *count = run->tally.count;
+    int64_t before = count[TALLY_PROVEN], asked = count[TALLY_PROVE_ASKED];
     struct fleet_order order = {.act = FLEET_PROVE, .gated = true, .drain_ns = 60 * NS_PER_S};
     bool fine = run_order(run, run->fleet, &order, 600 * NS_PER_S);
-    int64_t alive = run->tally.count[TALLY_PROVEN] - before;
+    int64_t alive = count[TALLY_PROVEN] - before;
     summary_add(summary, "clients.alive", (double)alive, "1", "higher");
-    if (alive < run->tally.count[TALLY_OPEN])
-        run_anomaly(run, "silent", "%lld of %lld connections gave no sign of life",
-                    (long long)(run->tally.count[TALLY_OPEN] - alive),
-                    (long long)run->tally.count[TALLY_OPEN]);
+    // A client that came back meanwhile was not asked.
+    asked = count[TALLY_PROVE_ASKED] - asked;
+    int64_t open = count[TALLY_OPEN] < asked ? count[TALLY_OPEN] : asked;
+    if (alive < open)
+        run_anomaly(run, "silent", "%lld of %lld connections gave no sign of life", (long long)(open - alive),
+                    (long long)open);
     return fine;
 }
 

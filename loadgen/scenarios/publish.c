@@ -4,6 +4,7 @@
 // stay idle.
 #include "loadgen/thread_load.h"
 #include "loadgen/limit.h"
+#include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 
@@ -30,6 +31,7 @@ struct publish {
     int64_t in_flight; // after `check` never 0
     double rate_per_s;
     struct pace pace;
+    struct comeback comeback;
     bool spread_pairs;
 };
 _Static_assert(sizeof(struct publish) <= CONFIG_OPTIONS_BYTES, "the options have no room");
@@ -64,6 +66,7 @@ static const struct opt options[] = {
     {"publish-rate", "N/s", OPT_RATE, AT(rate_per_s), "1000", 0, 1e9, NULL,
      "messages a second, all publishers together, open loop; 0: as fast as they are delivered", NULL},
     OPTIONS_PACE(AT(pace)),
+    OPTIONS_BACKOFF(AT(comeback)),
     {"in-flight", "N", OPT_COUNT, AT(in_flight), "0", 0, 1e6, NULL,
      "without a rate: messages of a publisher on their way at most; it sends more when half of them have "
      "arrived (of several subscribers: on the average of them). So the target's queues are bounded, and the "
@@ -161,6 +164,8 @@ static int check(struct config *config, struct err *err)
     if (code == 0)
         code = pace_check(&own->pace, "publish-rate", own->rate_per_s,
                           &(struct pace_length){.ns = own->duration_ns}, err);
+    if (code == 0)
+        code = comeback_keep(config, &own->comeback, err);
     if (code < 0)
         return code;
     config->pattern = own->pattern;
@@ -203,6 +208,7 @@ static void describe(const struct config *config, json_t *json)
     }
     json_object_set_new(json, "publish_rate_per_s", json_real(own->rate_per_s));
     pace_describe(json, &own->pace);
+    comeback_describe(json, &own->comeback);
     if (!(own->rate_per_s > 0))
         json_object_set_new(json, "in_flight", json_integer(own->in_flight));
     json_object_set_new(json, "qos", json_integer(config->qos));
@@ -431,6 +437,7 @@ static void play(struct run *run, struct summary *summary)
             order_prove(run, summary);
     }
     run_disconnect(run);
+    arrivals_add_returns(run, summary);
     note_payload(run);
 }
 

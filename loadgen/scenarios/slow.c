@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "loadgen/costs.h"
 #include "loadgen/payload.h"
+#include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/summary_growth.h"
@@ -21,6 +22,7 @@ struct slow {
     int64_t publishers, subscribers, payload_bytes, read_per_s;
     int64_t before_ns, duration_ns, after_ns, drain_ns, settle_ns;
     double rate_per_s, share;
+    struct comeback comeback;
 };
 _Static_assert(sizeof(struct slow) <= CONFIG_OPTIONS_BYTES, "the options have no room");
 
@@ -42,6 +44,7 @@ static const struct opt options[] = {
     OPTION_DURATION(AT(duration_ns), "then slow readers are slow, for so long"),
     {"after", "D", OPT_DURATION, AT(after_ns), "5s", 0, OPTION_FAR, NULL,
      "then all read again, for so long; 0: slow readers stay slow to the end", NULL},
+    OPTIONS_BACKOFF(AT(comeback)),
     OPTION_DRAIN(AT(drain_ns), "at the end wait for so long for messages on their way"),
     OPTION_SETTLE(AT(settle_ns)),
     {0},
@@ -92,7 +95,8 @@ static int check(struct config *config, struct err *err)
             (long long)pattern_streams(pattern), STREAMS_MAX);
     config->connections = pattern_clients(pattern);
     config->split = pattern_first_apart(pattern); // slow readers have processes of their own
-    return check_rate(own, err);
+    int code = check_rate(own, err);
+    return code < 0 ? code : comeback_keep(config, &own->comeback, err);
 }
 
 static void describe(const struct config *config, json_t *json)
@@ -104,6 +108,7 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "slow_readers", json_integer(config->pattern.apart));
     json_object_set_new(json, "read_bytes_per_s", json_integer(own->read_per_s));
     json_object_set_new(json, "publish_rate_per_s", json_real(own->rate_per_s));
+    comeback_describe(json, &own->comeback);
     json_object_set_new(json, "payload_bytes", json_integer(own->payload_bytes));
     json_object_set_new(json, "qos", json_integer(config->qos));
     json_object_set_new(json, "before_ns", json_integer(own->before_ns));
@@ -257,6 +262,7 @@ static void play(struct run *run, struct summary *summary)
     }
     order_add_connect_rate(run, summary, &time);
     run_disconnect(run);
+    arrivals_add_returns(run, summary);
     add_messages(run, summary);
     add_slow(run, summary);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/csv.h"
 #include "base/units.h"
+#include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pools_file.h"
@@ -36,6 +37,7 @@ struct options {
     struct goals goals;
     int64_t hold_ns, settle_ns, duration_ns, probes;
     bool subscribe, spread_pairs, fresh_target;
+    struct comeback comeback;
     struct opt_list watch_records;
 };
 _Static_assert(sizeof(struct options) <= CONFIG_OPTIONS_BYTES, "the options have no room");
@@ -81,6 +83,7 @@ static const struct opt options[] = {
     OPTION_DURATION(AT(duration_ns), "how long the probes publish at each step; at most 3 s"),
     OPTION_SPREAD_PAIRS(AT(spread_pairs)),
     OPTION_SUBSCRIBE(AT(subscribe)),
+    OPTIONS_BACKOFF(AT(comeback)),
     OPTION_HOLD(AT(hold_ns)),
     OPTION_FRESH_TARGET(AT(fresh_target)),
     OPTION_WATCH_RECORD(AT(watch_records), "steps reads what its pools own"),
@@ -95,7 +98,7 @@ static int check(struct config *config, struct err *err)
     config->connections = own->goals.list[own->goals.count - 1];
     config->probes = own->probes;
     config->spread_pairs = own->spread_pairs;
-    return 0;
+    return comeback_keep(config, &own->comeback, err);
 }
 
 static int check_run(const struct config *config, struct err *err)
@@ -112,6 +115,7 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "steps", steps);
     json_object_set_new(json, "settle_ns", json_integer(own->settle_ns));
     json_object_set_new(json, "probes", json_integer(own->probes));
+    comeback_describe(json, &own->comeback);
     json_object_set_new(json, "hold_ns", json_integer(own->hold_ns));
     json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
     json_object_set_new(json, "fresh_target", json_boolean(own->fresh_target));
@@ -321,6 +325,11 @@ static void add_cost(struct steps *steps, struct step *step, int64_t made, int64
                     (long long)steps->last.connections, faults);
 }
 
+static int64_t failed_connects(const struct run *run)
+{
+    return tally_failed(&run->tally) + run->tally.count[TALLY_CONNECT_RETRIES];
+}
+
 static bool climb(struct steps *steps, int64_t from, int64_t to)
 {
     struct run *run = steps->run;
@@ -332,10 +341,10 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     struct connect_time time = {0};
     enum fleet_subscribe subscribe =
         options_of(run->config)->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
-    int64_t made = run->tally.count[TALLY_CONNECTED], failed = tally_failed(&run->tally);
+    int64_t made = run->tally.count[TALLY_CONNECTED], failed = failed_connects(run);
     bool fine = order_connect_to(run, from, to, subscribe, &time);
     made = run->tally.count[TALLY_CONNECTED] - made;
-    failed = tally_failed(&run->tally) - failed;
+    failed = failed_connects(run) - failed;
     steps->time.took_ns += time.took_ns;
     steps->time.due_ns += time.due_ns;
     if (!fine)
@@ -406,6 +415,7 @@ static void play(struct run *run, struct summary *summary)
     order_add_connect_rate(run, summary, &steps.time);
     json_decref(steps.json);
     run_disconnect(run);
+    arrivals_add_returns(run, summary);
     (void)!csv_close_account(steps.csv, &run->steps_account);
 }
 

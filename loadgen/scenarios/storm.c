@@ -27,7 +27,7 @@ static const struct opt options[] = {
      "without --by-client: how long to wait for the loss of all connections", NULL},
     OPTION_LEAVE(AT(leave)),
     OPTION_KEEP_SESSIONS(AT(keep_sessions)),
-    OPTIONS_BACKOFF(AT(comeback), "0"),
+    OPTIONS_BACKOFF(AT(comeback)),
     OPTION_SUBSCRIBE(AT(subscribe)),
     OPTION_SETTLE(AT(settle_ns)),
     {0},
@@ -70,8 +70,7 @@ static bool storm(struct run *run, struct arrivals *arrivals)
         .goal = run->config->connections,
         .duration_ns = own->by_client ? 0 : own->await_ns,
         .leave = arrivals_leave(own->leave),
-        // Clients that back off do so before their first try too.
-        .wait_first = own->comeback.most_ns > 0 || own->comeback.jitter > 0,
+        .wait_first = comeback_waits_first(&own->comeback),
     };
     arrivals_set_backoff(&order, &own->comeback);
     run_phase(run, "storm");

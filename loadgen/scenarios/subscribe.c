@@ -8,6 +8,7 @@
 // last of them. At the end they are removed.
 #include "base/clock.h"
 #include "loadgen/costs.h"
+#include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/summary_growth.h"
@@ -21,6 +22,7 @@ struct subscribe {
     int64_t connections, filters, retained, repeats, drain_ns, settle_ns;
     double rate_per_s, wildcards;
     struct pace pace;
+    struct comeback comeback;
 };
 _Static_assert(sizeof(struct subscribe) <= CONFIG_OPTIONS_BYTES, "the options have no room");
 
@@ -37,6 +39,7 @@ static const struct opt options[] = {
     {"subscribe-rate", "N/s", OPT_RATE, AT(rate_per_s), "2000", 0.001, 1e9, NULL,
      "SUBSCRIBEs, and then UNSUBSCRIBEs, a second, all clients together, open loop", NULL},
     OPTIONS_PACE(AT(pace)),
+    OPTIONS_BACKOFF(AT(comeback)),
     {"wildcards", "N", OPT_NUMBER, AT(wildcards), "0.1", 0, 1, NULL,
      "the share of the filters that end in a wildcard, # and + in turn", NULL},
     OPTION_REPEAT(AT(repeats), "how often each client adds all of its filters and removes them"),
@@ -82,9 +85,10 @@ static int check(struct config *config, struct err *err)
     int code = own->retained > 0 ? check_retained(config, own, err) : 0;
     if (own->filters == 0)
         own->filters = own->retained > 0 ? 1 : FILTERS;
-    return code < 0 ? code
-                    : pace_check(&own->pace, "subscribe-rate", own->rate_per_s,
-                                 &(struct pace_length){.acts = config->connections * own->filters}, err);
+    if (code == 0)
+        code = pace_check(&own->pace, "subscribe-rate", own->rate_per_s,
+                          &(struct pace_length){.acts = config->connections * own->filters}, err);
+    return code < 0 ? code : comeback_keep(config, &own->comeback, err);
 }
 
 static void describe(const struct config *config, json_t *json)
@@ -94,6 +98,7 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "retained", json_integer(own->retained));
     json_object_set_new(json, "subscribe_rate_per_s", json_real(own->rate_per_s));
     pace_describe(json, &own->pace);
+    comeback_describe(json, &own->comeback);
     json_object_set_new(json, "wildcards", json_real(own->wildcards));
     json_object_set_new(json, "repeat", json_integer(own->repeats));
     json_object_set_new(json, "qos", json_integer(config->qos));
@@ -318,6 +323,7 @@ static void play(struct run *run, struct summary *summary)
     add_changes(run, summary, &changes);
     add_replays(run, summary);
     run_disconnect(run);
+    arrivals_add_returns(run, summary);
 }
 
 const struct scenario scenario_subscribe = {

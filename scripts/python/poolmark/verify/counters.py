@@ -104,6 +104,7 @@ class _Load:
         # One that a run which ended early calls not sent may have been with the engine, which began it all the same.
         begun = self.line("connects", "attempted") + self.line("arrivals", "attempted") - self.line("arrivals", "not_sent")
         retries = self.value("arrivals.retries") if self.line("arrivals", "attempted") else 0
+        begun += self.value("connect.retries") or 0
         return Range(sum(self.line(source, "measured", "unreadable") for source in ("connects", "arrivals")),
                      math.inf if retries is None else begun + retries)
 
