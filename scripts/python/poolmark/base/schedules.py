@@ -9,7 +9,7 @@ from typing import Any
 
 
 def is_constant(shape: Mapping[str, Any]) -> bool:
-    return shape.get("schedule", "constant") == "constant"
+    return bool(shape.get("schedule", "constant") == "constant")
 
 
 def is_shaped(shape: Mapping[str, Any]) -> bool:
@@ -21,7 +21,7 @@ def acts_by(shape: Mapping[str, Any], rate: float, time_s: float) -> float:
     """The integral of the rate; of a Poisson process the mean."""
     if not is_shaped(shape):
         return rate * time_s
-    first, over = float(shape["schedule_from_per_s"]), shape["schedule_over_ns"] / 1e9
+    first, over = float(shape["schedule_from_per_s"]), float(shape["schedule_over_ns"]) / 1e9
     inside = min(time_s, over)
     if shape["schedule"] == "ramp":
         done = inside * (first + (rate - first) * inside / over / 2)
@@ -38,10 +38,10 @@ def seconds_of(shape: Mapping[str, Any], rate: float, acts: float) -> float:
     """When so many acts are due."""
     if not is_shaped(shape):
         return acts / rate
-    low, high = 0.0, shape["schedule_over_ns"] / 1e9
+    low, high = 0.0, float(shape["schedule_over_ns"]) / 1e9
     whole = acts_by(shape, rate, high)
     if acts > whole:
-        return float(high + (acts - whole) / rate)
+        return high + (acts - whole) / rate
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if acts_by(shape, rate, middle) < acts else (low, middle)
