@@ -293,7 +293,9 @@ int pool_preheat(struct pool *pool, int64_t count)
         return -ERANGE;
     if (pool_wrap_is_draining(base_of(pool)))
         return -ECANCELED;
-    return count == 0 ? 0 : strategy->preheat(pool, count);
+    int code = count == 0 ? 0 : strategy->preheat(pool, count);
+    // A drain that began meanwhile gave back, or refused, what was made.
+    return pool_wrap_is_draining(base_of(pool)) ? -ECANCELED : code;
 }
 
 void *pool_get(struct pool *pool)

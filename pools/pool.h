@@ -193,7 +193,8 @@ unsigned pool_strategy_caps(const struct pool_strategy *strategy);       // of e
 int pool_config_fit(const struct pool_strategy *strategy, struct pool_config *config);
 
 // Opens a pool and preheats `initial`. -EINVAL: a field of the config is out of bounds, or the strategy
-// cannot do it; `err` names the field. -ENOMEM: everything undone.
+// cannot do it; `err` names the field. -EAGAIN: growth_mode is background, and no thread can be had. -ENOMEM:
+// no memory. After an error everything is undone.
 int pool_open(struct pool **pool, const struct pool_strategy *strategy, const struct pool_config *config,
               struct err *err) __attribute__((warn_unused_result));
 

@@ -114,6 +114,10 @@ void pool_memory_unmap(void *block, size_t bytes);
 // backed.
 int pool_memory_populate(void *pages, size_t bytes) __attribute__((warn_unused_result));
 
+// False: more than this machine's memory and swap together. For who makes many objects piece by piece: the system
+// grants each piece, and ends a process when there is nothing left.
+bool pool_memory_is_conceivable(int64_t bytes) __attribute__((warn_unused_result));
+
 // From now on `told` is called after each map and before each of these is given back, on the thread that does it,
 // which may hold a pool's lock: it may not call into a pool. NULL: nobody is told. For programs that count their pages
 // by address. Before the first pool is opened.

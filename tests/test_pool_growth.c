@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 static atomic_bool no_threads;
 
@@ -50,8 +51,27 @@ static void test_a_pool_of_one_thread_grows_inline(void **state)
 static void test_a_pool_opens_where_no_thread_can_be_had(void **state)
 {
     atomic_store(&no_threads, true);
-    (void)opened_mode(*state, POOL_THREADS_MANY);
+    enum pool_growth mode = opened_mode(*state, POOL_THREADS_MANY);
     atomic_store(&no_threads, false);
+    assert_int_equal(mode, POOL_GROW_INLINE);
+}
+
+// Who asks for the pool's own thread is told that there is none.
+static void test_a_pool_that_has_to_have_a_thread_says_that_there_is_none(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    if (!(strategy->caps & POOL_CAP_BACKGROUND))
+        return;
+    struct pool_config config = contract_config(strategy, 64, 4, 0);
+    config.growth_mode = POOL_GROW_BACKGROUND;
+    struct pool *pool = NULL;
+    struct err err = {0};
+    atomic_store(&no_threads, true);
+    int code = pool_open(&pool, strategy, &config, &err);
+    atomic_store(&no_threads, false);
+    assert_int_equal(code, -EAGAIN);
+    assert_null(pool);
+    assert_non_null(strstr(err.text, "its thread cannot be started"));
 }
 
 int main(void)
@@ -60,6 +80,7 @@ int main(void)
         cmocka_unit_test(test_it_is_background_where_the_strategy_can),
         cmocka_unit_test(test_a_pool_of_one_thread_grows_inline),
         cmocka_unit_test(test_a_pool_opens_where_no_thread_can_be_had),
+        cmocka_unit_test(test_a_pool_that_has_to_have_a_thread_says_that_there_is_none),
     };
     return contract_run("pool_growth", tests, sizeof tests / sizeof tests[0]);
 }

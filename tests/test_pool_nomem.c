@@ -159,6 +159,25 @@ static void test_puts_sweeps_and_trims_do_without_memory(void **state)
     contract_close(pool);
 }
 
+// Not made piece by piece until the system has nothing left, and ends the process.
+static void test_more_than_the_machine_has_is_refused_before_anything_is_made(void **state)
+{
+    enum { REQUESTS_MAX = 20 }; // so that a failure of this test takes no memory to speak of
+    const struct pool_strategy *strategy = *state;
+    unsigned wanted = POOL_CAP_PREHEATS | POOL_CAP_SHRINKS; // the others ask for all of it at once
+    if ((pool_strategy_caps(strategy) & wanted) != wanted)
+        return;
+    struct pool_config config = contract_config(strategy, POOL_OBJECT_BYTES_MAX, 0, 0);
+    struct pool *pool = contract_open(strategy, &config);
+    pool_memory_fail_after(REQUESTS_MAX, true);
+    int code = pool_preheat(pool, POOL_COUNT_MAX);
+    int64_t requests = pool_memory_fail_after(-1, false);
+    assert_int_equal(code, -ENOMEM);
+    assert_int_equal(requests, 0);
+    assert_int_equal(contract_stats(pool).owned, 0);
+    contract_close(pool);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -167,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_a_get_without_memory_gives_null_and_is_counted),
         cmocka_unit_test(test_a_single_failure_is_got_over),
         cmocka_unit_test(test_puts_sweeps_and_trims_do_without_memory),
+        cmocka_unit_test(test_more_than_the_machine_has_is_refused_before_anything_is_made),
     };
     return contract_run("pool_nomem", tests, sizeof tests / sizeof tests[0]);
 }

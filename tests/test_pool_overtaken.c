@@ -200,6 +200,147 @@ static void test_gets_that_fail_meanwhile_take_nothing_from_those_counted(void *
     pool_close(pool);
 }
 
+// --- a put while a resize tells of what it gave back ----------------------------------------------------
+
+struct late_put {
+    struct pool *pool;
+    void *object;
+};
+
+static void *put_it(void *argument)
+{
+    struct late_put *late = argument;
+    pool_put(late->pool, late->object);
+    return late;
+}
+
+static void put_when_told(void *context, const char *pool_name, const struct pool_event *event)
+{
+    (void)pool_name;
+    if (event->kind == POOL_EVENT_SHRINK && hooks_left-- > 0)
+        assert_non_null(on_another_thread(put_it, context));
+}
+
+static void test_an_object_that_comes_back_during_a_resize_is_not_given_again(void **state)
+{
+    enum { OUT = 10, LOW = 5 };
+    const struct pool_strategy *strategy = *state;
+    if (!can(strategy, POOL_CAP_RESIZES | POOL_CAP_SHRINKS))
+        return;
+    struct late_put late;
+    struct pool_config config = contract_config(strategy, OBJECT_BYTES, 2 * OUT, MANY);
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    config.listener = put_when_told;
+    config.listener_context = &late;
+    void *objects[OUT];
+    struct pool *pool = late.pool = contract_open(strategy, &config);
+    contract_get_many(pool, objects, OUT);
+    late.object = objects[OUT - 1];
+    hooks_left = 1;
+    assert_int_equal(pool_resize(pool, LOW), 0);
+    assert_true(hooks_left < 1); // it came to that
+    assert_null(pool_get(pool));
+    assert_int_equal(contract_counts(pool).owned, OUT - 1);
+    contract_put_many(pool, objects, OUT - 1);
+    assert_true(contract_counts(pool).owned <= LOW);
+    pool_close(pool);
+}
+
+// --- what is being made when the bound falls or the pool drains -----------------------------------------
+
+// At one of the constructs another thread calls pool_resize with that max, or pool_drain where it is 0.
+struct overtaking {
+    struct pool *pool;
+    int constructs_left;
+    int64_t max;
+};
+
+static void *overtake(void *argument)
+{
+    struct overtaking *overtaking = argument;
+    if (overtaking->max == 0)
+        (void)pool_drain(overtaking->pool);
+    else if (pool_resize(overtaking->pool, overtaking->max) < 0)
+        return NULL;
+    return overtaking;
+}
+
+static int construct_overtaken(void *context, void *object)
+{
+    struct overtaking *overtaking = context;
+    memset(object, 1, OBJECT_BYTES);
+    if (--overtaking->constructs_left == 0)
+        assert_non_null(on_another_thread(overtake, overtaking));
+    return 0;
+}
+
+enum { FEW = 5, MORE = 20 };
+
+static struct pool *open_overtaken(const struct pool_strategy *strategy, struct overtaking *overtaking)
+{
+    struct pool_config config = contract_config(strategy, OBJECT_BYTES, FEW, MANY);
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    config.construct = construct_overtaken;
+    config.object_context = overtaking;
+    return overtaking->pool = contract_open(strategy, &config);
+}
+
+static void test_a_preheat_that_a_smaller_bound_overtakes_adds_nothing(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    if (!can(strategy, POOL_CAP_RESIZES | POOL_CAP_PREHEATS))
+        return;
+    void *objects[FEW];
+    struct overtaking overtaking = {.max = FEW};
+    struct pool *pool = open_overtaken(strategy, &overtaking);
+    contract_get_many(pool, objects, FEW);
+    overtaking.constructs_left = MORE / 2;
+    int code = pool_preheat(pool, MORE);
+    assert_true(code == 0 || code == -ERANGE);
+    assert_true(overtaking.constructs_left <= 0); // it came to that
+    assert_null(pool_get(pool));
+    assert_int_equal(contract_counts(pool).owned, FEW);
+    contract_put_many(pool, objects, FEW);
+    pool_close(pool);
+}
+
+static void test_a_preheat_that_a_drain_overtakes_is_canceled(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    if (!can(strategy, POOL_CAP_RESIZES | POOL_CAP_PREHEATS))
+        return;
+    void *objects[FEW];
+    struct overtaking overtaking = {.max = 0};
+    struct pool *pool = open_overtaken(strategy, &overtaking);
+    contract_get_many(pool, objects, FEW);
+    overtaking.constructs_left = MORE / 2;
+    assert_int_equal(pool_preheat(pool, MORE), -ECANCELED);
+    assert_true(overtaking.constructs_left <= 0);
+    assert_int_equal(contract_counts(pool).owned, FEW);
+    contract_put_many(pool, objects, FEW);
+    assert_int_equal(contract_counts(pool).owned, 0);
+    pool_close(pool);
+}
+
+static void test_growth_that_a_smaller_bound_overtakes_ends_at_the_bound(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    if (!can(strategy, POOL_CAP_RESIZES | POOL_CAP_GROWS))
+        return;
+    void *objects[MORE];
+    int64_t got = 0;
+    struct overtaking overtaking = {.max = FEW};
+    struct pool *pool = open_overtaken(strategy, &overtaking);
+    overtaking.constructs_left = 1;
+    while (got < MORE && (objects[got] = pool_get(pool)))
+        got++;
+    assert_true(overtaking.constructs_left <= 0);
+    assert_in_range(got, FEW, FEW + 1); // the get that was overtaken may have one more
+    contract_put_many(pool, objects, got);
+    assert_true(contract_counts(pool).owned <= FEW);
+    pool_close(pool);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -207,6 +348,10 @@ int main(void)
         cmocka_unit_test(test_of_two_resizes_the_one_in_force_is_told),
         cmocka_unit_test(test_a_resize_that_a_drain_overtakes_ends_no_drain),
         cmocka_unit_test(test_gets_that_fail_meanwhile_take_nothing_from_those_counted),
+        cmocka_unit_test(test_an_object_that_comes_back_during_a_resize_is_not_given_again),
+        cmocka_unit_test(test_a_preheat_that_a_smaller_bound_overtakes_adds_nothing),
+        cmocka_unit_test(test_a_preheat_that_a_drain_overtakes_is_canceled),
+        cmocka_unit_test(test_growth_that_a_smaller_bound_overtakes_ends_at_the_bound),
     };
     return contract_run("pool_overtaken", tests, sizeof tests / sizeof tests[0]);
 }

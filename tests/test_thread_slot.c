@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/shared/thread_slot.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -165,6 +166,34 @@ static void test_a_slot_used_by_a_late_destructor_is_given_back_too(void **state
     assert_int_equal(atomic_load(&seen.exits), 2);
 }
 
+// As a destructor that frees what other destructors leave behind: it wants to run as often as it may.
+static void uses_a_slot_again_and_again(void *argument)
+{
+    int *runs = argument;
+    (*runs)++;
+    (void)thread_slot();
+    pthread_setspecific(late_key, argument);
+}
+
+static void test_no_slot_is_lost_to_a_destructor_that_runs_as_often_as_it_may(void **state)
+{
+    (void)state;
+    void *before, *after;
+    thread_slot();
+    assert_int_equal(pthread_key_create(&late_key, uses_a_slot_again_and_again), 0);
+    run(takes_a_slot, &before);
+    for (int i = 0; i < THREADS; i++) {
+        int runs = 0;
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, exits_with_a_late_destructor, &runs), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(runs, PTHREAD_DESTRUCTOR_ITERATIONS);
+    }
+    run(takes_a_slot, &after);
+    pthread_key_delete(late_key);
+    assert_int_equal((intptr_t)after, (intptr_t)before);
+}
+
 enum { CROWD = THREAD_SLOT_ROWS + 4 };
 
 struct crowd {
@@ -232,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_slots_are_reused_after_exit),
         cmocka_unit_test(test_a_watch_hears_of_exits_until_it_is_removed),
         cmocka_unit_test(test_a_slot_used_by_a_late_destructor_is_given_back_too),
+        cmocka_unit_test(test_no_slot_is_lost_to_a_destructor_that_runs_as_often_as_it_may),
         cmocka_unit_test(test_threads_beyond_the_last_slot_share_row_0),
     };
     return cmocka_run_group_tests_name("thread_slot", tests, NULL, NULL);

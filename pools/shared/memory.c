@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 // Linux 5.14
@@ -174,6 +175,15 @@ void pool_memory_unmap(void *block, size_t bytes)
         return;
     tell_map(block, whole_pages(bytes), false);
     munmap(block, whole_pages(bytes));
+}
+
+bool pool_memory_is_conceivable(int64_t bytes)
+{
+    struct sysinfo machine;
+    if (sysinfo(&machine) != 0)
+        return true;
+    uint64_t most = ((uint64_t)machine.totalram + machine.totalswap) * machine.mem_unit;
+    return bytes >= 0 && (uint64_t)bytes <= most;
 }
 
 // Kernels before 5.14 have no MADV_POPULATE_WRITE: there, each page is written once.

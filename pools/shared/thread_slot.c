@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/shared/thread_slot.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -10,6 +11,12 @@
 enum { WORD_BITS = 64, WORDS = THREAD_SLOT_ROWS / WORD_BITS };
 
 _Thread_local int pool_thread_slot_cached;
+
+// How often this thread gave its slot back on its way out. A destructor that runs after that may take one
+// again, and thread_exits then runs again, but the system calls destructors only so many times. A slot taken
+// after the last would never come back: such a thread shares row 0.
+static _Thread_local int exits;
+enum { EXITS_MAX = PTHREAD_DESTRUCTOR_ITERATIONS - 1 };
 
 // Guards `taken` and `watches`, and is held while watches run: on_exit cannot run after its watch is removed.
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -40,8 +47,8 @@ static void thread_exits(void *unused)
         watch->on_exit(watch->context, slot);
     give_back_locked(slot);
     pthread_mutex_unlock(&slots_lock);
-    pool_thread_slot_cached =
-        0; // a later destructor that uses a pool takes a slot again, and this one runs again
+    pool_thread_slot_cached = 0;
+    exits++;
 }
 
 static void make_exit_key(void)
@@ -60,7 +67,7 @@ static int lowest_free(void)
 
 int thread_slot_take(void)
 {
-    if (atomic_load_explicit(&full, memory_order_relaxed))
+    if (atomic_load_explicit(&full, memory_order_relaxed) || exits == EXITS_MAX)
         return 0;
     pthread_once(&exit_key_once, make_exit_key);
     // Without the hook a slot could never be given back, so such a thread uses the shared row.

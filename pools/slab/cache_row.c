@@ -108,6 +108,9 @@ static void fetch_next_magazine(struct pool *pool, const struct slab_row *row)
 static int64_t row_arm(struct pool *pool, struct slab_row *row)
 {
     row->climbs = false;
+    // The bound fell since the owner looked, and who lowered it may not have seen this row hold anything.
+    if (slab_is_over(pool) && row->holds)
+        (void)slab_row_empty(pool, row);
     // A thread that clears `fenced` meanwhile finds the row exposed, and leaves it alone.
     row->exposed = row->holds && row->loaded && SLAB_LOAD(&pool->fenced) && !slab_is_over(pool);
     void **low = row->bottom, **high = row->bottom + pool->depot.capacity, **top = ROW_LOAD(&row->hot.top);

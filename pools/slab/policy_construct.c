@@ -4,8 +4,6 @@
 
 #include "pools/shared/object.h"
 
-enum { LEAVERS_AT_ONCE = 64 }; // destructed for each access to the store
-
 int slab_construct(struct pool *pool, void *object)
 {
     unpoison(object, pool->object_bytes);
@@ -14,6 +12,7 @@ int slab_construct(struct pool *pool, void *object)
         poison(object, pool->object_bytes);
         slab_store_give_raw(&pool->store, object);
         slab_note_move(pool);
+        (void)slab_settle(pool);
     }
     return code;
 }
@@ -28,35 +27,9 @@ int slab_construct_some(struct pool *pool, int64_t count)
         poison(object, pool->object_bytes);
         slab_store_give(&pool->store, &object, 1);
         slab_note_move(pool);
+        (void)slab_settle(pool); // a bound may have been set meanwhile
     }
     return 0;
-}
-
-// Called with the grow lock held, but releases it while it destructs.
-static void destruct_in(struct pool *pool, struct slab *slab)
-{
-    void *objects[LEAVERS_AT_ONCE];
-    for (size_t count; (count = slab_store_leaving_list(&pool->store, slab, objects, LEAVERS_AT_ONCE));) {
-        slab_store_grow_unlock(&pool->store);
-        for (size_t i = 0; i < count; i++)
-            object_destruct(&pool->config, objects[i], pool->object_bytes);
-        pthread_mutex_lock(&pool->store.grow_lock);
-        slab_store_leaving_gone(&pool->store, slab, objects, count);
-    }
-}
-
-int64_t slab_destruct_leavers(struct pool *pool)
-{
-    int64_t bytes = 0;
-    if (SLAB_LOAD(&pool->store.leaving) == 0)
-        return 0;
-    pthread_mutex_lock(&pool->store.grow_lock);
-    for (struct slab *slab; (slab = slab_store_leaving_claim(&pool->store));) {
-        destruct_in(pool, slab);
-        slab_store_leaving_end(&pool->store, slab, &bytes);
-    }
-    slab_store_grow_unlock(&pool->store);
-    return bytes;
 }
 
 static void destruct_those_of(struct pool *pool, struct slab *slab, bool free_alone)
@@ -83,7 +56,7 @@ void slab_destruct_all(struct pool *pool)
         slab_depot_drain(pool);
         slab_store_grow_unlock(&pool->store);
     }
-    (void)slab_destruct_leavers(pool);
+    (void)slab_settle(pool);
     for (size_t i = 0; i < pool->store.slab_count; i++)
         destruct_those_of(pool, pool->store.slabs[i], forked);
 }

@@ -23,7 +23,9 @@ void slab_fork_parent(struct pool *pool)
     pthread_mutex_unlock(&pool->live_lock);
     for (int slot = pool->fork_rows; slot >= 1; slot--)
         slab_row_unlock(&pool->rows[slot]);
+    int64_t bytes = 0;
     slab_store_grow_unlock(&pool->store); // threads that found it taken meanwhile wait for this
+    (void)slab_retire_surplus(pool, &bytes);
 }
 
 // Treats the parent's other threads as if they had ended.

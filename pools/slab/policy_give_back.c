@@ -82,19 +82,6 @@ void slab_consider_shrink(struct pool *pool)
         slab_wake(pool, &pool->wanted_shrink);
 }
 
-// The pool owns more than its limit: gives free objects back at once.
-void slab_return_surplus(struct pool *pool)
-{
-    int64_t bytes = 0;
-    if (slab_free(pool) <= 0 || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
-        return; // its holder checks again, or the next put does
-    int64_t surplus = SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit);
-    if (surplus > 0)
-        (void)slab_store_retire(&pool->store, surplus, &bytes);
-    slab_store_grow_unlock(&pool->store);
-    (void)slab_destruct_leavers(pool);
-}
-
 // Under the grow lock, after the limit was lowered: retires all free objects.
 static int64_t give_surplus(struct pool *pool)
 {
@@ -122,7 +109,7 @@ int slab_resize(struct pool *pool, int64_t max)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     if (pool->drained) { // by another thread, meanwhile
-        slab_store_grow_unlock(&pool->store);
+        (void)slab_grow_unlock(pool);
         return -ECANCELED;
     }
     SLAB_STORE(&pool->limit, max ? max : INT64_MAX);
@@ -134,8 +121,7 @@ int slab_resize(struct pool *pool, int64_t max)
     slab_note_move(pool); // a get that was refused may grow the pool now
     if (slab_is_over(pool))
         (void)give_surplus(pool);
-    slab_store_grow_unlock(&pool->store);
-    (void)slab_destruct_leavers(pool);
+    (void)slab_grow_unlock(pool);
     return 0;
 }
 
@@ -148,8 +134,7 @@ int64_t slab_drain(struct pool *pool)
     SLAB_STORE(&pool->floor, 0);
     slab_set_trigger(pool);
     int64_t bytes = slab_is_over(pool) ? give_surplus(pool) : 0;
-    slab_store_grow_unlock(&pool->store);
-    return bytes + slab_destruct_leavers(pool);
+    return bytes + slab_grow_unlock(pool);
 }
 
 int64_t slab_sweep(struct pool *pool)
@@ -163,16 +148,14 @@ int64_t slab_sweep(struct pool *pool)
     int64_t bytes = slab_give_back(pool, &settled);
     if (may_collapse && bytes == 0)
         (void)slab_store_collapse(&pool->store);
-    slab_store_grow_unlock(&pool->store);
-    return bytes + slab_destruct_leavers(pool);
+    return bytes + slab_grow_unlock(pool);
 }
 
 int64_t slab_trim(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     int64_t bytes = shrink(pool, INT64_MAX, slab_account(pool).in_use);
-    slab_store_grow_unlock(&pool->store);
-    return bytes + slab_destruct_leavers(pool);
+    return bytes + slab_grow_unlock(pool);
 }
 
 // Takes no lock, so that it need not wait for a growth. While memory comes or goes, the sums may differ a

@@ -55,8 +55,8 @@ void slab_fill_magazines(struct pool *pool)
 {
     struct slab_depot *depot = &pool->depot;
     int64_t spare = 2 * (SLAB_LOAD(&pool->live_count) + SPARE_THREADS);
-    while (SLAB_LOAD(&depot->empty.count) > spare &&
-           SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->store.taken) >= depot->capacity) {
+    while (SLAB_LOAD(&depot->empty.count) > spare && !slab_is_over(pool) &&
+           slab_free(pool) >= depot->capacity) {
         uint32_t magazine = slab_depot_pop(depot, &depot->empty);
         if (!magazine)
             return;
@@ -159,12 +159,17 @@ void slab_top_up(struct pool *pool)
     }
 }
 
-// One check under the store's lock, under which objects move from depot to store.
+// Under the store's lock, under which objects move from depot to store. Exact: a waiter that went by the
+// depot's counts could take a magazine for there that another thread has already.
+static bool is_free_locked(struct pool *pool)
+{
+    return slab_free(pool) > 0 || slab_depot_has_full(&pool->depot);
+}
+
 static bool something_free(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.lock);
-    bool free =
-        SLAB_LOAD(&pool->store.owned) > SLAB_LOAD(&pool->store.taken) || slab_depot_has_full(&pool->depot);
+    bool free = is_free_locked(pool);
     pthread_mutex_unlock(&pool->store.lock);
     return free;
 }
@@ -197,9 +202,12 @@ static bool reclaim_instead(struct pool *pool)
     return slab_rows_reclaim(pool, NULL) > 0;
 }
 
-// Makes a piece, or reports why not.
+// Makes a piece, or reports why not. What is free beyond the limit goes back first, since no get may have it.
 static enum slab_room make_room_locked(struct pool *pool)
 {
+    int64_t bytes = 0;
+    if (slab_is_over(pool))
+        (void)slab_store_retire(&pool->store, SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit), &bytes);
     int64_t owned = SLAB_LOAD(&pool->store.owned);
     if (something_free(pool))
         return SLAB_ROOM_FOUND;
@@ -219,6 +227,8 @@ static int preheat_raw(struct pool *pool, int64_t count)
     int64_t owned = SLAB_LOAD(&pool->store.owned);
     if (count > SLAB_LOAD(&pool->limit) - owned) {
         code = -ERANGE;
+    } else if (!pool_memory_is_conceivable(count * (int64_t)pool->store.geometry.stride)) {
+        code = -ENOMEM;
     } else {
         int64_t made = slab_store_grow(&pool->store, count, SLAB_AT_LEISURE), bytes = 0;
         code = slab_make_magazines(pool);
@@ -231,7 +241,7 @@ static int preheat_raw(struct pool *pool, int64_t count)
         }
         slab_set_trigger(pool);
     }
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
     return code;
 }
 
@@ -244,8 +254,7 @@ static int undo_preheat(struct pool *pool, int64_t count)
     SLAB_STORE(&pool->floor, slab_more(SLAB_LOAD(&pool->floor) - count, 0)); // a resize may have lowered it
     SLAB_STORE(&pool->target, slab_more(SLAB_LOAD(&pool->target) - count, SLAB_LOAD(&pool->store.owned)));
     slab_set_trigger(pool);
-    slab_store_grow_unlock(&pool->store);
-    (void)slab_destruct_leavers(pool);
+    (void)slab_grow_unlock(pool);
     return -ENOMEM;
 }
 
@@ -258,7 +267,7 @@ int slab_preheat(struct pool *pool, int64_t count)
         return undo_preheat(pool, count);
     pthread_mutex_lock(&pool->store.grow_lock);
     slab_fill_magazines(pool);
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
     return 0;
 }
 
@@ -277,7 +286,7 @@ void slab_want_growth(struct pool *pool, int64_t in_use)
         return;
     if (in_use >= SLAB_LOAD(&pool->trigger))
         (void)slab_expand(pool, in_use);
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
 }
 
 void slab_consider_growth(struct pool *pool)
@@ -293,7 +302,7 @@ void slab_want_magazines(struct pool *pool)
     if (pool->has_thread || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return;
     (void)slab_make_magazines(pool);
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
 }
 
 void slab_wake(struct pool *pool, _Atomic bool *flag)
@@ -303,14 +312,14 @@ void slab_wake(struct pool *pool, _Atomic bool *flag)
 }
 
 // Waits until objects are published, or the thread that makes them ended without. True when an object is
-// free.
+// free that a get may have.
 static bool wait_for_objects(struct pool *pool, uint64_t generation)
 {
     struct slab_store *store = &pool->store;
+    bool free;
     pthread_mutex_lock(&store->lock);
-    while (store->generation == generation && objects_at_hand(pool) <= 0)
+    while (!(free = !slab_is_over(pool) && is_free_locked(pool)) && store->generation == generation)
         pthread_cond_wait(&store->published, &store->lock);
-    bool free = objects_at_hand(pool) > 0;
     pthread_mutex_unlock(&store->lock);
     return free;
 }
@@ -330,7 +339,7 @@ enum slab_room slab_make_room(struct pool *pool)
     if (pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return wait_for_objects(pool, generation) ? SLAB_ROOM_MADE : SLAB_ROOM_FOUND;
     enum slab_room room = make_room_locked(pool);
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
     if (pool->has_thread && room == SLAB_ROOM_MADE)
         bell_ring(&pool->bell);
     return room;

@@ -7,13 +7,15 @@
 #include "pools/shared/object.h"
 
 // Under the store's lock throughout, so that a search does not miss objects on their way from depot to
-// store. `raw`: the object is still to be constructed.
+// store. `raw`: the object is still to be constructed. Nothing where the pool owns more than its limit: what
+// is free then goes back.
 static void *take(struct pool *pool, bool *raw)
 {
     void *object = NULL;
     struct slab_depot *depot = &pool->depot;
     pthread_mutex_lock(&pool->store.lock);
-    if (slab_store_take_locked(&pool->store, &object, 1) == 0) {
+    bool may = !slab_is_over(pool);
+    if (may && slab_store_take_locked(&pool->store, &object, 1) == 0) {
         uint32_t magazine = slab_depot_pop_full(depot);
         if (magazine) {
             void **rounds = slab_magazine_rounds(depot, magazine);
@@ -23,7 +25,7 @@ static void *take(struct pool *pool, bool *raw)
         }
     }
     *raw = !object;
-    if (!object)
+    if (may && !object)
         object = slab_store_take_raw_locked(&pool->store);
     pthread_mutex_unlock(&pool->store.lock);
     return object;
@@ -113,6 +115,8 @@ void *slab_get_slow(struct pool *pool)
     void *object = slot ? slab_row_get(pool, &pool->rows[slot], &wish) : NULL;
     if (wish.magazine)
         slab_want_magazines(pool);
+    if (slab_is_over(pool))
+        (void)slab_settle(pool); // what the row gave to the store
     if (!object)
         return get_single(pool);
     if (wish.reached)
@@ -155,6 +159,6 @@ void slab_put_slow(struct pool *pool, void *object)
     if (!done)
         put_single(pool, object);
     if (slab_is_over(pool))
-        slab_return_surplus(pool);
+        (void)slab_settle(pool);
     slab_consider_shrink(pool);
 }

@@ -32,13 +32,11 @@ static void construct_ahead(struct pool *pool)
     // One at a time: whoever closes the pool or gives it a bound waits for one construct, not for all.
     while (raw-- > 0 && constructed && !SLAB_LOAD(&pool->stop) && SLAB_LOAD(&pool->limit) == INT64_MAX)
         constructed = slab_construct_some(pool, 1) == 0;
-    if (slab_is_over(pool)) // a bound was set meanwhile
-        slab_return_surplus(pool);
     if (!constructed) // stays raw, for a get that tries again and reports the failure
         return;
     pthread_mutex_lock(&pool->store.grow_lock);
     slab_fill_magazines(pool);
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
 }
 
 // The objects in use reached the trigger, or few are free.
@@ -51,7 +49,7 @@ static void grow_in_background(struct pool *pool)
         in_use = slab_account(pool).in_use;
     slab_top_up(pool);
     bell_grew(&pool->bell);
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
     construct_ahead(pool);
 }
 
@@ -67,7 +65,7 @@ static int64_t collapse_one(struct pool *pool, int64_t now_ns)
     int64_t began_ns = clock_now_ns();
     if (slab_store_collapse(&pool->store))
         took_ns = clock_now_ns() - began_ns;
-    slab_store_grow_unlock(&pool->store);
+    (void)slab_grow_unlock(pool);
     return slab_next_collapse(now_ns, took_ns);
 }
 
@@ -90,7 +88,7 @@ static void *grow_thread(void *context)
         if (wanted(&pool->wanted_magazines)) {
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)slab_make_magazines(pool);
-            slab_store_grow_unlock(&pool->store);
+            (void)slab_grow_unlock(pool);
         }
         // Taken first: what is put back meanwhile sets it again. It stays set until there is no more to give
         // back.
@@ -100,8 +98,7 @@ static void *grow_thread(void *context)
             SLAB_STORE(&pool->wanted_shrink, false);
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)slab_give_back(pool, &settled);
-            slab_store_grow_unlock(&pool->store);
-            (void)slab_destruct_leavers(pool);
+            (void)slab_grow_unlock(pool);
             shrink_ns = now_ns + SLAB_HOLD_NS;
             if (!settled)
                 SLAB_STORE(&pool->wanted_shrink, true);
@@ -112,19 +109,26 @@ static void *grow_thread(void *context)
     return NULL;
 }
 
-void slab_thread_open(struct pool *pool)
+int slab_thread_open(struct pool *pool)
 {
-    if (pool->config.growth_mode != POOL_GROW_BACKGROUND || bell_init(&pool->bell) < 0)
-        return;
+    if (pool->config.growth_mode != POOL_GROW_BACKGROUND)
+        return 0;
+    int code = bell_init(&pool->bell);
+    if (code < 0)
+        return code;
     // The program's own threads handle signals.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pool->has_thread = true; // set first, so that the thread sees it
-    pool->has_thread = pthread_create(&pool->thread, NULL, grow_thread, pool) == 0;
+    code = -pthread_create(&pool->thread, NULL, grow_thread, pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!pool->has_thread)
+    pool->has_thread = code == 0;
+    if (code < 0)
         bell_destroy(&pool->bell);
+    else
+        pthread_setname_np(pool->thread, "pool-grow");
+    return code;
 }
 
 void slab_thread_close(struct pool *pool)

@@ -8,7 +8,8 @@
 //   policy_slow.c         gets and puts that the fast path does not serve; overflow
 //   policy_give_back.c    giving memory back
 //   policy_grow.c         making objects in pieces, and what happens when no object is free
-//   policy_construct.c    constructing and destructing objects
+//   policy_construct.c    constructing objects, and destructing all of them
+//   policy_surplus.c      releasing the grow lock; what then has to go back
 //   cache_reclaim.c       taking rows back from their threads
 //   cache_row.c           exchanges between a row and the layers below
 //   cache_account.c       which threads use the pool, and how many objects are in use
@@ -57,8 +58,9 @@
 // exhaustively.
 //
 // A pool can own more than its limit after the limit was lowered or a drain began. Then it has no free
-// objects and keeps its rows closed: an object that is put goes back to its slab, and its memory to the
-// system.
+// objects and keeps its rows closed and empty: an object that is put goes back to its slab, and its memory to
+// the system. Retiring it takes the grow lock. A thread that finds that lock taken leaves the object to its
+// holder, which looks for such objects after each release (policy_surplus.c).
 //
 // Constructed objects. Objects in a magazine, row or depot are constructed; new ones in the store are raw. A
 // get that finds no constructed object takes one raw object and constructs it. That object is in use
@@ -66,7 +68,7 @@
 // bound: one object at a time, because an object they hold cannot be found by a get at the bound. An object is destructed when it leaves: it is
 // retired, and no longer owned, but its place and pages are kept until it is destructed. These functions are
 // called with no lock held. So the thread that releases the grow lock after objects were retired destructs
-// them.
+// them (policy_surplus.c).
 //
 // Overflow objects do not begin at a cache line, the pool's own objects do: so a put can tell them apart.
 //
@@ -155,7 +157,7 @@ struct pool {
     _Atomic int64_t gone_gets, gone_puts; // of threads that ended
     _Atomic int highest_row;              // ever used: `rows` has memory up to here
 
-    // The background thread; only with growth_mode background, and if it could be started.
+    // The background thread; only with growth_mode background, and not in a child of fork.
     bool has_thread;
     pthread_t thread;
     struct bell bell;              // notifies the thread: rung at a trigger, knocked when a flag is set
@@ -289,8 +291,16 @@ void slab_put_slow(struct pool *pool, void *object);
 // With no lock held. slab_construct: of a raw object that was taken; on -errno it went back raw.
 int slab_construct(struct pool *pool, void *object) __attribute__((warn_unused_result));
 int slab_construct_some(struct pool *pool, int64_t count) __attribute__((warn_unused_result)); // if there are
-int64_t slab_destruct_leavers(struct pool *pool); // objects that were retired; returns bytes given back
-void slab_destruct_all(struct pool *pool);        // at close
+void slab_destruct_all(struct pool *pool);                                                     // at close
+
+// --- policy_surplus.c ----------------------------------------------------------------------------------
+
+// With no lock held. Gives back free objects beyond the limit, and destructs those that were retired.
+// Returns bytes given back. slab_grow_unlock releases the grow lock first.
+int64_t slab_settle(struct pool *pool);
+int64_t slab_grow_unlock(struct pool *pool);
+// The part of slab_settle that calls none of the program's functions: for the handlers of fork.
+bool slab_retire_surplus(struct pool *pool, int64_t *bytes);
 
 // --- policy_give_back.c --------------------------------------------------------------------------------
 
@@ -299,7 +309,6 @@ void slab_destruct_all(struct pool *pool);        // at close
 
 int64_t slab_give_back(struct pool *pool, bool *settled); // under the grow lock
 void slab_consider_shrink(struct pool *pool);             // after puts: notifies the thread if many are free
-void slab_return_surplus(struct pool *pool);              // after puts, when it owns more than its limit
 int slab_resize(struct pool *pool, int64_t max);
 int64_t slab_drain(struct pool *pool);
 int64_t slab_sweep(struct pool *pool);
@@ -314,7 +323,7 @@ void slab_fork_child(struct pool *pool);
 
 // --- policy_thread.c -----------------------------------------------------------------------------------
 
-void slab_thread_open(struct pool *pool); // starts the thread, if the config wants one and the system has one
+int slab_thread_open(struct pool *pool) __attribute__((warn_unused_result)); // if the config wants one
 void slab_thread_close(struct pool *pool);
 int64_t slab_next_collapse(int64_t now_ns,
                            int64_t took_ns); // when to make another huge page, after one took so long

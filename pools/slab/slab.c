@@ -3,10 +3,12 @@
 // For the design see pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
+#include "base/err.h"
 #include "pools/shared/object.h"
 #include "pools/shared/poison.h"
 
 #include <errno.h>
+#include <string.h>
 
 // A thread without a slot has row 0, which serves nothing.
 static inline struct pool_row *own_row(struct pool *pool)
@@ -81,9 +83,9 @@ static void slab_close(struct pool *pool)
     pool_memory_unmap(pool, sizeof *pool);
 }
 
+// pool.c has the text for -ENOMEM.
 static int slab_open(struct pool **opened, const struct pool_config *config, struct err *err)
 {
-    (void)err; // pool.c has the text for -ENOMEM
     struct pool *pool = pool_memory_map(sizeof *pool, alignof(struct pool));
     if (!pool)
         return -ENOMEM;
@@ -112,7 +114,11 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
     code = slab_preheat(pool, config->initial);
     if (code < 0)
         goto fail_preheat;
-    slab_thread_open(pool);
+    code = slab_thread_open(pool);
+    if (code < 0) {
+        code = err_set(err, -EAGAIN, "pool %s: its thread cannot be started: %s", config->name, strerror(-code));
+        goto fail_preheat;
+    }
     pool->watch.on_exit = slab_row_thread_exits;
     pool->watch.context = pool;
     thread_slot_watch_add(&pool->watch);

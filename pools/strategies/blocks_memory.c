@@ -96,6 +96,20 @@ static void cut_growth_locked(struct pool *pool)
         end_growth_locked(pool);
 }
 
+// Blocks that were made while the pool began to drain, or its bound fell: as many of the free ones as are too
+// many. Releases the lock while it frees them.
+static void give_up_surplus_locked(struct pool *pool)
+{
+    struct block *chain = NULL;
+    while (pool->free.oldest && (pool->draining || (pool->max && pool->owned > pool->max)))
+        chain = blocks_disown_oldest_locked(pool, chain);
+    if (!chain)
+        return;
+    blocks_unlock(pool);
+    (void)block_free_chain(&pool->config, chain);
+    blocks_lock(pool);
+}
+
 bool blocks_grow_piece_locked(struct pool *pool)
 {
     int64_t count = pool->growing ? growth_take(&pool->step) : 0, made;
@@ -114,20 +128,24 @@ bool blocks_grow_piece_locked(struct pool *pool)
         adopt_locked(pool, NULL, pool->step.left, 0);
     if (growth_made(&pool->step, count, made, took_ns))
         end_growth_locked(pool);
+    give_up_surplus_locked(pool);
     return made > 0;
 }
 
 int blocks_preheat(struct pool *pool, int64_t count)
 {
+    int64_t bytes = count * (int64_t)(sizeof(struct block) + pool->config.object_bytes);
     blocks_lock(pool);
-    bool fits = !pool->draining && (!pool->max || count <= pool->max - pool->owned);
-    if (fits) {
+    int code = !pool->draining && (!pool->max || count <= pool->max - pool->owned) ? 0 : -ERANGE;
+    if (code == 0 && !pool_memory_is_conceivable(bytes))
+        code = -ENOMEM;
+    if (code == 0) {
         pool->owned += count;
         pool->being_made += count;
     }
     blocks_unlock(pool);
-    if (!fits)
-        return -ERANGE;
+    if (code < 0)
+        return code;
     int64_t made;
     struct block *chain = block_make_chain(&pool->config, count, pool->config.object_bytes, &made);
     if (made < count) {
@@ -136,8 +154,11 @@ int blocks_preheat(struct pool *pool, int64_t count)
     }
     blocks_lock(pool);
     adopt_locked(pool, chain, count, made < count ? 0 : count);
-    if (made == count)
+    if (made == count && !pool->draining)
         pool->floor += count;
+    if (pool->max && pool->floor > pool->max)
+        pool->floor = pool->max;
+    give_up_surplus_locked(pool);
     blocks_unlock(pool);
     return made < count ? -ENOMEM : 0;
 }

@@ -100,7 +100,7 @@ static int fixed_resize(struct pool *pool, int64_t max)
     pool_lock_acquire(&stock->lock);
     set_gate_locked(stock);
     pool_lock_release(&stock->lock);
-    return code;
+    return code == -ERANGE ? 0 : code; // another resize, to less, is in force by now
 }
 
 static int64_t fixed_drain(struct pool *pool)

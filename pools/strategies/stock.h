@@ -100,8 +100,8 @@ int stock_open(struct stock *stock, const struct pool_config *config, struct err
 void stock_close(struct stock *stock); // frees all batches, also objects still out
 
 // Makes `count` objects, faults their pages in if the config says touch, and then makes them available. The
-// caller has added `count` to `pending` (stock_plan_locked); this call subtracts it again in any case. 0, or
-// -ENOMEM with everything undone.
+// caller has added `count` to `pending` (stock_plan_locked); this call subtracts it again in any case. 0;
+// -ENOMEM; -ECANCELED, -ERANGE: a drain or a smaller `max` overtook it. After an error everything is undone.
 int stock_grow(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
 // Plans `count` more objects. False: there would be more than `max`, or the pool drains.
 bool stock_plan_locked(struct stock *stock, int64_t count);

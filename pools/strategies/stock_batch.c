@@ -141,18 +141,21 @@ void stock_leave_reserve_locked(struct stock *stock, struct stock_batch *batch)
     stock->reserved -= batch->count;
 }
 
-// For a batch that was made. False: the pool began to drain meanwhile and does not need it.
-static bool join_locked(struct stock *stock, struct stock_batch *batch)
+// For a batch that was made. -ECANCELED, -ERANGE: meanwhile the pool began to drain, or its bound fell, and it
+// may not have these objects.
+static int join_locked(struct stock *stock, struct stock_batch *batch)
 {
     if (stock->draining)
-        return false;
+        return -ECANCELED;
+    if (stock->max && batch->count > stock->max - stock->owned)
+        return -ERANGE;
     stock_map_add(&stock->map, batch, batch->memory, (size_t)stock_batch_bytes(stock, batch->count),
                   (uint32_t)batch->range->first);
     stock->owned += batch->count;
     stock->rounding_bytes += batch->rounding_bytes;
     stock->bytes_allocated += stock_batch_bytes(stock, batch->count) + (int64_t)sizeof *batch;
     stock_make_reserve_locked(stock, batch);
-    return true;
+    return 0;
 }
 
 int stock_grow(struct stock *stock, int64_t count)
@@ -160,19 +163,19 @@ int stock_grow(struct stock *stock, int64_t count)
     struct stock_batch *batch = stock_batch_make(stock, count);
     struct number_range *unused = NULL;
     int code = batch ? number(stock, batch) : -ENOMEM;
-    bool is_numbered = code == 0, joined = false;
+    bool is_numbered = code == 0;
     pool_lock_acquire(&stock->lock);
     if (code == 0)
         code = make_room_locked(stock);
     if (code == 0)
-        joined = join_locked(stock, batch);
-    if (is_numbered && !joined)
+        code = join_locked(stock, batch);
+    if (is_numbered && code < 0)
         unused = numbers_give(&stock->numbers, batch->range);
     stock->pending -= count;
     stock_settle_locked(stock);
     pool_lock_release(&stock->lock);
     stock_free_ranges(unused);
-    if (batch && !joined)
+    if (batch && code < 0)
         stock_batch_free(stock, batch);
     return code;
 }
