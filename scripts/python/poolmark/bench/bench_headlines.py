@@ -49,7 +49,7 @@ def of_servers(results: Results) -> list[Headline]:
 
 
 def without_a_pool(results: Results) -> list[Headline]:
-    """What the use of the objects takes by itself: `ready` has them there already. No pool's ratio can be much below it."""
+    """What the use of the objects takes by itself: `ready` has them there already."""
     return [over_allocator(results, kind + use, threads, f"{kind}, {what}: {READY} / fastest allocator", READY)
             for what, use in USES for kind, threads, _ in KINDS[1:]
             if use and READY in results.planned.get((kind + use, THE_SIZE, threads), ())]
