@@ -227,6 +227,60 @@ static void test_a_child_goes_on_where_another_thread_was_making_objects(void **
     }
 }
 
+static void destruct_slowly(void *context, void *object)
+{
+    (void)construct_slowly(context, object);
+}
+
+static void *trim_it(void *argument)
+{
+    (void)pool_trim(argument);
+    return NULL;
+}
+
+// Whether every child came to its end while another thread was in a destruct.
+static bool fork_while_another_frees(const struct pool_strategy *strategy)
+{
+    struct hold hold = {.main_thread = pthread_self()};
+    struct pool_config config = config_of(strategy, POOL_GROW_INLINE);
+    config.destruct = destruct_slowly;
+    config.object_context = &hold;
+    struct pool *pool = contract_open(strategy, &config);
+    pthread_t other;
+    int ended = 0;
+    get_and_put_all(pool);
+    atomic_store(&hold.holds, true);
+    if (sem_init(&hold.reached, 0, 0) != 0 || sem_init(&hold.go, 0, 0) != 0 ||
+        pthread_create(&other, NULL, trim_it, pool) != 0)
+        return false;
+    while (sem_wait(&hold.reached) != 0)
+        ;
+    for (int action = 0; action < ACTIONS; action++)
+        ended += fork_and_wait(pool, action);
+    sem_post(&hold.go);
+    pthread_join(other, NULL);
+    pool_close(pool);
+    return ended == ACTIONS;
+}
+
+// In a process of its own: where the fork itself waits for the destruct, its alarm ends it.
+static void test_a_fork_waits_for_no_destruct(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    unsigned wanted = POOL_CAP_FORKS | POOL_CAP_CONSTRUCTS | POOL_CAP_SHRINKS;
+    if ((strategy->caps & wanted) != wanted)
+        return;
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        begin_a_child();
+        _exit(fork_while_another_frees(strategy) ? 0 : 5);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 // The child has one thread, and it has the slots of all others for threads of its own.
 static void test_objects_that_other_threads_had_stay_in_use_in_the_child(void **state)
 {
@@ -260,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_a_child_of_a_quiet_process_does_everything),
         cmocka_unit_test(test_a_child_of_a_busy_process_does_everything),
         cmocka_unit_test(test_a_child_goes_on_where_another_thread_was_making_objects),
+        cmocka_unit_test(test_a_fork_waits_for_no_destruct),
         cmocka_unit_test(test_objects_that_other_threads_had_stay_in_use_in_the_child),
     };
     return contract_run("pool_fork", tests, sizeof tests / sizeof tests[0]);

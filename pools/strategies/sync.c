@@ -396,10 +396,11 @@ static void sync_close(struct pool *pool)
     pool_memory_free(pool);
 }
 
-// No thread takes a slot or exits between the three functions, so thread_slot_ever() does not change.
+// No thread takes a slot or exits between the three functions, so thread_slot_ever() does not change. Not
+// `sweeping`: its holder calls the program's destruct, which may wait for a slot, or for the thread that forks.
+// Objects that a sweep of the parent was about to free stay owned in the child.
 static void sync_fork_prepare(struct pool *pool)
 {
-    pool_lock_acquire(&pool->sweeping); // waits for the end of a sweep
     for (int slot = 0; slot <= thread_slot_ever(); slot++)
         pool_lock_acquire(&pool->rows[slot].lock);
 }
@@ -408,7 +409,6 @@ static void sync_fork_parent(struct pool *pool)
 {
     for (int slot = 0; slot <= thread_slot_ever(); slot++)
         pool_lock_release(&pool->rows[slot].lock);
-    pool_lock_release(&pool->sweeping);
 }
 
 static void sync_fork_child(struct pool *pool)
