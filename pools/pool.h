@@ -114,6 +114,7 @@ enum pool_cap {
 enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE };
 
 // Handed to the listener on the thread that does it, while it happens. Refusals in a row are reported once.
+// The pool may have a lock then: a listener must not wait for a thread that may be in a call of the pool.
 struct pool_event {
     enum pool_event_kind kind;
     int64_t at_ns;       // CLOCK_MONOTONIC when it ended
