@@ -9,7 +9,7 @@ from poolmark.bench import bench_headlines, bench_tables, full_speed
 from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench import Attempt
 from poolmark.bench.bench_report import Measured
-from poolmark.bench.bench_results import Results
+from poolmark.bench.bench_results import Results, alike
 from poolmark.facts import quiet
 
 
@@ -173,6 +173,20 @@ def test_rounds_at_full_speed_count_alone_when_there_are_three():
     all_of_a_slow_spell = {**full, "full_speed_share": 1.0, "step_ns": 0.4}
     assert speed.rank(Measured(1.0, all_of_a_slow_spell)) < speed.rank(Measured(2.0, full))
     assert not speed.missed(Measured(1.0, {}))  # a workload without full speed
+
+
+def test_no_slow_round_of_one_is_set_against_a_fast_one_of_the_other():
+    ours, theirs = [2.0, 8.0, 8.0, 8.0], [6.0, 6.0, 6.0, 24.0]
+    results = results_of({"lifo_touch_line/direct-slab/3072": {"time": ours, "at_full_speed": [1.0, 0.0, 0.0, 0.0]},
+                          "lifo_touch_line/direct-glibc/3072": {"time": theirs, "at_full_speed": [1.0, 1.0, 1.0, 0.0]}})
+    one, other = results.series.values()
+    assert set(other.of()) == {1, 2, 3} and set(one.of()) == {1, 2, 3, 4}
+    assert alike(one, other) == [dict(enumerate(ours, 1)), dict(enumerate(theirs, 1))]
+    for number in (5, 6):
+        one.add(number, Measured(2.0, {"at_full_speed": 1.0}))
+        other.add(number, Measured(6.0, {"at_full_speed": 1.0}))
+    assert alike(one, other) == [{1: 2.0, 5: 2.0, 6: 2.0}, {1: 6.0, 5: 6.0, 6: 6.0}]
+    assert bench_tables.ratio_to(results, one, "direct-glibc").median == pytest.approx(1 / 3)
 
 
 def test_what_took_a_slow_spell_for_full_speed_is_found_out_later():

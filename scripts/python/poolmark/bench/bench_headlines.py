@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, READY, THE_SIZE, USES
-from poolmark.bench.bench_results import Results, Series
+from poolmark.bench.bench_results import Results, Series, alike
 from poolmark.base.units import show_ns
 
 BEST = "slab"
@@ -39,7 +39,7 @@ def over_allocator(results: Results, workload: str, threads: int, name: str, con
     aim = AIMS.get(workload, BESIDE) if contender == DIRECT_SLAB else BESIDE
     if not ours or not fastest:
         return Headline(name, None, "x", aim)
-    return Headline(name, statistics.ratio(ours.of(), fastest.of()), "x", aim,
+    return Headline(name, statistics.ratio(*alike(ours, fastest)), "x", aim,
                     f"{ours.known().median:.3g} ns; {fastest.bench.contender.name} {fastest.known().median:.3g} ns")
 
 
@@ -58,7 +58,7 @@ def without_a_pool(results: Results) -> list[Headline]:
 def quotient(results: Results, name: str, over: tuple[str, str, int], under: tuple[str, str, int], aim: str) -> Headline:
     """The ratio of two series; each is given as (workload, contender, threads)."""
     one, other = (results.find(workload, contender, THE_SIZE, threads) for workload, contender, threads in (over, under))
-    value = statistics.ratio(one.of(), other.of()) if one and other else None
+    value = statistics.ratio(*alike(one, other)) if one and other else None
     note = f"{one.known().median:.3g} ns; {other.known().median:.3g} ns" if value and one and other else ""
     return Headline(name, value, "x", aim, note)
 
@@ -67,7 +67,7 @@ def over_floors(results: Results) -> list[Headline]:
     found = []
     for contender, floor, aim in ((BEST, NULL, "at most 1"), (DIRECT_SLAB, FLOOR, BESIDE)):
         ours, under = results.find("lifo", contender, THE_SIZE), results.find("lifo", floor, THE_SIZE)
-        value = statistics.difference(ours.of(), under.of()) if ours and under else None
+        value = statistics.difference(*alike(ours, under)) if ours and under else None
         note = f"{floor} {under.known().median:.3g} ns" if under else ""
         found.append(Headline(f"lifo: {contender} - {floor}", value, "ns", aim, note))
     return found
@@ -81,7 +81,8 @@ def second_strategy(results: Results) -> list[Headline]:
                              (("lifo_two", contender), ("lifo", contender), ("lifo", NULL)))
         value = None
         if both and alone and null:
-            value = statistics.difference(statistics.by_round(both.of(), null.of(), lambda one, other: one - other), alone.of())
+            with_both, floor, by_itself = alike(both, null, alone)
+            value = statistics.difference(statistics.by_round(with_both, floor, lambda one, other: one - other), by_itself)
         found.append(Headline(f"lifo_two: {contender}, more than alone", value, "ns", BESIDE,
                               f"alone {alone.known().median:.3g} ns" if value and alone else ""))
     return found

@@ -15,7 +15,7 @@ from typing import Protocol
 from poolmark.bench import bench_plan as plan
 from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_plan import Bench
-from poolmark.bench.bench_results import Results, Series
+from poolmark.bench.bench_results import Results, Series, alike
 from poolmark.base.forms import Json
 from poolmark.facts.children import Children
 from poolmark.records.record import Record
@@ -48,7 +48,7 @@ def pair(results: Results, workload: str, threads: int) -> Pair | None:
 
 def half_width(both: Pair) -> float | None:
     """Half width of the ratio's interval, relative to the median; None with too few rounds."""
-    ratio = statistics.ratio(both[0].of(), both[1].of())
+    ratio = statistics.ratio(*alike(*both))
     return ratio.half_width if ratio else None
 
 
@@ -91,7 +91,8 @@ def told(runner: Runner) -> list[Json]:
         if not both:
             continue
         width = half_width(both)
-        rounds = len(both[0].of().keys() & both[1].of().keys())
+        ours, theirs = alike(*both)
+        rounds = len(ours.keys() & theirs.keys())
         narrow = is_narrow(runner, both)
         found.append({"workload": workload, "over": both[1].bench.contender.name, "rounds": rounds, "narrow": narrow,
                       "half_width_percent": None if width is None else width * 100})

@@ -59,6 +59,15 @@ class Series:
             cell.metric(metric, statistics.known(samples).median, unit, better, samples)
 
 
+def alike(*several: Series, metric: str = TIME) -> list[dict[int, float]]:
+    """Value by round of series that are set against one another: of the rounds in which all of them ran at full speed, when there are
+    ENOUGH of these, otherwise of all rounds. Series.of chooses for one series alone: then slow rounds of one contender would be
+    compared with full-speed rounds of another."""
+    full = set.intersection(*(series.full() for series in several))
+    return [{number: value for number, value in series.values.get(metric, {}).items() if number in full or len(full) < ENOUGH}
+            for series in several]
+
+
 class Results:
     """`whole`: the benchmarks without a filter. It shows which contenders of a comparison were filtered out."""
 

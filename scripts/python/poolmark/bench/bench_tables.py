@@ -7,7 +7,7 @@ from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_headlines import Headline, headlines
 from poolmark.bench.bench_plan import BASE, FLOOR, KINDS, THE_SIZE, USES, Bench
 from poolmark.bench.bench_report import unit_of
-from poolmark.bench.bench_results import TIME, Results, Series
+from poolmark.bench.bench_results import TIME, Results, Series, alike
 from poolmark.base.forms import RecordData
 from poolmark.base.table import csv_text, markdown_table, text_table
 from poolmark.base.units import show_bytes, show_ns
@@ -92,7 +92,7 @@ def label(series: Series) -> str:
 
 def ratio_to(results: Results, series: Series, contender: str, metric: str = TIME) -> statistics.Spread | None:
     other = results.find(series.bench.workload, contender, series.bench.bytes, series.bench.threads)
-    return statistics.ratio(series.of(metric), other.of(metric)) if other else None
+    return statistics.ratio(*alike(series, other, metric=metric)) if other else None
 
 
 def time_rows(results: Results) -> list[list[str]]:
