@@ -171,6 +171,26 @@ static void test_a_pool_that_grows_often_is_looked_after_longer(void **state)
     bell_destroy(&bell);
 }
 
+// The pace is not known. Each 100 us for 100 ms would be a thousand times.
+static void test_the_longer_nobody_rings_the_less_often_it_looks(void **state)
+{
+    enum { LOOKS_MAX = 80 };
+    (void)state;
+    struct bell bell;
+    assert_int_equal(bell_init(&bell), 0);
+    bell_grew(&bell);
+    int looks = 0;
+    int64_t before_ns = 0;
+    for (int64_t now_ns = bell.grew_ns; now_ns < bell.until_ns && looks <= LOOKS_MAX; looks++) {
+        int64_t pause_ns = bell_pause_ns(&bell, now_ns);
+        assert_in_range(pause_ns, BELL_EVERY_MIN_NS, BELL_EVERY_MAX_NS);
+        assert_true(pause_ns >= before_ns);
+        now_ns += before_ns = pause_ns;
+    }
+    assert_true(looks <= LOOKS_MAX);
+    bell_destroy(&bell);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_a_thread_at_rest_wakes_up_for_rings_alone),
         cmocka_unit_test(test_a_wait_with_a_bound_ends_by_itself),
         cmocka_unit_test(test_a_pool_that_grows_often_is_looked_after_longer),
+        cmocka_unit_test(test_the_longer_nobody_rings_the_less_often_it_looks),
     };
     return cmocka_run_group_tests_name("bell", tests, NULL, NULL);
 }

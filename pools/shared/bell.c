@@ -59,6 +59,11 @@ void bell_grew(struct bell *bell)
     bell->until_ns = now_ns + between(since_ns * 4, BELL_FOR_MIN_NS, BELL_FOR_MAX_NS);
 }
 
+int64_t bell_pause_ns(const struct bell *bell, int64_t now_ns)
+{
+    return between((now_ns - bell->grew_ns) / BELL_POLLS, bell->every_ns, BELL_EVERY_MAX_NS);
+}
+
 static void sleep_until(struct bell *bell, int64_t until_ns)
 {
     struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
@@ -73,7 +78,8 @@ void bell_wait(struct bell *bell, int64_t most_ns)
         // it.
         if (!bell_looks(bell))
             atomic_store_explicit(&bell->looks, true, memory_order_relaxed);
-        sleep_until(bell, now_ns + (most_ns ? between(most_ns, 0, bell->every_ns) : bell->every_ns));
+        int64_t pause_ns = bell_pause_ns(bell, now_ns);
+        sleep_until(bell, now_ns + (most_ns ? between(most_ns, 0, pause_ns) : pause_ns));
         return;
     }
     if (bell_looks(bell))

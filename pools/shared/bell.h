@@ -34,14 +34,14 @@ struct bell {
 
     // The thread's own.
     int64_t grew_ns;  // when it last grew; 0: never
-    int64_t every_ns; // how often it polls,
+    int64_t every_ns; // how often it polls at most,
     int64_t until_ns; // and until when
 };
 
-// A pool that grows every d polls each d / BELL_POLLS, for 4 d, within the bounds below. Pools grow while they
-// have a reserve for a good part of d, so polling more often would only take processor time from the gets: each
-// poll is a timer and two switches of threads.
-enum { BELL_POLLS = 16 };
+// A pool that grows every d polls each d / BELL_POLLS, and less often the longer it has not grown, for 4 d, within
+// the bounds below. Pools grow while they have a reserve for a good part of d. Each poll is a timer and two
+// switches of threads, which take processor time from the gets, and disturb the caches of all on that processor.
+enum { BELL_POLLS = 4 };
 #define BELL_EVERY_MIN_NS (INT64_C(100) * 1000)
 #define BELL_EVERY_MAX_NS (INT64_C(2) * 1000 * 1000)
 #define BELL_FOR_MIN_NS (INT64_C(100) * 1000 * 1000)
@@ -76,5 +76,6 @@ static inline bool bell_looks(struct bell *bell)
 void bell_wait(struct bell *bell, int64_t most_ns);
 bool bell_answer(struct bell *bell); // was it notified since the last answer?
 void bell_grew(struct bell *bell);
+int64_t bell_pause_ns(const struct bell *bell, int64_t now_ns); // until the next poll; no less than the one before
 
 #endif
