@@ -294,13 +294,15 @@ static void test_a_preheat_that_a_smaller_bound_overtakes_adds_nothing(void **st
     struct overtaking overtaking = {.max = FEW};
     struct pool *pool = open_overtaken(strategy, &overtaking);
     contract_get_many(pool, objects, FEW);
+    int64_t before = contract_counts(pool).owned; // it may have grown
     overtaking.constructs_left = MORE / 2;
     int code = pool_preheat(pool, MORE);
     assert_true(code == 0 || code == -ERANGE);
     assert_true(overtaking.constructs_left <= 0); // it came to that
     assert_null(pool_get(pool));
-    assert_int_equal(contract_counts(pool).owned, FEW);
+    assert_true(contract_counts(pool).owned <= (can(strategy, POOL_CAP_SHRINKS) ? FEW : before));
     contract_put_many(pool, objects, FEW);
+    assert_true(contract_counts(pool).owned <= FEW);
     pool_close(pool);
 }
 
@@ -313,10 +315,11 @@ static void test_a_preheat_that_a_drain_overtakes_is_canceled(void **state)
     struct overtaking overtaking = {.max = 0};
     struct pool *pool = open_overtaken(strategy, &overtaking);
     contract_get_many(pool, objects, FEW);
+    int64_t before = contract_counts(pool).owned;
     overtaking.constructs_left = MORE / 2;
     assert_int_equal(pool_preheat(pool, MORE), -ECANCELED);
     assert_true(overtaking.constructs_left <= 0);
-    assert_int_equal(contract_counts(pool).owned, FEW);
+    assert_true(contract_counts(pool).owned <= (can(strategy, POOL_CAP_SHRINKS) ? FEW : before));
     contract_put_many(pool, objects, FEW);
     assert_int_equal(contract_counts(pool).owned, 0);
     pool_close(pool);

@@ -307,7 +307,7 @@ static void test_a_pool_that_gets_no_thread_grows_inline(void **state)
     (void)state;
     const struct pool_strategy *slab = pool_strategy_find("slab");
     struct pool_config config = contract_config(slab, OBJECT_BYTES, 10, 0);
-    config.growth_mode = POOL_GROW_BACKGROUND;
+    config.growth_mode = POOL_GROW_DEFAULT;
     threads_are_refused = true;
     struct pool *pool = contract_open(slab, &config);
     threads_are_refused = false;

@@ -76,6 +76,7 @@ static inline bool bell_looks(struct bell *bell)
 void bell_wait(struct bell *bell, int64_t most_ns);
 bool bell_answer(struct bell *bell); // was it notified since the last answer?
 void bell_grew(struct bell *bell);
-int64_t bell_pause_ns(const struct bell *bell, int64_t now_ns); // until the next poll; no less than the one before
+int64_t bell_pause_ns(const struct bell *bell,
+                      int64_t now_ns); // until the next poll; no less than the one before
 
 #endif

@@ -207,7 +207,8 @@ static enum slab_room make_room_locked(struct pool *pool)
 {
     int64_t bytes = 0;
     if (slab_is_over(pool))
-        (void)slab_store_retire(&pool->store, SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit), &bytes);
+        (void)slab_store_retire(&pool->store, SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit),
+                                &bytes);
     int64_t owned = SLAB_LOAD(&pool->store.owned);
     if (something_free(pool))
         return SLAB_ROOM_FOUND;
