@@ -40,9 +40,11 @@ struct block *block_make(const struct pool_config *config, size_t bytes, bool to
     if (!block)
         return NULL;
     *block = (struct block){.bytes = bytes, .size_class = (uint8_t)size_class};
-    // One write a page; volatile, since no code reads it.
+    // One write a page, and one at the end, which may be in another; volatile, since no code reads it.
     for (size_t at = 0; touch && at < bytes; at += PAGE_BYTES)
         ((volatile char *)block_object(block))[at] = 0;
+    if (touch)
+        ((volatile char *)block_object(block))[bytes - 1] = 0;
     if (object_construct(config, block_object(block)) == 0)
         return block;
     pool_memory_free(block);
