@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package's layers: a sub-package imports only earlier ones, and no two modules import each other."""
+"""The package's imports: a sub-package imports only earlier ones, no two modules import each other, scipy comes late."""
 import ast
 from pathlib import Path
 
@@ -38,3 +38,10 @@ def test_there_is_no_circle_of_modules():
         for name in done:
             del left[name]
     assert not left, "these import each other, or what does"
+
+
+def test_no_module_imports_scipy_before_it_is_called():
+    """scipy.stats takes half a second of processor time: each command would pay it that has such a module below it."""
+    early = [path.name for path in PACKAGE.rglob("*.py") for node in ast.parse(path.read_text(encoding="utf-8")).body
+             if isinstance(node, (ast.Import, ast.ImportFrom)) and "scipy" in ast.unparse(node)]
+    assert early == []

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy
-from scipy import stats
 
+from poolmark.base.distributions import t_above
 from poolmark.compare.blocks import Array
 from poolmark.compare.statistics_of_pairs import relative
 
@@ -156,7 +156,7 @@ def _p_of_last(before: Array, last: float) -> float:
     deviation = float(before.std(ddof=1))
     if deviation == 0:
         return 0.0
-    return float(2 * stats.t.sf(abs(last - before.mean()) / (deviation * math.sqrt(1 + 1 / len(before))), len(before) - 1))
+    return float(2 * t_above(abs(last - before.mean()) / (deviation * math.sqrt(1 + 1 / len(before))), len(before) - 1))
 
 
 def last_nights(every: Iterable[Sequence[float]], points: list[list[ChangePoint]]) -> list[LastNight | None]:

@@ -24,8 +24,8 @@ import math
 from dataclasses import dataclass
 
 import numpy
-from scipy import special, stats
 
+from poolmark.base.distributions import normal_quantile, t_below
 from poolmark.compare import blocks
 from poolmark.compare.blocks import Array, Blocks
 
@@ -133,8 +133,8 @@ def widening(sample: Sample) -> float:
 
 
 def z_of_t(t: Array, freedom: int) -> Array:
-    tail = numpy.maximum(special.stdtr(freedom, -numpy.abs(t)), 1e-300)
-    found: Array = numpy.sign(t) * numpy.minimum(-special.ndtri(tail), MOST_Z)
+    tail = numpy.maximum(t_below(-numpy.abs(t), freedom), 1e-300)
+    found: Array = numpy.sign(t) * numpy.minimum(-normal_quantile(tail), MOST_Z)
     return found
 
 
@@ -147,6 +147,13 @@ def z_of_means(ours: Array, theirs: Array, least: float, part: float, wider: flo
     return z_of_t(t, max(1, left + right - 1 - lost))
 
 
+def ranks_of(values: Array) -> Array:
+    """The rank of each value, from 1; equal values share the middle of theirs."""
+    _, which, times = numpy.unique(values, return_inverse=True, return_counts=True)
+    ranks: Array = numpy.cumsum(times) - (times - 1) / 2
+    return ranks[which]
+
+
 def statistics_of(sample: Sample, picks: Array) -> Array:
     """One z for each relabelling. A row of `picks` is an order of the values, the baseline's first."""
     values, least = level(sample)
@@ -155,7 +162,7 @@ def statistics_of(sample: Sample, picks: Array) -> Array:
     sides = ordered[:, :count], ordered[:, count:]
     freedom = widening(sample), blocks.count(sample.unit)
     if by_ranks(sample):
-        ranks = stats.rankdata(values)[picks]
+        ranks = ranks_of(values)[picks]
         plain = z_of_means(ranks[:, :count], ranks[:, count:], 0.0, 0.0, *freedom)
     else:
         plain = z_of_means(*sides, least, 0.0, *freedom)
@@ -245,7 +252,7 @@ class Family:
         """The z that a metric must exceed, given the undecided samples at `places`; infinite when none can."""
         columns = [self.columns[place] for place in places]
         if not columns:
-            return float(special.ndtri(1 - alpha))
+            return float(normal_quantile(1 - alpha))
         largest = numpy.sort(numpy.max(columns, axis=0))
         allowed = int(alpha * self.rounds + 1e-9)
         return float(largest[-allowed]) if allowed else math.inf

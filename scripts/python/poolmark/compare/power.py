@@ -13,8 +13,8 @@ import math
 from collections.abc import Iterable
 
 import numpy
-from scipy import stats
 
+from poolmark.base.distributions import t_beyond, t_quantile
 from poolmark.compare.permutation import least_p, trimmed
 
 TARGET_POWER = 0.95
@@ -45,7 +45,7 @@ def factor(repetitions: int, tests: int, alpha: float) -> float:
     if repetitions < 2 or least_p(repetitions, repetitions) > alpha:
         return math.inf
     freedom = 2 * repetitions - 2
-    t = float(stats.t.isf(alpha / max(1, tests), freedom) + stats.t.ppf(TARGET_POWER, freedom))
+    t = t_beyond(alpha / max(1, tests), freedom) + t_quantile(TARGET_POWER, freedom)
     return t * math.sqrt(2 / repetitions)
 
 

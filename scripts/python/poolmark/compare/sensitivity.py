@@ -25,8 +25,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scipy import special
-
 from poolmark.facts import build_commit, facts
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import RecordData
@@ -195,6 +193,8 @@ HEADS = ["compared", "runs a side", "comparisons", "called a regression", "of th
 
 def share_of(count: int, of: int) -> str:
     """The count and the exact 95 % interval of its share (Clopper and Pearson, Biometrika 26, 1934)."""
+    from scipy import special  # here, as in base/distributions.py
+
     low = special.betaincinv(count, of - count + 1, 0.025) if count else 0.0
     high = special.betaincinv(count + 1, of - count, 0.975) if count < of else 1.0
     return f"{count} ({low:.0%} to {high:.0%})".replace("%", " %")

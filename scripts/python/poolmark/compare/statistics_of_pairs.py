@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
-from scipy import special
 
+from poolmark.base.distributions import normal_quantile
 from poolmark.compare import blocks
 from poolmark.compare.blocks import Array
 
@@ -65,7 +65,7 @@ def rank_of_limit(sizes: list[tuple[int, int]], confidence: float) -> int:
     pairs = sum(ours * theirs for ours, theirs in sizes)
     if pairs > 2500:
         deviation = math.sqrt(sum(ours * theirs * (ours + theirs + 1) / 12 for ours, theirs in sizes))
-        return max(1, int(pairs / 2 + special.ndtri(tail) * deviation))
+        return max(1, int(pairs / 2 + normal_quantile(tail) * deviation))
     found = functools.reduce(numpy.convolve, (mann_whitney(*size) for size in sizes))
     return int(numpy.count_nonzero(numpy.cumsum(found) <= tail + 1e-12))
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy
-from scipy import stats
 
+from poolmark.base.distributions import heads_at_least, normal_above, t_beyond, t_quantile
 from poolmark.base.forms import RecordData
 from poolmark.base.units import plural
 from poolmark.facts import comparable
@@ -172,10 +172,10 @@ def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> Non
     if all(len(side) < 2 for part in parts for side in (part.base, part.candidate)):  # the spread is unknown
         reach, low = math.inf, -math.inf
     else:
-        reach = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
+        reach = t_beyond((1 - confidence) / 2, freedom) * error
         low = math.expm1(middle - reach)
         end = middle if row.better == "lower" else -middle
-        row.at_worst = math.expm1(end + float(stats.t.isf(1 - confidence, freedom)) * error)
+        row.at_worst = math.expm1(end + t_beyond(1 - confidence, freedom) * error)
     row.effect = statistics.Effect(math.expm1(middle), low, math.inf if math.isinf(reach) else math.expm1(middle + reach),
                                    float(numpy.median(numpy.subtract(row.candidate, row.base))))
     row.floor = max(LEAST_FLOOR, float(numpy.mean([part.floor for part in parts])))
@@ -198,9 +198,8 @@ def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
         own, freedom = spread_of(row)
         row.deviation = math.sqrt((own ** 2 + float(numpy.mean(numpy.square(spreads[row.metric])))) / 2)
         possible = math.isfinite(critical) and as_sample(row).least_p <= alpha
-        t = float(stats.t.isf(stats.norm.sf(critical), freedom)) if possible else math.inf
-        reach = (t + float(stats.t.ppf(TARGET_POWER, freedom))) * row.deviation * math.sqrt(1 / len(row.base) +
-                                                                                           1 / len(row.candidate))
+        t = t_beyond(float(normal_above(critical)), freedom) if possible else math.inf
+        reach = (t + t_quantile(TARGET_POWER, freedom)) * row.deviation * math.sqrt(1 / len(row.base) + 1 / len(row.candidate))
         row.finds = reach if not as_sample(row).logarithmic else math.expm1(reach) if reach < MOST_REACH else math.inf
         row.floor = max(LEAST_FLOOR, min(row.floor, row.finds))  # one disturbed run of the baseline may not excuse what is found
 
@@ -288,7 +287,7 @@ def unsure_of_bound(row: Judged, budget: Budget, share: float, tests: int) -> st
     beyond = sum(budget.broken_by(value, row.unit) is not None for value in values)
     broken = budget.broken_by(float(numpy.median(values)), row.unit)
     side, alpha = (beyond, ALPHA * share / max(1, tests)) if broken else (len(values) - beyond, ALPHA * share)
-    if share < 1 and stats.binom.sf(side - 1, len(values), 0.5) > alpha:
+    if share < 1 and heads_at_least(side, len(values)) > alpha:
         told = broken[1] if broken else "within its budget"
         return f"{told}, in {side} of {plural(len(values), 'repetition')}: too few to be sure"
     if not broken and row.left_out:

@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass
 
 import numpy
-from scipy import stats
 
+from poolmark.base.distributions import t_quantile
 from poolmark.compare.blocks import Array
 from poolmark.model.predicted import Predicted
 
@@ -35,7 +35,7 @@ MOST_LOG = 100.0            # of a number of processors, and of its interval
 
 
 def _t(freedom: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) if freedom > 0 else math.inf
+    return t_quantile((1 + CONFIDENCE) / 2, freedom) if freedom > 0 else math.inf
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy
-from scipy import stats
 
 from poolmark.compare.blocks import Array
 from poolmark.base.forms import Json
 from poolmark.facts import described
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES
+from poolmark.base.distributions import t_quantile
 from poolmark.base.errors import PoolmarkError, UsageError
 
 CONFIDENCE = 0.95
@@ -44,7 +44,7 @@ class Line:
         return self.base + self.slope * connections
 
     def _t(self) -> float:
-        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) if self.freedom > 0 else math.inf
+        return t_quantile((1 + CONFIDENCE) / 2, self.freedom) if self.freedom > 0 else math.inf
 
     def margin(self, connections: float) -> float:
         """Half width of the 95 % interval of at(connections)."""

@@ -16,7 +16,7 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from scipy import stats
+from poolmark.base.distributions import t_quantile
 
 CONFIDENCE = 0.95
 LEAST_FREEDOM = 2       # repetitions beyond one for each level, for a scatter
@@ -88,5 +88,5 @@ def fit(points: list[tuple[float, float]]) -> Relation | None:
     if freedom >= LEAST_FREEDOM:
         squares = sum((value - level) ** 2 for (_, value), level in zip(kept, fitted, strict=True))
         runs = len(kept) / len(levels)
-        scatter = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(squares / freedom * (1 + 1 / runs))
+        scatter = t_quantile((1 + CONFIDENCE) / 2, freedom) * math.sqrt(squares / freedom * (1 + 1 / runs))
     return Relation(tuple(place for place, _ in kept), tuple(fitted), scatter)

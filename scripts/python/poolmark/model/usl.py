@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass
 
 import numpy
-from scipy import optimize, stats
 
+from poolmark.base.distributions import t_quantile
 from poolmark.compare.blocks import Array
 from poolmark.model.predicted import Predicted
 
@@ -48,7 +48,7 @@ class Fit:
         return self.first * load / loss if loss > 0 else math.nan
 
     def _t(self) -> float:
-        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) if self.freedom > 0 else math.inf
+        return t_quantile((1 + CONFIDENCE) / 2, self.freedom) if self.freedom > 0 else math.inf
 
     def interval(self, name: str) -> tuple[float, float]:
         """The 95 % interval of a coefficient."""
@@ -109,6 +109,8 @@ def _first_guess(loads: Array, rates: Array) -> Array:
 
 def fit(points: list[tuple[float, float]]) -> Fit | None:
     """The law of (load, rate) points, all above zero, at three loads or more; None when the fit does not converge."""
+    from scipy import optimize  # here, as in base/distributions.py
+
     loads, rates = (numpy.array(column, float) for column in zip(*points, strict=True))
     logarithms = numpy.log(rates / loads)
 
