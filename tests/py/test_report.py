@@ -389,6 +389,18 @@ def test_hlog_percentiles_are_within_the_precision_of_the_values(tmp_path):
         assert found.percentile(100 * at / len(values)) == pytest.approx(value, rel=1e-3)
 
 
+def test_counts_of_every_length_are_read():
+    words = [0, 5, -1, 63, 64, -3, 1, -64, -65, 1 << 20, 0, 1 << 55, (1 << 63) - 1, 2]    # of one to nine bytes
+    payload, wanted, index = b"".join(map(made_runs._zigzag, words)), {}, 0
+    for word in words:
+        wanted |= {index: word} if word > 0 else {}
+        index += max(1, -word)
+    assert hlog._counts(payload) == wanted and hlog._counts(b"") == {}
+    for broken in (payload + b"\x80", payload + b"\xff" * 8, made_runs._zigzag(-hlog.MAX_COUNTS - 1)):
+        with pytest.raises(ValueError, match="cut off|more buckets"):
+            hlog._counts(broken)
+
+
 @pytest.mark.parametrize("text", ["", "AAAA", "x" * 50, made_runs.encode([5])[:-8] + "AAAAAAAA"])
 def test_a_broken_histogram_is_refused(text):
     with pytest.raises(ValueError):

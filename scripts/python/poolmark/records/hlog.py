@@ -16,7 +16,7 @@ import binascii
 import math
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,21 +126,29 @@ class Interval:
     histogram: Histogram
 
 
-def _words(payload: bytes) -> Iterator[int]:
-    """Decodes ZigZag LEB128: seven bits a byte, at most nine bytes, all eight bits of the ninth."""
-    at = 0
-    while at < len(payload):
-        value, shift = 0, 0
-        for number in range(9):
-            if at >= len(payload):
-                raise ValueError("the counts are cut off")
-            byte = payload[at]
-            at += 1
-            value |= (byte if number == 8 else byte & 0x7F) << shift
+def _counts(payload: bytes) -> dict[int, int]:
+    """The counts of the buckets that are not empty, from ZigZag LEB128: seven bits a byte, at most nine bytes, all eight bits of
+    the ninth. One loop over the bytes, because a record has millions of them."""
+    counts: dict[int, int] = {}
+    index = value = shift = 0
+    for byte in payload:
+        if byte & 0x80 and shift < 56:
+            value |= (byte & 0x7F) << shift
             shift += 7
-            if number == 8 or not byte & 0x80:
-                break
-        yield (value >> 1) ^ -(value & 1)
+            continue
+        value |= byte << shift
+        if value & 1:       # negative: a run of empty buckets
+            index += (value + 1) >> 1
+        else:
+            if value:
+                counts[index] = value >> 1
+            index += 1
+        if index > MAX_COUNTS:
+            raise ValueError("has more buckets than any histogram")
+        value = shift = 0
+    if shift:
+        raise ValueError("the counts are cut off")
+    return counts
 
 
 def decode(text: str) -> Histogram:
@@ -161,16 +169,8 @@ def decode(text: str) -> Histogram:
             raise ValueError(f"the inner cookie {cookie:#x} is not that of a V2 histogram")
         if len(plain) < 40 + size:
             raise ValueError("holds fewer counts than it says")
-        histogram, index = Histogram(lowest, digits), 0
-        for word in _words(plain[40:40 + size]):
-            if word < 0:
-                index -= word
-            else:
-                if word:
-                    histogram.counts[index] = word
-                index += 1
-            if index > MAX_COUNTS:
-                raise ValueError("has more buckets than any histogram")
+        histogram = Histogram(lowest, digits)
+        histogram.counts = _counts(plain[40:40 + size])
     except (binascii.Error, struct.error, zlib.error) as error:
         raise ValueError(str(error)) from error
     return histogram
