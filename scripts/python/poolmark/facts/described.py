@@ -52,6 +52,12 @@ def _call(path: str, words: tuple[str, ...], limit: int | None, _changed: int) -
     return done.returncode, done.stdout, done.stderr
 
 
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> Json:
+    told: Json = json.loads(text)
+    return told
+
+
 def ask(program: str, words: Iterable[object] = (), build: Path | None = None, limit: int | None = None) -> tuple[Json | None, str]:
     """(description with these options, "") or (None, the program's error message). `limit`: of descriptors."""
     path = (build or build_dir(None)) / program
@@ -61,7 +67,7 @@ def ask(program: str, words: Iterable[object] = (), build: Path | None = None, l
     if code != 0:
         return None, err.strip().removeprefix(f"{program}: ")
     try:
-        described = json.loads(out)
+        described = _parsed(out)
     except ValueError as error:
         raise PoolmarkError(f"{for_people(path)} --describe: not JSON: {error}") from error
     if described.get("schema") != SCHEMA:
@@ -129,19 +135,30 @@ def catalogue(build: Path | None = None) -> list[Json]:
             for metric in told["metrics"]]
 
 
+@functools.lru_cache(maxsize=32)
+def _by_length(names: tuple[str, ...]) -> dict[int, list[tuple[int, list[str]]]]:
+    """{number of words: (place in `names`, words) of each row}."""
+    rows: dict[int, list[tuple[int, list[str]]]] = {}
+    for place, name in enumerate(names):
+        rows.setdefault(name.count(".") + 1, []).append((place, name.split(".")))
+    return rows
+
+
+def _is_of(wanted: list[str], words: list[str]) -> bool:
+    for one, word in zip(wanted, words, strict=True):
+        if one != word and not (word.isdigit() if one == "N" else one.isupper() and word != ""):
+            return False
+    return True
+
+
 def metric_of(name: str, metrics: list[Json]) -> Json | None:
     """The catalogue's row of a metric. In a cell with several phases the name starts with the phase's name or with `cell`
     (records/phases.py). In a row's name N stands for a number, another word in capitals for any word."""
-    def is_of(pattern: str, words: list[str]) -> bool:
-        wanted = pattern.split(".")
-        return len(wanted) == len(words) and all(one == word or (word.isdigit() if one == "N" else one.isupper() and word != "")
-                                                 for one, word in zip(wanted, words, strict=True))
-
-    words = name.split(".")
+    rows, words = _by_length(tuple(metric["name"] for metric in metrics)), name.split(".")
     for part in (words, words[1:]):
-        found = next((metric for metric in metrics if is_of(metric["name"], part)), None)
-        if found:
-            return found
+        for place, wanted in rows.get(len(part), ()):
+            if _is_of(wanted, part):
+                return metrics[place]
     return None
 
 
