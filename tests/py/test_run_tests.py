@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ends of scripts/run-tests and .ci/run: each failed test with its step and the lines that tell why, and the sum."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -53,6 +54,30 @@ def test_run_tests_names_the_failed_ones_last(tmp_path):
     assert "0x2 != 0x3" in told[1] and any("test_bad.c:" in line for line in told)
     assert "     tests/py/test_sums.py:6: AssertionError" in told
     assert all(line.startswith(("failed: ", "     ")) for line in told[:-1])
+
+
+def test_no_more_run_at_a_time_than_is_said(tmp_path):
+    """The end of a process substitution counted as that of a test: one more ran than was meant."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/run-tests", tmp_path / "scripts")
+    executable(tmp_path / "build/tests/test_unit", "#!/bin/sh\necho '[  PASSED  ] 1 test(s)'\n")
+    (tmp_path / "tests/honesty").mkdir(parents=True)
+    (tmp_path / "tests/test_unit.c").touch()
+    for number in range(6):
+        (tmp_path / f"tests/honesty/test_{number}.py").write_text(
+            "import time\n\ndef test_it():\n    with open('ran', 'a', 1) as file:\n        file.write('+')\n        file.flush()\n"
+            "        time.sleep(0.5)\n        file.write('-')\n")
+    done = subprocess.run(["scripts/run-tests", "build"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("\n7 passed, 0 failed\n"), done.stdout
+    ran = (tmp_path / "ran").read_text()
+    assert len(ran) == 12 and max(ran[:end].count("+") - ran[:end].count("-") for end in range(12)) <= 4
+    slowest = done.stdout.partition("the slowest, in seconds; of processors:\n")[2].splitlines()[:-1]
+    assert len(slowest) == 7 and [re.split(" +", line)[3].rpartition("_")[0] for line in slowest[:6]] == ["honesty-test"] * 6, done.stdout
+
+
+def test_the_files_that_begin_first_are_there():
+    listed = re.search(r"^longest=\((.*?)^\)", (ROOT / "scripts/run-tests").read_text(), re.M | re.S)[1].split()
+    assert len(listed) == len(set(listed)) > 20 and [name for name in listed if not (ROOT / f"tests/{name}.py").is_file()] == []
 
 
 @pytest.fixture
