@@ -142,15 +142,15 @@ tests: $(tests)
 .PHONY: unit-tests
 unit-tests: $(filter-out $(B)/tests/test_e2e_%,$(tests))
 
-# Facts about the build, for records; rewritten only when they change.
+# Facts about the build, for records; rewritten only when they change. Several makes may do it at once.
 $(B)/base/build_facts.h: FORCE
 	@mkdir -p $(@D)
-	@{ echo '#define BUILD_VERSION "$(VERSION)"'; \
+	@new=$@.$$$$; { echo '#define BUILD_VERSION "$(VERSION)"'; \
 	   echo '#define BUILD_COMMIT "$(commit)"'; \
 	   echo '#define BUILD_DIRTY $(dirty)'; \
 	   echo '#define BUILD_COMPILER "'"$$($(CC) --version | head -n 1)"'"'; \
-	   echo '#define BUILD_FLAGS "$(strip $(filter-out -ffile-prefix-map=%,$(CFLAGS)) $(san_flags) $(defines))"'; } > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	   echo '#define BUILD_FLAGS "$(strip $(filter-out -ffile-prefix-map=%,$(CFLAGS)) $(san_flags) $(defines))"'; } > $$new; \
+	 if cmp -s $$new $@; then rm $$new; else mv $$new $@; fi
 
 # private: build.o also needs $(B)/flags, whose rule must not see this flag.
 $(B)/base/build.o: private c_flags += -I$(B)/base
