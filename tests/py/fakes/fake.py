@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared by the stand-ins for broker and load generator: options, and a record that fits the schema."""
-import json
+"""Shared by the stand-ins for broker and load generator: options, and a record that fits the schema.
+
+A suite asks them for --describe many times, so they import little before that, and start without site-packages (-S).
+"""
 import os
 import sys
-import time
 
 
 def describe(program):
@@ -33,6 +34,9 @@ def options(argv):
 
 
 def write_record(folder, kind, status, metrics=None, allocator="glibc", anomalies=(), **more):
+    import json
+    import time
+
     os.makedirs(folder, exist_ok=True)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     data = {"schema": "poolmark.run/1", "id": time.strftime(f"{kind}-%Y%m%dT%H%M%SZ-0000", time.gmtime()), "kind": kind,

@@ -154,7 +154,7 @@ def _is_of(wanted: list[str], words: list[str]) -> bool:
 def metric_of(name: str, metrics: list[Json]) -> Json | None:
     """The catalogue's row of a metric. In a cell with several phases the name starts with the phase's name or with `cell`
     (records/phases.py). In a row's name N stands for a number, another word in capitals for any word."""
-    rows, words = _by_length(tuple(metric["name"] for metric in metrics)), name.split(".")
+    rows, words = _by_length(tuple([metric["name"] for metric in metrics])), name.split(".")
     for part in (words, words[1:]):
         for place, wanted in rows.get(len(part), ()):
             if _is_of(wanted, part):

@@ -80,8 +80,9 @@ class Histogram:
         elif other.counts:
             ours, theirs = self.exact_highest, other.exact_highest
             self.exact_highest = None if ours is None or theirs is None else max(ours, theirs)
+        counts, so_far = self.counts, self.counts.get
         for index, count in other.counts.items():
-            self.counts[index] = self.counts.get(index, 0) + count
+            counts[index] = so_far(index, 0) + count
 
     def percentile(self, percent: float) -> int:
         """The smallest value with at least `percent` of the counts at or below it; 0 when empty. Computed by the rule of the
