@@ -121,6 +121,10 @@ STEPS = '[[phase]]\nname = "steps"\nscenario = "steps"\nsteps = "10,100"\n'
      + PHASE, 4, "did you mean 'memory.per_connection_bytes'?"),
     ('[config]\nconnections = 9\n[[ratio]]\nmetric = "connect.rate"\nof = { targt = "poolmark" }\nto = { target = "mosquito" }\n'
      + PHASE, 5, "no cell has a 'targt'; did you mean 'target'?"),
+    ('[config]\nconnections = 9\n[[ratio]]\nmetric = "connect.rate"\nof = { target = "poolmark" }\nto = { target = "poolmark" }\nwithin = 5.0\n'
+     + PHASE, 7, "within is 5; it is a share above 0 and below 1"),
+    ('[config]\nconnections = 9\n[[ratio]]\nmetric = "connect.rate"\nof = { target = "poolmark" }\nto = { target = "poolmark" }\nwithin = "5 %"\n'
+     + PHASE, 7, "within is '5 %'; it must be a number such as 0.1"),
     ('primary = ["qos9.delivery.p99"]\n[config]\nconnections = 9\n' + PHASE, 1, "no program measures 'qos9.delivery.p99'"),
     ('primary = ["*delivry*"]\n[config]\nconnections = 9\n' + PHASE, 1, "no program measures '*delivry*'"),
     ("[config]\nconnections = 9\n[[group]]\naxis = 1\n" + PHASE, 4, "'axis' is not a key there; did you mean 'axes'?"),

@@ -12,19 +12,19 @@
 permutation.py tests whether there is a difference at all. A sample is one value a repetition, because values of one process
 depend on each other (memory layout, cache colour) and values of separate processes do not.
 """
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
 
-from poolmark.base.distributions import normal_quantile
+from poolmark.base.pairwise import CONFIDENCE, interval, rank_of_limit
 from poolmark.compare import blocks
 from poolmark.compare.blocks import Array
 
+__all__ = ["CONFIDENCE", "Effect", "UNKNOWN", "effect", "interval", "noise_floor", "rank_of_limit", "relative"]
+
 SPLIT_ROUNDS = 400
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -36,46 +36,6 @@ class Effect:
 
 
 UNKNOWN = Effect(math.nan, math.nan, math.nan, math.nan)   # of a row that was not measured yet
-
-
-@functools.cache
-def mann_whitney(ours: int, theirs: int) -> Array:
-    """P(U = u) for u = 0, 1, ... under the null hypothesis: Gaussian binomial coefficients."""
-    counts: Array = numpy.zeros(ours * theirs + 1)
-    counts[0] = 1
-    for number in range(1, ours + 1):
-        counts = _times_and_over(counts, theirs + number, number)
-    shares: Array = counts / counts.sum()
-    return shares
-
-
-def _times_and_over(counts: Array, above: int, below: int) -> Array:
-    """The polynomial, times (1 - q^above), divided by (1 - q^below)."""
-    made = counts.copy()
-    made[above:] -= counts[:-above] if above < len(counts) else 0
-    for place in range(below, len(made)):
-        made[place] += made[place - below]
-    return made
-
-
-def rank_of_limit(sizes: list[tuple[int, int]], confidence: float) -> int:
-    """k: the interval reaches from the k-th smallest pairwise difference to the k-th largest. 0 when no k gives the confidence.
-    `sizes`: how many values of each side a block has."""
-    tail = (1 - confidence) / 2
-    pairs = sum(ours * theirs for ours, theirs in sizes)
-    if pairs > 2500:
-        deviation = math.sqrt(sum(ours * theirs * (ours + theirs + 1) / 12 for ours, theirs in sizes))
-        return max(1, int(pairs / 2 + normal_quantile(tail) * deviation))
-    found = functools.reduce(numpy.convolve, (mann_whitney(*size) for size in sizes))
-    return int(numpy.count_nonzero(numpy.cumsum(found) <= tail + 1e-12))
-
-
-def interval(differences: Array, sizes: list[tuple[int, int]], confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Interval of the shift from base to candidate, from their sorted pairwise differences."""
-    rank = rank_of_limit(sizes, confidence)
-    if not rank:
-        return -math.inf, math.inf
-    return float(differences[rank - 1]), float(differences[-rank])
 
 
 def relative(difference: float, level: float) -> float:

@@ -4,11 +4,13 @@
 With several repetitions a column has medians; the CSV has every cell. Incomplete cells are marked with "!". A figure that others may have
 disturbed has a "?"; one that they took away is "withheld".
 """
+import math
 import re
 import shutil
 import statistics
 
 from poolmark.records import accounts, phases
+from poolmark.base import pairwise
 from poolmark.base.forms import WITHHELD, CellData, Json, RecordData, sound_value, value_of
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import show
@@ -206,6 +208,21 @@ def ratio_spread(ours: list[float], theirs: list[float]) -> tuple[float, float, 
     return statistics.median(pairs), min(pairs), max(pairs)
 
 
+def alike(ours: list[float], theirs: list[float], within: float) -> str:
+    """Whether two sides are the same within a share, by the interval of 95 % of their ratio."""
+    if min(*ours, *theirs) <= 0:
+        return "undecided: a value is 0"
+    found = sorted(math.log(one / other) for one in ours for other in theirs)
+    low, high = (math.expm1(end) if math.isfinite(end) else end for end in pairwise.interval(found, [(len(theirs), len(ours))]))
+    if not math.isfinite(low):
+        return "undecided: it takes four runs of each"
+    told = f"{100 * low:+.1f} to {100 * high:+.1f} %"
+    least, most = 1 / (1 + within) - 1, within
+    if least <= low and high <= most:
+        return f"the same within {100 * within:g} % ({told})"
+    return f"{'not the same' if high < least or low > most else 'undecided'}: {told}, where {100 * within:g} % are allowed"
+
+
 def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | None:
     """One [[ratio]] of the suite with its spread: each repetition of one side over each of the other."""
     def side(wanted: Json) -> list[float]:
@@ -225,8 +242,9 @@ def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | No
 
     what = f", {ratio['by']} {str(by_value).lower()}" if more else ""
     names = " / ".join("-".join(map(str, part.values())) for part in (ratio["of"], ratio["to"]))
+    verdict = f": {alike(ours, theirs, ratio['within'])}" if "within" in ratio else ""
     return (f"{ratio['metric']}{what}: {told(ours)} / {told(theirs)} = {spread[0]:.2f} "
-            f"({spread[1]:.2f} to {spread[2]:.2f}) {names}, {len(ours)} and {len(theirs)} runs")
+            f"({spread[1]:.2f} to {spread[2]:.2f}) {names}, {len(ours)} and {len(theirs)} runs{verdict}")
 
 
 def ratio_lines(cells: list[CellData], ratios: list[Json]) -> list[str]:
@@ -312,18 +330,21 @@ def markdown(data: RecordData, title: str, ratios: list[Json]) -> str:
 
 def page(data: RecordData, title: str, body: list[str], remarks: list[str], troubles: list[str]) -> str:
     """summary.md of any suite: the title, `body` (lines of Markdown), `remarks` and `troubles` (plain text), and the run."""
-    host, tool = data["host"], data["tool"]
     repetitions = max((len(cells) for cells in columns(data.get("cells", [])).values()), default=1)
     lines = [f"# {markdown_text(title)}", "", *body]
     lines += [f"- {markdown_text(line)}" for line in remarks]
     if repetitions > 1:
         lines.append(f"- Medians of {repetitions} repetitions; each for itself is in summary.csv.")
     lines += [f"- {markdown_text(line)}" for line in troubles]
-    memory = show(host.get("memory_bytes"), "B")
-    lines += ["", markdown_text(f"Run {data['id']}, {data['status']}; {host.get('cores')} cores of {host.get('cpu_model')}, "
-                                f"{memory}, {host.get('kernel')}; version {tool['version']}, commit "
-                                f"{tool['commit'][:12]}{' with changes' if tool['dirty'] else ''}, {tool['compiler']}."), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", markdown_text(made_by(data)), ""])
+
+
+def made_by(data: RecordData) -> str:
+    """The run, its host and its build, in a sentence."""
+    host, tool = data["host"], data["tool"]
+    return (f"Run {data['id']}, {data['status']}; {host.get('cores')} cores of {host.get('cpu_model')}, {show(host.get('memory_bytes'), 'B')}, "
+            f"{host.get('kernel')}; version {tool['version']}, commit {tool['commit'][:12]}{' with changes' if tool['dirty'] else ''}, "
+            f"{tool['compiler']}.")
 
 
 def of_unit(cell: CellData, name: str, unit: str) -> float | str | None:

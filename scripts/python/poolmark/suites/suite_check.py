@@ -23,12 +23,12 @@ KEYS: Kinds = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot
                "override": list, "ratio": list, "beside": dict, "impossible": list}
 GROUP_KEYS: Kinds = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "broker", "load", "phase")}
 OVERRIDE_KEYS: Kinds = {"when": dict, "config": dict, "broker": dict, "load": dict}
-RATIO_KEYS: Kinds = {"metric": str, "of": dict, "to": dict, "by": str}
+RATIO_KEYS: Kinds = {"metric": str, "of": dict, "to": dict, "by": str, "within": float}
 KINDS, PLOTS = ("suite", "steps"), ("memory",)
 # The keys of a cell, in the order of its name.
 NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "scenario", "client", "ranks")
 MOST_RANKS = 4096       # of the generator (loadgen/ranks_frames.h)
-TYPES: dict[type[object], str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
+TYPES: dict[type[object], str] = {str: "text", int: "a whole number", float: "a number such as 0.1", bool: "true or false", dict: "a table", list: "a list"}
 CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
 
 
@@ -122,6 +122,8 @@ class Check:
             for key in ("metric", "of", "to"):
                 if not ratio.get(key):
                     self.faults.add(("ratio", i), f"ratio: {key!r} is missing")
+            if isinstance(ratio.get("within"), float) and not 0 < ratio["within"] < 1:
+                self.faults.add(("ratio", i, "within"), f"within is {ratio['within']:g}; it is a share above 0 and below 1, such as 0.1")
 
     @staticmethod
     def table(part: Json, key: str) -> Json:

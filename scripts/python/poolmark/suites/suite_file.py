@@ -16,7 +16,7 @@
     [[phase]]         one call of the generator: name, scenario, its own options
     [[group]]         separate cells, each group with its own config, axes, axes_if_known, broker, load, phase
     [[override]]      when = {...} selects cells by config; its config, broker, load then add or replace values there
-    [[ratio]]         metric, of = {...}, to = {...}, by = "axis": printed with its spread
+    [[ratio]]         metric, of = {...}, to = {...}, by = "axis", within = 0.1: printed with its spread, and whether both are the same within that
     [beside]          two sides in one table, a row for each figure (suite_beside.py)
     [[impossible]]    when = {...} selects cells that are not made; why: the reason that the table gives
 
