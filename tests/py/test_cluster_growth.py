@@ -49,6 +49,20 @@ def test_too_few_numbers_of_ranks_give_no_forecast():
     assert "no forecast: it takes 4 numbers of ranks, and 3 were measured" in growth.text(points()[:3], 100)
 
 
+def test_several_runs_of_a_number_of_ranks_are_all_in_the_line_and_shown_by_their_median():
+    several = [Point(ranks, 0.5 + 0.01 * ranks + off, 0.1, 1e6 * ranks) for off in (-0.1, 0.0, 0.1) for ranks in RANKS]
+    measured = growth.tables(several, 100)[0]
+    assert measured[1][-1][:3] == ["64", "3", "1.14 s (1.04 s to 1.24 s)"]
+    row = {row[0]: row for row in growth.forecast_rows(several, 100)}["start-up"]
+    assert row[1] == "1.50 s" and row[3] == "64 ranks: +0 %"
+    assert "no forecast" in growth.text(several[:3], 100)       # three numbers of ranks, one run of each
+
+
+def test_each_run_is_in_a_line_with_its_record():
+    lines = growth.csv([Point(2, 0.5, 0.1, 1e6, "load-1", "ab" * 32), Point(4, 0.6, 0.1, math.nan, "load-2", "cd" * 32)]).splitlines()
+    assert lines[1] == "2,0.500,0.100,1000000,load-1," + "ab" * 32 and lines[2] == "4,0.600,0.100,,load-2," + "cd" * 32
+
+
 def test_readings_are_those_of_memory_csv(tmp_path):
     (tmp_path / "memory.csv").write_text("at_ns,phase,connections\n100,start,0\n250,hold,5\n400,close,0\n", encoding="utf-8")
     assert growth.readings(tmp_path) == (100, 400)

@@ -108,6 +108,8 @@ def test_four_hosts_keep_what_a_cluster_promises(poolmark, tmp_path):
                     "--pairs", SIZE.pairs, "--rate", SIZE.rate, "--for", "2s", timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("as promised") == 8 and "NOT" not in done.stderr
+    page = (tmp_path / "run/rehearsal.md").read_text(encoding="utf-8")
+    assert page.count("as promised") == 8 and "1 ms each way" in page and "commit" in page
     for name in ("raw-qos1", "link-down", "rank-killed"):       # hosts share the disk: a rank that was lost may still write
         told = poolmark("verify", tmp_path / "run" / name)
         assert told.returncode == 0, f"{name}: {told.stdout}"

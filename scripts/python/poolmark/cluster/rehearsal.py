@@ -181,8 +181,13 @@ def play(stage: Stage, case: Case, size: Size, broker: Sequence[str], say: Calla
     return verdict
 
 
-def table(verdicts: list[Verdict]) -> str:
+def table_parts(verdicts: list[Verdict]) -> tuple[list[str], list[list[str]], str]:
+    """(head, rows, alignment)."""
     head = ["case", "clients", "connected", "connect p99", "messages", "lost", "delivery p99", "seconds", "verdict"]
     rows = [[one.case.name, show_count(one.case.clients), *(one.figures.get(name, "-") for name in head[2:7]), f"{one.took_s:.0f}",
              "as promised" if not one.wrong else "; ".join(one.wrong)] for one in verdicts]
-    return text_table(head, rows, "lrrrrrrrl")
+    return head, rows, "lrrrrrrrl"
+
+
+def table(verdicts: list[Verdict]) -> str:
+    return text_table(*table_parts(verdicts))

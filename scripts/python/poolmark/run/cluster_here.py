@@ -8,9 +8,10 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.options import count, make_parser, span
 from poolmark.base.paths import CALLED, RUNS, for_people
+from poolmark.base.table import markdown_table, markdown_text
 from poolmark.base.units import show_count
 from poolmark.cluster import growth, mpirun, namespaces, rehearsal
 from poolmark.cluster.asked import MPIRUN
@@ -19,6 +20,8 @@ from poolmark.cluster.stage import Stage
 from poolmark.facts import allowance, host
 from poolmark.facts.children import Children
 from poolmark.facts.plan import make_plan
+from poolmark.records import summary
+from poolmark.records.read_record import load
 from poolmark.records.record import new_id
 from poolmark.run.suite import say
 
@@ -62,6 +65,16 @@ def has_room(name: str, engine: str, clients: int, ranks: int, build: Path) -> b
         if check.fits is False:
             say(f"{check.what}: {host.amount(check.found, check.unit)}, and {host.amount(check.needed, check.unit)} are needed. Mend it: {check.mend}")
     return host.verdict(checks) is not False
+
+
+def write_page(path: Path, title: str, how: str, tables: Sequence[tuple[list[str], list[list[str]], str]], first: Path) -> None:
+    """What was measured, as Markdown beside its records. `first`: a record of the run, for the host and the build."""
+    lines = [f"# {markdown_text(title)}", "", markdown_text(how), ""]
+    for table in tables:
+        lines += [markdown_table(*table), ""]
+    with contextlib.suppress(RecordError):
+        lines += [markdown_text(summary.made_by(load(first).data)), ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def play_calls(stage: Stage, calls: Sequence[Call], broker: Sequence[str]) -> int:
@@ -132,10 +145,13 @@ def rehearse(args: argparse.Namespace, build: Path) -> int:
             print(f"{case.name}: {shlex.join(case.words)}: {case.promise()}")
         return 0 if fits else 1
     with the_stage(args, size.ranks, build, fits) as (stage, folder):
-        say(stage.hosts.words())
+        links = stage.hosts.words()
+        say(links)
         verdicts = [rehearsal.play(stage, case, size, BROKER_OPTIONS, say) for case in cases]
     print(rehearsal.table(verdicts))
-    say(f"{for_people(folder)}: a record a case")
+    write_page(folder / "rehearsal.md", f"Rehearsal of {size.ranks} hosts", f"{links}. Each case has its record, in a folder of its name.",
+               [rehearsal.table_parts(verdicts)], folder / cases[0].name)
+    say(f"{for_people(folder)}: rehearsal.md, and a record a case")
     return 0 if all(not one.wrong for one in verdicts) else 1
 
 
@@ -144,14 +160,21 @@ def forecast(args: argparse.Namespace, build: Path) -> int:
     parser.add_argument("--most", type=count(8, 256), default=64, metavar="N", help="ranks of the largest run (64)")
     parser.add_argument("--clients", type=count(2, 10_000), default=20, metavar="N", help="of a rank (20)")
     parser.add_argument("--to", type=count(2, 10_000), default=100, metavar="N", help="hosts to forecast (100)")
+    parser.add_argument("--repetitions", type=count(1, 100), default=3, metavar="N", help="runs of each number of ranks, in turn (3)")
     given = parser.parse_args(args.call[1:])
     steps = growth.steps_to(given.most)
     if not args.run:
-        print(f"{CALLED} cluster --run forecast measures {', '.join(map(str, steps))} ranks of {given.clients} clients on this machine, and "
-              f"forecasts {given.to} hosts")
+        print(f"{CALLED} cluster --run forecast measures {', '.join(map(str, steps))} ranks of {given.clients} clients on this machine, "
+              f"{given.repetitions} times, and forecasts {given.to} hosts")
         return 0
     program, folder = mpirun.need_programs(build), folder_of(args)
-    points = growth.measure(steps, given.clients, build, folder, program, say)
+    points = growth.measure(steps, given.repetitions, given.clients, build, folder, program, say)
     print(growth.text(points, given.to))
-    say(f"{for_people(folder)}: a record a number of ranks")
-    return 0 if len(points) == len(steps) else 1
+    write_page(folder / "forecast.md", f"What grows with the number of ranks, and a forecast for {given.to} hosts",
+               f"Ranks of {given.clients} clients each, on one machine; medians, and the least and the most of the runs. A line goes through all runs "
+               "of a figure. It was also fitted without those of the most ranks, which it then had to forecast: so far it was off. "
+               "forecast.csv has each run and the checksum of its record, which is in a folder of its name; those with -tcp are of the traffic.",
+               growth.tables(points, given.to), folder / f"ranks-{steps[0]}.1")
+    (folder / "forecast.csv").write_text(growth.csv(points), encoding="utf-8")
+    say(f"{for_people(folder)}: forecast.md, forecast.csv, and a record a run")
+    return 0 if len(points) == len(steps) * given.repetitions else 1
