@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 enum { STRIPES_MAX = 4 };
@@ -38,6 +39,7 @@ void crew_close(struct crew *crew)
         munmap(crew->hist_memory, crew->hist_memory_bytes);
     latency_shared_close(crew->latency);
     board_close(crew->board);
+    free(crew->places);
     plan_free(&crew->plan);
     *crew = (struct crew){.request = crew->request};
 }
@@ -50,11 +52,15 @@ static void write_line(const struct crew *crew, const char *phase, enum latency_
     (void)hist_log_write(log, tag, from_wall_ns, to_wall_ns, crew->interval[kind]);
 }
 
-void crew_collect(struct crew *crew, const char *phase, struct hist_log *log, int64_t from_wall_ns,
-                  int64_t to_wall_ns, struct hist *into[LATENCY_COUNT], int64_t censored[LATENCY_COUNT])
+void crew_take(struct crew *crew, int64_t censored[LATENCY_COUNT])
 {
-    int64_t these[LATENCY_COUNT] = {0};
-    latency_collect(crew->latency, crew->interval, these);
+    latency_collect(crew->latency, crew->interval, censored);
+}
+
+void crew_collect(struct crew *crew, const char *phase, struct hist_log *log, int64_t from_wall_ns,
+                  int64_t to_wall_ns, const int64_t these[LATENCY_COUNT], struct hist *into[LATENCY_COUNT],
+                  int64_t censored[LATENCY_COUNT])
+{
     for (int kind = 0; kind < LATENCY_COUNT; kind++) {
         crew->censored[kind] += these[kind];
         censored[kind] += these[kind];
@@ -98,4 +104,28 @@ void crew_phase_tally(const struct crew *crew, struct tally *tally)
         tally->away[reason] -= before->away[reason];
         tally->slow_closed[reason] -= before->slow_closed[reason];
     }
+}
+
+// The number of its first subscriber among those of the pattern.
+static int64_t first_of(const struct crew *crew)
+{
+    return crew->place - crew->pattern.publishers;
+}
+
+int64_t crew_due(const struct crew *crew)
+{
+    const struct board *board = crew->setup.board;
+    int64_t from = first_of(crew), due = 0;
+    if (!board || crew->board || crew->clients == 0) // the board is its own: it sends
+        return 0;
+    for (int64_t i = 0; i < crew->pattern.publishers; i++)
+        due += (int64_t)board_sent(board, i).sent *
+               pattern_receivers_among(&crew->pattern, i, from, from + crew->clients);
+    return due;
+}
+
+bool crew_is_slow(const struct crew *crew)
+{
+    const struct pattern *pattern = &crew->pattern;
+    return pattern->slow > 0 && first_of(crew) >= pattern->subscribers - pattern->slow;
 }

@@ -43,6 +43,8 @@ static int64_t share_of(const struct division_request *request)
         share = least(up(request->clients, cores), request->engine_clients);
         if (request->way == DIVISION_FIT)
             share = least(share, up(request->clients, FIT_STEPS * ranks));
+        if (request->all)
+            share = least(share, request->clients / ranks);
         if (request->split > 0) // all ranks get some of both sides
             share = least(share, least(request->split, request->clients - request->split) / ranks);
         for (int rank = 0; rank < request->ranks; rank++)

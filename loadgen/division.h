@@ -42,6 +42,7 @@ struct division_request {
     int64_t workers;            // of each rank, asked for; 0: not
     int64_t split;              // clients from this one on have workers of their own; 0: none have
     bool even;                  // clients come in pairs that a worker must not split
+    bool all; // unless the shares of workers were asked for, they are so small that each rank can have one
     int ranks;
     const struct division_rank *of;
 };

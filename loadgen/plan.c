@@ -146,6 +146,14 @@ static bool is_here(const struct in_addr *source)
     return here;
 }
 
+int plan_sources_here(const struct plan *plan)
+{
+    int here = 0;
+    for (int i = 0; i < plan->source_count; i++)
+        here += is_here(&plan->sources[i]);
+    return here;
+}
+
 static int keep_own_sources(struct plan *plan, struct err *err)
 {
     int own = 0, all = plan->source_count;
@@ -185,6 +193,8 @@ int64_t plan_clients_of(const struct plan *plan, int rank)
 static int64_t most_of_network(const struct plan *plan)
 {
     int64_t most = 0;
+    if (plan->network_clients > 0)
+        return plan->network_clients;
     for (int rank = 0; plan->apart && rank < plan->ranks; rank++) {
         int64_t clients = plan_clients_of(plan, rank);
         most = clients > most ? clients : most;
@@ -288,6 +298,7 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
                           .ports = request->ports,
                           .ranks = request->ranks > 0 ? request->ranks : 1,
                           .apart = request->apart,
+                          .network_clients = request->network_clients,
                           .together = request->even && !request->spread_pairs ? 2 : 1};
     plan->targets = calloc(PLAN_TARGETS_MAX, sizeof *plan->targets);
     plan->sources = calloc(PLAN_SOURCES_MAX, sizeof *plan->sources);

@@ -44,11 +44,12 @@ struct plan_request {
     const int
         *rank_workers; // the workers of each rank that have clients; NULL: all as many. Stays the caller's
     bool apart;        // each rank has source addresses of its own, and so routes and ports of its own
-    int64_t split;     // clients from this one on have workers of their own; 0: none have
-    bool even;         // clients come in pairs that a worker must not split
-    bool spread_pairs; // the ends of a pair may go to different targets of one cluster
-    bool mesh;         // publishers and subscribers meet as they come: several targets must be one cluster
-    bool can_bind;     // the engine can choose its source address
+    int64_t network_clients; // the most clients that share source addresses; 0: by ranks and `apart`
+    int64_t split;           // clients from this one on have workers of their own; 0: none have
+    bool even;               // clients come in pairs that a worker must not split
+    bool spread_pairs;       // the ends of a pair may go to different targets of one cluster
+    bool mesh;     // publishers and subscribers meet as they come: several targets must be one cluster
+    bool can_bind; // the engine can choose its source address
     // "mqtt://HOST:PORT", an IPv6 address in brackets; each may hold several with commas between
     const char *const *targets;
     int target_count;
@@ -66,6 +67,7 @@ struct plan {
     int ranks;
     const int *rank_workers; // as in the request
     bool apart;
+    int64_t network_clients;        // as in the request
     int target_count, source_count; // source_count 0: the kernel chooses
     int together;                   // clients in a row on one route: 2 where a pair stays on one target
     struct plan_target *targets;
@@ -87,6 +89,9 @@ struct plan_route {
 int plan_make(struct plan *plan, const struct plan_request *request, struct err *err)
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
+
+// How many of its source addresses are of this host.
+int plan_sources_here(const struct plan *plan);
 
 // The part of plan_make that needs no targets: sets workers and clients_per_worker of a plan that has only
 // clients and ranks. -EINVAL likewise.

@@ -12,6 +12,7 @@
 #include "loadgen/program_ranks.h"
 #include "loadgen/ranks_start.h"
 #include "loadgen/run_books.h"
+#include "loadgen/run_plan.h"
 #include "loadgen/run_setup.h"
 #include "loadgen/scenario.h"
 #include "loadgen/self_latency.h"
@@ -47,7 +48,7 @@ static int all_workers(const struct run *run)
 {
     int workers = run->ranks ? 0 : run->plan.workers;
     for (int rank = 0; run->ranks && rank < run->ranks->size; rank++)
-        workers += run->ranks->division.workers[rank];
+        workers += ranks_shares_workers(&run->ranks->shares, rank);
     return workers;
 }
 
@@ -60,8 +61,7 @@ static void describe(struct record *record, const struct config *config, const s
     if (run->ranks)
         record_set(record, "config.ranks", json_integer(run->ranks->size));
     if (run->ranks)
-        record_set(record, "config.share",
-                   json_string(run->ranks->division.way == DIVISION_FIT ? "fit" : "even"));
+        record_set(record, "config.share", json_string(config->share == DIVISION_FIT ? "fit" : "even"));
     record_set(record, "config.clients_per_worker", json_integer(run->plan.clients_per_worker));
     record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
     record_set(record, "config.ports", ports_json(&run->plan));
@@ -79,7 +79,7 @@ static int describe_program(const struct config *config)
     struct err err = {0};
     struct plan plan;
     if (config->scenario) {
-        if (run_divide(&plan, config, &err) < 0) {
+        if (run_plan_divide(&plan, config, &err) < 0) {
             json_decref(root);
             return complain(&err, EXIT_USAGE);
         }
@@ -219,7 +219,7 @@ static int begin(struct config *config, struct record **record, int argc, char *
 {
     struct plan plan;
     // An impossible plan is found before anything is written.
-    if (run_check(&plan, config, err) < 0)
+    if (run_plan_check(&plan, config, err) < 0)
         return -EINVAL;
     tell_open(config);
     int code = 0;
@@ -285,7 +285,9 @@ static int run_parsed(struct config *config, const struct words *words, struct r
         snprintf(text, sizeof text, "%s", err.text);
     else if (ranks)
         (void)program_one_rank(config, text, sizeof text);
-    if (ranks && ranks_start(ranks, config, text[0] ? text : NULL, &err) < 0)
+    struct ranks_asked asked = {.wrong = text[0] ? text : NULL};
+    asked.sum = ranks && !asked.wrong ? program_sum(config) : 0;
+    if (ranks && ranks_start(ranks, config, &asked, &err) < 0)
         return ranks_lead(ranks) ? complain(&err, EXIT_USAGE) : EXIT_OK;
     if (parsed < 0)
         return complain(&err, EXIT_USAGE);

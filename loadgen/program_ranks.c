@@ -2,13 +2,14 @@
 #include "loadgen/program_ranks.h"
 
 #include "base/record.h"
+#include "loadgen/command_line.h"
 #include "loadgen/ranks_follow.h"
 #include "loadgen/ranks_start.h"
 #include "loadgen/run_setup.h"
-#include "loadgen/scenario.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The number of words that this option has at argv[at]: 0 when it is another. `takes`: it has a value.
@@ -64,22 +65,56 @@ void program_leave_to_leader(int *argc, char **argv)
 
 const char *program_one_rank(const struct config *config, char *text, size_t size)
 {
-    const struct name_pattern *topic = &config->identity.topic;
     text[0] = '\0';
     if (config->only_watch && config->watch.count == 0)
         snprintf(text, size, "--only-watch: give --watch-pid, the processes on this rank's host");
-    else if (config->scenario->one_rank)
-        snprintf(text, size, "scenario %s runs on one rank: %s", config->scenario->name,
-                 config->scenario->one_rank);
-    else if (config->pattern.kind != PATTERN_PAIRS && topic->count > 0 &&
-             (!name_pattern_has(topic, NAME_PREFIX) || name_pattern_has(topic, NAME_CLIENT_ID) ||
-              name_pattern_has(topic, NAME_USER)))
-        snprintf(
-            text, size,
-            "--topic \"%s\": with the pattern %s over ranks the topics of each rank are its own, and %%p "
-            "differs by rank: the topic takes %%p, and neither %%c nor %%u",
-            config->identity.topic_asked, pattern_name(&config->pattern));
+    else if (config->pattern.kind != PATTERN_PAIRS)
+        (void)ranks_shares_topic(&config->identity, pattern_name(&config->pattern), text, size);
     return text;
+}
+
+// FNV-1a of 64 bits: against accidents, not against a forger.
+static uint64_t sum_bytes(uint64_t sum, const void *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sum = (sum ^ ((const uint8_t *)bytes)[i]) * 1099511628211U;
+    return sum;
+}
+
+static uint64_t sum_users(uint64_t sum, const struct users *users)
+{
+    for (int64_t i = 0; i < users->count; i++) {
+        const struct users_row *row = &users->rows[i];
+        sum = sum_bytes(sum, row->user, row->user_bytes + 1);
+        sum = sum_bytes(sum, row->password, row->has_password ? row->password_bytes : 0);
+        sum = sum_bytes(sum, &row->has_password, sizeof row->has_password);
+    }
+    return sum;
+}
+
+static uint64_t sum_files(uint64_t sum, const struct config *config)
+{
+    const char *password = config->identity.password;
+    sum = sum_users(sum, &config->identity.users);
+    sum = sum_bytes(sum, password, password ? strlen(password) : 0);
+    return sum_bytes(sum, config->payload.file, config->payload.file ? config->payload.file_bytes : 0);
+}
+
+// The options as the record has them, and what is in the files that they name.
+uint64_t program_sum(const struct config *config)
+{
+    uint64_t sum = 14695981039346656037U;
+    json_t *json = command_line_json(config);
+    json_object_del(json, "beside"); // rank 0 alone has it
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    sum = sum_bytes(sum, text, text ? strlen(text) : 0);
+    sum = sum_bytes(sum, &config->seed, sizeof config->seed);
+    sum = sum_files(sum, config);
+    for (int i = 0; i < config->crew_count; i++)
+        sum = sum_files(sum, config->crews[i].config);
+    free(text);
+    json_decref(json);
+    return sum;
 }
 
 // DIR/ranks/RANK, where there is a record.

@@ -12,6 +12,9 @@ void program_leave_to_leader(int *argc, char **argv);
 // Why this run cannot be divided over ranks as it is, into `text`; "": it can.
 const char *program_one_rank(const struct config *config, char *text, size_t size);
 
+// A checksum of all that decides what is done: options, and files that they name. Ranks with another play another run.
+uint64_t program_sum(const struct config *config);
+
 // All of a rank above 0 once the run was told to begin. Gives the exit code.
 int program_follow(struct config *config, struct err *err);
 

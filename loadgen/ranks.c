@@ -34,7 +34,8 @@ static void keep_latency(struct ranks *ranks, const struct link_frame *frame)
     memcpy(&head, frame->bytes, sizeof head);
     size_t bytes = frame->count - sizeof head;
     struct ranks_waiting *kept = malloc(sizeof *kept + bytes + 1);
-    if (!kept || head.kind < 0 || head.kind >= LATENCY_COUNT) {
+    if (!kept || head.kind < 0 || head.kind >= LATENCY_COUNT || head.share < 0 ||
+        head.share >= ranks->shares.count) {
         free(kept);
         return;
     }
@@ -56,8 +57,9 @@ static void take_latencies(struct ranks *ranks, int rank, bool add)
             continue;
         }
         // A histogram that cannot be read leaves its samples uncounted, and the books say so.
-        if (add && hist_merge_encoded(ranks->in[kept->head.kind], kept->text) == 0)
-            ranks->censored[kept->head.kind] += kept->head.censored;
+        int share = kept->head.share, kind = kept->head.kind;
+        if (add && hist_merge_encoded(ranks->in[share][kind], kept->text) == 0)
+            ranks->censored[share][kind] += kept->head.censored;
         *at = kept->next;
         free(kept);
     }
@@ -70,15 +72,17 @@ void ranks_forget_latencies(struct ranks *ranks)
         take_latencies(ranks, rank, false);
 }
 
-void ranks_collect(struct ranks *ranks, struct hist *into[LATENCY_COUNT], int64_t censored[LATENCY_COUNT])
+void ranks_collect(struct ranks *ranks, int share, struct hist *into[LATENCY_COUNT],
+                   int64_t censored[LATENCY_COUNT])
 {
     for (int kind = 0; ranks_lead(ranks) && kind < LATENCY_COUNT; kind++) {
-        if (hist_count(ranks->in[kind]) == 0)
+        struct hist *in = ranks->in[share][kind];
+        if (hist_count(in) == 0)
             continue;
-        hist_merge(into[kind], ranks->in[kind]);
-        hist_reset(ranks->in[kind]);
-        censored[kind] += ranks->censored[kind];
-        ranks->censored[kind] = 0;
+        hist_merge(into[kind], in);
+        hist_reset(in);
+        censored[kind] += ranks->censored[share][kind];
+        ranks->censored[share][kind] = 0;
     }
 }
 
@@ -87,13 +91,21 @@ void ranks_collect(struct ranks *ranks, struct hist *into[LATENCY_COUNT], int64_
 static void take_counts(struct ranks *ranks, const struct link_frame *frame)
 {
     struct rank_state *of = &ranks->of[frame->rank];
-    struct ranks_counts counts;
-    if (frame->count != sizeof counts)
+    struct ranks_counts head;
+    const char *at = frame->bytes;
+    if (!of->shares || frame->count != sizeof head + (size_t)ranks->shares.count * sizeof(struct ranks_told))
         return;
-    memcpy(&counts, frame->bytes, sizeof counts);
-    tally_move_clock(&counts.tally, -clock_line_at(&of->clock, clock_now_ns()));
-    tally_fill(&of->counts, &counts.tally);
-    of->done = counts.done;
+    memcpy(&head, at, sizeof head);
+    at += sizeof head;
+    for (int share = 0; share < ranks->shares.count; share++, at += sizeof(struct ranks_told)) {
+        struct ranks_told told;
+        memcpy(&told, at, sizeof told);
+        tally_move_clock(&told.tally, -clock_line_at(&of->clock, clock_now_ns()));
+        tally_fill(&of->shares[share].counts, &told.tally);
+        if (head.of == ranks->number) // of an order before, it is in the figures already
+            of->shares[share].due = told.due;
+    }
+    of->done = head.done;
     take_latencies(ranks, frame->rank, true);
 }
 
@@ -143,9 +155,13 @@ void ranks_lose(struct ranks *ranks, int rank, const char *why)
     of->asked_clock = false;
     snprintf(of->why, sizeof of->why, "%s", why);
     take_latencies(ranks, rank, false);
-    if (ranks->division.workers)
-        tally_bury(&of->counts, division_first(&ranks->division, ranks->clients, ranks->connecting, rank),
-                   false);
+    for (int i = 0; of->shares && i < ranks->shares.count; i++) {
+        const struct ranks_share *share = &ranks->shares.of[i];
+        if (share->division.workers)
+            tally_bury(&of->shares[i].counts,
+                       division_first(&share->division, share->clients, share->connecting, rank),
+                       share->apart);
+    }
 }
 
 static json_t *json_of(const struct link_frame *frame)
@@ -215,15 +231,33 @@ static void hear_other(struct ranks *ranks, const struct link_frame *frame)
 
 // --- what comes to the others ------------------------------------------------------------------------------
 
+static size_t order_bytes(int count)
+{
+    return sizeof(struct ranks_order) + (size_t)count * sizeof(struct crew_act);
+}
+
+static bool is_order(const struct ranks *ranks, const struct ranks_order *order, size_t bytes)
+{
+    if (order->count < 1 || order->count > CREWS_MAX || bytes != order_bytes(order->count))
+        return false;
+    for (int i = 0; i < order->count; i++)
+        if (order->acts[i].crew < 0 || order->acts[i].crew >= ranks->shares.count)
+            return false;
+    return memchr(order->phase, '\0', sizeof order->phase) != NULL;
+}
+
 static void take_order(struct ranks *ranks, const struct link_frame *frame)
 {
-    if (frame->count != sizeof *ranks->order)
-        return;
-    free(ranks->order);
-    ranks->order = malloc(sizeof *ranks->order);
-    if (!ranks->order)
+    struct ranks_order *order = frame->count >= sizeof *order ? malloc(frame->count) : NULL;
+    if (!order)
         return; // rank 0 waits in vain, and says so
-    memcpy(ranks->order, frame->bytes, sizeof *ranks->order);
+    memcpy(order, frame->bytes, frame->count);
+    if (!is_order(ranks, order, frame->count)) {
+        free(order);
+        return;
+    }
+    free(ranks->order);
+    ranks->order = order;
     ranks->halted = false;
 }
 
@@ -305,16 +339,33 @@ int64_t ranks_notice_ns(const struct ranks *ranks)
     return ranks_lead(ranks) ? 100 * NS_PER_MS + ranks->size * NS_PER_MS : 0;
 }
 
-void ranks_give(struct ranks *ranks, const struct fleet_order *order, int64_t limit_ns)
+static void give_to(struct ranks *ranks, int rank, struct ranks_order *given, const struct crew_act acts[])
+{
+    for (int i = 0; i < given->count; i++)
+        given->acts[i].order.at_ns =
+            acts[i].order.at_ns + clock_line_at(&ranks->of[rank].clock, acts[i].order.at_ns);
+    (void)!link_send(&ranks->link, RANKS_ORDER, rank, given, order_bytes(given->count));
+}
+
+void ranks_give(struct ranks *ranks, const char *phase, const struct crew_act acts[], int count,
+                int64_t limit_ns)
 {
     if (!ranks_lead(ranks))
         return;
-    struct ranks_order given = {.number = ++ranks->number, .order = *order, .limit_ns = limit_ns};
-    for (int rank = 1; rank < ranks->size; rank++) {
-        given.order.at_ns = order->at_ns + clock_line_at(&ranks->of[rank].clock, order->at_ns);
-        if (!ranks->of[rank].lost)
-            (void)!link_send(&ranks->link, RANKS_ORDER, rank, &given, sizeof given);
+    ranks->number++;
+    struct ranks_order *given = calloc(1, order_bytes(count));
+    if (given) {
+        *given = (struct ranks_order){.number = ranks->number, .limit_ns = limit_ns, .count = count};
+        snprintf(given->phase, sizeof given->phase, "%s", phase ? phase : "");
+        memcpy(given->acts, acts, (size_t)count * sizeof *acts);
     }
+    for (int rank = 1; rank < ranks->size; rank++) {
+        for (int share = 0; share < ranks->shares.count; share++)
+            ranks->of[rank].shares[share].due = 0;
+        if (given && !ranks->of[rank].lost)
+            give_to(ranks, rank, given, acts);
+    }
+    free(given);
 }
 
 void ranks_halt(struct ranks *ranks)
@@ -332,10 +383,18 @@ int ranks_busy(const struct ranks *ranks)
     return busy;
 }
 
-void ranks_sum(const struct ranks *ranks, struct tally *sum)
+void ranks_sum(const struct ranks *ranks, int share, struct tally *sum)
 {
     for (int rank = 1; ranks_lead(ranks) && rank < ranks->size; rank++)
-        tally_sum(sum, &ranks->of[rank].counts);
+        tally_sum(sum, &ranks->of[rank].shares[share].counts);
+}
+
+int64_t ranks_due(const struct ranks *ranks, int share)
+{
+    int64_t due = 0;
+    for (int rank = 1; ranks_lead(ranks) && rank < ranks->size; rank++)
+        due += ranks->of[rank].shares[share].due;
+    return due;
 }
 
 int ranks_lost(const struct ranks *ranks)
@@ -372,13 +431,13 @@ const char *ranks_trouble(const struct ranks *ranks, char *text, size_t size)
 
 // --- ranks above 0 -----------------------------------------------------------------------------------------
 
-void ranks_tell_latency(struct ranks *ranks, enum latency_kind kind, const struct hist *hist,
+void ranks_tell_latency(struct ranks *ranks, int share, enum latency_kind kind, const struct hist *hist,
                         int64_t censored)
 {
     if (!ranks || ranks->rank == 0 || hist_count(hist) == 0)
         return;
     char *text = hist_encode(hist);
-    struct ranks_latency head = {.censored = censored, .kind = (int32_t)kind};
+    struct ranks_latency head = {.censored = censored, .kind = (int32_t)kind, .share = share};
     size_t bytes = text ? strlen(text) : 0;
     char *frame = text ? malloc(sizeof head + bytes) : NULL;
     if (frame) { // without memory rank 0 counts these samples as unreadable
@@ -390,11 +449,19 @@ void ranks_tell_latency(struct ranks *ranks, enum latency_kind kind, const struc
     free(text);
 }
 
-void ranks_tell_counts(struct ranks *ranks, uint64_t done, const struct tally *tally)
+void ranks_tell_counts(struct ranks *ranks, const struct ranks_told *told)
 {
-    struct ranks_counts counts = {.done = done, .tally = *tally};
-    if (ranks && ranks->rank > 0)
-        (void)!link_send(&ranks->link, RANKS_COUNTS, 0, &counts, sizeof counts);
+    if (!ranks || ranks->rank == 0)
+        return;
+    struct ranks_counts head = {.done = ranks->number, .of = ranks->begun};
+    size_t bytes = (size_t)ranks->shares.count * sizeof *told;
+    char *frame = malloc(sizeof head + bytes);
+    if (!frame)
+        return; // the next ones have these in them
+    memcpy(frame, &head, sizeof head);
+    memcpy(frame + sizeof head, told, bytes);
+    (void)!link_send(&ranks->link, RANKS_COUNTS, 0, frame, sizeof head + bytes);
+    free(frame);
 }
 
 void ranks_tell_arrivals(struct ranks *ranks, int64_t from, int64_t count)

@@ -13,12 +13,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *phase_of(enum fleet_act act)
+enum { PHASES_MAX = 48 }; // of a run with crews; more are called as the last
+
+struct follower {
+    struct run *run;
+    char phases[PHASES_MAX][RANKS_PHASE_BYTES]; // their names outlive the orders
+    int phase_count;
+};
+
+static const char *name_of(enum fleet_act act)
 {
     static const char *const phases[] = {
         [FLEET_CONNECT] = "connect", [FLEET_PUBLISH] = "publish", [FLEET_PROVE] = "prove",
-        [FLEET_CLOSE] = "close",     [FLEET_ARRIVE] = "arrive",   [FLEET_SUBSCRIBE] = "subscribe"};
+        [FLEET_CLOSE] = "close",     [FLEET_ARRIVE] = "arrive",   [FLEET_SUBSCRIBE] = "subscribe",
+        [FLEET_RETAIN] = "retain"};
     return phases[act];
+}
+
+static const char *phase_of(struct follower *follower, const struct ranks_order *given)
+{
+    if (!given->phase[0])
+        return name_of(given->acts[0].order.act);
+    for (int i = 0; i < follower->phase_count; i++)
+        if (strcmp(follower->phases[i], given->phase) == 0 || i == PHASES_MAX - 1)
+            return follower->phases[i];
+    char *kept = follower->phases[follower->phase_count++];
+    memcpy(kept, given->phase, sizeof given->phase);
+    return kept;
 }
 
 // When the clients of this rank arrived: those of each worker are in a row.
@@ -31,15 +52,21 @@ static void tell_arrivals(struct run *run, const struct fleet_order *order)
     }
 }
 
-static void carry_out(struct run *run, struct ranks_order *given)
+static void carry_out(struct follower *follower, struct ranks_order *given)
 {
+    struct run *run = follower->run;
     struct ranks *ranks = run->ranks;
-    struct fleet_order order = given->order;
-    run_phase(run, phase_of(order.act));
-    run->wanted = order.act == FLEET_CONNECT ? order.goal : run->wanted;
-    (void)run_order(run, run->fleet, &order, given->limit_ns);
-    if (order.act == FLEET_ARRIVE && ranks->arrivals)
-        tell_arrivals(run, &order);
+    run_phase(run, phase_of(follower, given));
+    ranks->begun = given->number;
+    if (run->crews) {
+        (void)run_acts(run, given->acts, given->count, given->limit_ns);
+    } else {
+        struct fleet_order order = given->acts[0].order;
+        run->wanted = order.act == FLEET_CONNECT ? order.goal : run->wanted;
+        (void)run_order(run, run->fleet, &order, given->limit_ns);
+        if (order.act == FLEET_ARRIVE && ranks->arrivals)
+            tell_arrivals(run, &order);
+    }
     ranks->number = given->number;
     run_tell(run);
     if (run_is_broken(run) && !ranks->halted)
@@ -89,10 +116,10 @@ static void tell_curve(struct run *run)
 static json_t *part_json(struct run *run, const char *ended, const struct sample *start)
 {
     struct ranks *ranks = run->ranks;
-    return json_pack(
-        "{s:i,s:s,s:o,s:I,s:i,s:o,s:o*}", "rank", ranks->rank, "ended", ended, "host", host_facts(),
-        "clients", (json_int_t)division_clients(&ranks->division, ranks->clients, ranks->rank), "workers",
-        run->plan.workers, "counts", ranks_counts_json(&run->tally), "watched", watched_json(run, start));
+    return json_pack("{s:i,s:s,s:o,s:I,s:i,s:o,s:o*}", "rank", ranks->rank, "ended", ended, "host",
+                     host_facts(), "clients", (json_int_t)ranks_shares_clients(&ranks->shares, ranks->rank),
+                     "workers", run->plan.workers, "counts", ranks_counts_json(&run->tally), "watched",
+                     watched_json(run, start));
 }
 
 static int write_part(const struct run *run, const json_t *part)
@@ -107,6 +134,7 @@ static int write_part(const struct run *run, const json_t *part)
 int ranks_follow(struct run *run)
 {
     struct ranks *ranks = run->ranks;
+    struct follower follower = {.run = run};
     struct sample start = {.target_rss_bytes = -1, .target_private_bytes = -1};
     if (run->config->only_watch)
         (void)run_sample(run, &start);
@@ -114,7 +142,7 @@ int ranks_follow(struct run *run)
         struct ranks_order *given = ranks->order;
         ranks->order = NULL;
         if (given && !run_is_broken(run))
-            carry_out(run, given);
+            carry_out(&follower, given);
         else
             wait_for_leader(run);
         free(given);
@@ -127,6 +155,7 @@ int ranks_follow(struct run *run)
                              : ranks->trouble[0] ? ranks->trouble
                                                  : run->broken,
                              &start);
+    run_phase(run, "end");
     run_close_files(run);
     tell_curve(run);
     if (write_part(run, part) < 0) {

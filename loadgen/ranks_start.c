@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/ranks_start.h"
 
-#include "base/build.h"
 #include "base/clock.h"
-#include "base/host.h"
-#include "base/text_file.h"
-#include "loadgen/engine.h"
-#include "loadgen/pattern_parts.h"
 #include "loadgen/payload.h"
 #include "loadgen/plan.h"
 #include "loadgen/ranks_frames.h"
@@ -23,18 +18,6 @@
 #define FINISH_NS (30 * NS_PER_S)
 
 // --- opening -----------------------------------------------------------------------------------------------
-
-static int map_histograms(struct ranks *ranks)
-{
-    size_t each = hist_bytes();
-    char *at = mmap(NULL, LATENCY_COUNT * each, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED)
-        return -ENOMEM;
-    ranks->hist_memory = at;
-    for (int kind = 0; kind < LATENCY_COUNT; kind++, at += each)
-        ranks->in[kind] = hist_init(at);
-    return 0;
-}
 
 static int await_hello(struct ranks *ranks, struct err *err)
 {
@@ -66,7 +49,7 @@ int ranks_open(struct ranks **ranks, int fd, struct err *err)
     int code = await_hello(made, err);
     if (code == 0 && made->rank == 0 && made->size > 1) {
         made->of = calloc((size_t)made->size, sizeof *made->of);
-        if (!made->of || map_histograms(made) < 0)
+        if (!made->of)
             code = err_set(err, -ENOMEM, "out of memory for %d ranks", made->size);
     }
     if (code == 0 && made->size > 1) {
@@ -90,76 +73,46 @@ void ranks_close(struct ranks *ranks)
         json_decref(ranks->of[rank].facts);
         json_decref(ranks->of[rank].part);
         free(ranks->of[rank].curve);
+        free(ranks->of[rank].shares);
     }
     ranks_forget_latencies(ranks);
     if (ranks->hist_memory)
-        munmap(ranks->hist_memory, LATENCY_COUNT * hist_bytes());
+        munmap(ranks->hist_memory, ranks->hist_memory_bytes);
     json_decref(ranks->settings);
     free(ranks->order);
-    free(ranks->parts);
     free(ranks->of);
-    division_free(&ranks->division);
+    ranks_shares_close(&ranks->shares);
     (void)!link_drain(&ranks->link, 5 * NS_PER_S);
     link_close(&ranks->link);
     free(ranks);
 }
 
-// --- what a rank says of itself ----------------------------------------------------------------------------
+// --- counts and latencies of the others --------------------------------------------------------------------
 
-// The kernel and its network namespace: ranks with the same have the same addresses and ports.
-static void network_name(char *name, size_t size)
+static int map_histograms(struct ranks *ranks)
 {
-    char boot[64] = "", space[64] = "";
-    if (text_file_read("/proc/sys/kernel/random/boot_id", boot, sizeof boot) < 0)
-        boot[0] = '\0';
-    ssize_t bytes = readlink("/proc/self/ns/net", space, sizeof space - 1);
-    space[bytes > 0 ? bytes : 0] = '\0';
-    boot[strcspn(boot, "\n")] = '\0';
-    snprintf(name, size, "%s %s", boot, space);
+    size_t each = hist_bytes(), bytes = (size_t)ranks->shares.count * LATENCY_COUNT * each;
+    // Zeroed, and a histogram that stays empty takes no memory.
+    char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return -ENOMEM;
+    ranks->hist_memory = at;
+    ranks->hist_memory_bytes = bytes;
+    for (int share = 0; share < ranks->shares.count; share++)
+        for (int kind = 0; kind < LATENCY_COUNT; kind++, at += each)
+            ranks->in[share][kind] = hist_init(at);
+    return 0;
 }
 
-// Whether two ranks run one build: they exchange its structs.
-static void build_name(char *name, size_t size)
+int ranks_share_out(struct ranks *ranks, const struct config *config, struct err *err)
 {
-    snprintf(name, size, "%s %s %zu %zu", build_facts()->version, build_facts()->commit,
-             sizeof(struct ranks_order), sizeof(struct ranks_counts));
-}
-
-static json_t *facts_json(const struct config *config, const char *wrong)
-{
-    char network[160], build[160];
-    struct room_facts room;
-    struct ports ports = {.way = PORTS_KERNEL};
-    struct err err = {0};
-    int64_t limit = 0;
-    const struct engine *engine = config->engine;
-    network_name(network, sizeof network);
-    build_name(build, sizeof build);
-    room_facts_read(&room);
-    if (!wrong && host_raise_nofile(&limit, &err) < 0)
-        wrong = err.text;
-    if (!wrong &&
-        ports_choose(&ports, config->ports, engine->caps & ENGINE_CAP_BIND, config->prefix, &err) < 0)
-        wrong = err.text;
-    int64_t holds = wrong ? 0 : engine_process_clients(engine, limit);
-    return json_pack("{s:s?,s:s,s:s,s:b,s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I}}", "wrong", wrong, "network", network,
-                     "build", build, "only_watches", config->only_watch, "host", host_facts(),
-                     "process_clients", (json_int_t)holds, "ports_each",
-                     (json_int_t)(wrong ? 0 : ports_per_route(&ports)), "room", "memory_bytes",
-                     (json_int_t)room.memory_bytes, "file_max", (json_int_t)room.file_max, "files",
-                     (json_int_t)room.files, "processors", (json_int_t)room.processors);
-}
-
-static int64_t number_of(const json_t *json, const char *key)
-{
-    json_t *value = json_object_get(json, key);
-    return json_is_integer(value) ? json_integer_value(value) : -1;
-}
-
-static const char *text_of(const json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-    return text ? text : "";
+    ranks_shares_open(&ranks->shares, config, ranks->rank, ranks->size);
+    bool fine = ranks->rank > 0 || map_histograms(ranks) == 0;
+    for (int rank = 1; ranks_lead(ranks) && rank < ranks->size && fine; rank++) {
+        ranks->of[rank].shares = calloc((size_t)ranks->shares.count, sizeof *ranks->of[rank].shares);
+        fine = ranks->of[rank].shares != NULL;
+    }
+    return fine ? 0 : err_set(err, -ENOMEM, "out of memory for the counts of %d ranks", ranks->size);
 }
 
 static void send_json(struct ranks *ranks, int kind, int rank, const json_t *json)
@@ -205,55 +158,6 @@ static bool is_ready(const struct rank_state *of)
     return of->ready;
 }
 
-static int check_facts(const struct ranks *ranks, bool *apart, struct err *err)
-{
-    *apart = true;
-    for (int rank = 0; rank < ranks->size; rank++) {
-        const json_t *facts = ranks->of[rank].facts, *first = ranks->of[0].facts;
-        const char *wrong = text_of(facts, "wrong");
-        if (wrong[0])
-            return rank == 0 ? err_set(err, -EINVAL, "%s", wrong)
-                             : err_set(err, -EINVAL, "rank %d: %s", rank, wrong);
-        if (rank == 0 && ranks_only_watches(ranks, 0))
-            return err_set(err, -EINVAL, "--only-watch: rank 0 leads the run, and has clients");
-        if (strcmp(text_of(facts, "build"), text_of(first, "build")) != 0)
-            return err_set(err, -EINVAL,
-                           "rank %d runs another build than rank 0 (%s, %s): install the same on all hosts",
-                           rank, text_of(facts, "build"), text_of(first, "build"));
-        for (int other = 0; other < rank; other++)
-            if (strcmp(text_of(facts, "network"), text_of(ranks->of[other].facts, "network")) == 0)
-                *apart = false;
-    }
-    return 0;
-}
-
-static void judge(const struct ranks *ranks, const struct config *config, int rank, int64_t clients,
-                  struct room *room)
-{
-    const json_t *facts = json_object_get(ranks->of[rank].facts, "room");
-    struct room_facts has = {.memory_bytes = number_of(facts, "memory_bytes"),
-                             .file_max = number_of(facts, "file_max"),
-                             .files = number_of(facts, "files"),
-                             .processors = number_of(facts, "processors")};
-    room_judge(room, &has, config->engine, clients);
-}
-
-// Parts of such a pattern (pattern_parts.h) have as many of both ends, too.
-static bool has_as_many(const struct pattern *pattern)
-{
-    return pattern->kind != PATTERN_PAIRS && pattern->publishers == pattern->subscribers - pattern->apart;
-}
-
-static int make_parts(struct ranks *ranks, const struct config *config, struct err *err)
-{
-    if (config->pattern.kind == PATTERN_PAIRS)
-        return 0;
-    ranks->parts = calloc((size_t)ranks->size, sizeof *ranks->parts);
-    if (!ranks->parts)
-        return err_set(err, -ENOMEM, "out of memory for %d ranks", ranks->size);
-    return pattern_parts_make(ranks->parts, &config->pattern, &ranks->division, config->connections, err);
-}
-
 static int divide(struct ranks *ranks, const struct config *config, bool apart, struct err *err)
 {
     struct division_rank *of = calloc((size_t)ranks->size, sizeof *of);
@@ -262,44 +166,27 @@ static int divide(struct ranks *ranks, const struct config *config, bool apart, 
     for (int rank = 0; rank < ranks->size; rank++) {
         const json_t *facts = ranks->of[rank].facts;
         struct room room;
-        judge(ranks, config, rank, 0, &room);
-        of[rank] = (struct division_rank){.cores = number_of(json_object_get(facts, "host"), "cores"),
-                                          .process_clients = number_of(facts, "process_clients"),
-                                          .room_clients = room.clients,
-                                          .only_watches = ranks_only_watches(ranks, rank)};
+        ranks_facts_room(ranks, config, rank, 0, &room);
+        of[rank] =
+            (struct division_rank){.cores = ranks_facts_number(json_object_get(facts, "host"), "cores"),
+                                   .process_clients = ranks_facts_number(facts, "process_clients"),
+                                   .room_clients = room.clients,
+                                   .only_watches = ranks_only_watches(ranks, rank)};
     }
-    struct division_request request = {.way = config->share,
-                                       .clients = config->connections,
-                                       .engine_clients = config->engine->clients,
-                                       .clients_per_worker = config->clients_per_worker,
-                                       .workers = config->workers,
-                                       .split = config->split,
-                                       .even = config->even || has_as_many(&config->pattern),
-                                       .ranks = ranks->size,
-                                       .of = of};
-    int code = division_make(&ranks->division, &request, err);
+    int code = ranks_shares_make(&ranks->shares, config, of, apart, err);
     free(of);
-    ranks->division.apart = apart;
-    return code < 0 ? code : make_parts(ranks, config, err);
-}
-
-// Ranks of one host share its room.
-static bool same_host(const struct ranks *ranks, int a, int b)
-{
-    const char *one = text_of(ranks->of[a].facts, "network"), *other = text_of(ranks->of[b].facts, "network");
-    size_t boot = strcspn(one, " ");
-    return boot > 0 && strncmp(one, other, boot + 1) == 0;
+    return code;
 }
 
 static int check_room(const struct ranks *ranks, const struct config *config, struct err *err)
 {
     for (int rank = 0; rank < ranks->size; rank++) {
-        int64_t clients = division_clients(&ranks->division, config->connections, rank), all = 0;
+        int64_t clients = ranks_shares_clients(&ranks->shares, rank), all = 0;
         struct room room;
         for (int other = 0; other < ranks->size; other++)
-            if (same_host(ranks, rank, other))
-                all += division_clients(&ranks->division, config->connections, other);
-        judge(ranks, config, rank, all > clients ? all : clients, &room);
+            if (ranks_facts_same_host(ranks, rank, other))
+                all += ranks_shares_clients(&ranks->shares, other);
+        ranks_facts_room(ranks, config, rank, all > clients ? all : clients, &room);
         if (all > room.clients)
             return err_set(err, -EINVAL,
                            "rank %d has no room for its %lld clients%s: %s: %s. Mend it there: %s", rank,
@@ -312,15 +199,11 @@ static int check_room(const struct ranks *ranks, const struct config *config, st
 static int tell_settings(struct ranks *ranks, const struct config *config, struct err *err)
 {
     uint32_t random; // the run's number, which no other run on the same topics has
-    json_t *workers = json_array();
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         return err_set(err, -EIO, "cannot get random bytes: %m");
-    for (int rank = 0; rank < ranks->size; rank++)
-        json_array_append_new(workers, json_integer(ranks->division.workers[rank]));
-    ranks->settings = json_pack("{s:s,s:I,s:I,s:b,s:o}", "prefix", config->prefix, "number",
-                                (json_int_t)(random >> (32 - PAYLOAD_RUN_BITS)), "clients_per_worker",
-                                (json_int_t)ranks->division.clients_per_worker, "apart",
-                                ranks->division.apart, "workers", workers);
+    ranks->settings = json_pack("{s:s,s:I,s:o}", "prefix", config->prefix, "number",
+                                (json_int_t)(random >> (32 - PAYLOAD_RUN_BITS)), "shares",
+                                ranks_shares_json(&ranks->shares));
     for (int rank = 1; rank < ranks->size; rank++)
         send_json(ranks, RANKS_SETTINGS, rank, ranks->settings);
     return 0;
@@ -331,7 +214,7 @@ static int lead(struct ranks *ranks, struct config *config, struct err *err)
     bool apart;
     int code = await_others(ranks, has_facts, "say what it has", err);
     if (code == 0)
-        code = check_facts(ranks, &apart, err);
+        code = ranks_facts_check(ranks, config, &apart, err);
     if (code == 0)
         code = divide(ranks, config, apart, err);
     if (code == 0)
@@ -352,7 +235,7 @@ static int check_ports(const struct ranks *ranks, const struct plan *plan, struc
 {
     int64_t needed = plan_per_route(plan);
     for (int rank = 1; rank < ranks->size; rank++) {
-        int64_t has = number_of(ranks->of[rank].facts, "ports_each");
+        int64_t has = ranks_facts_number(ranks->of[rank].facts, "ports_each");
         if (needed > has && !ranks_only_watches(ranks, rank))
             return err_set(
                 err, -EINVAL,
@@ -377,20 +260,9 @@ int ranks_begin(struct ranks *ranks, const struct config *config, const struct p
 
 static int take_settings(struct ranks *ranks, struct config *config)
 {
-    const json_t *settings = ranks->settings, *workers = json_object_get(settings, "workers");
-    struct division *division = &ranks->division;
-    *division = (struct division){.rank = ranks->rank,
-                                  .ranks = ranks->size,
-                                  .clients_per_worker = number_of(settings, "clients_per_worker"),
-                                  .apart = json_is_true(json_object_get(settings, "apart")),
-                                  .split = config->split,
-                                  .workers = calloc((size_t)ranks->size, sizeof *division->workers)};
-    if (!division->workers || json_array_size(workers) != (size_t)ranks->size)
-        return -EPROTO;
-    for (int rank = 0; rank < ranks->size; rank++)
-        division->workers[rank] = (int)json_integer_value(json_array_get(workers, (size_t)rank));
-    snprintf(config->prefix, sizeof config->prefix, "%s", text_of(settings, "prefix"));
-    return make_parts(ranks, config, NULL);
+    const json_t *settings = ranks->settings;
+    snprintf(config->prefix, sizeof config->prefix, "%s", ranks_facts_text(settings, "prefix"));
+    return ranks_shares_take(&ranks->shares, config, json_object_get(settings, "shares"), NULL);
 }
 
 static int follow(struct ranks *ranks, struct config *config)
@@ -403,19 +275,21 @@ static int follow(struct ranks *ranks, struct config *config)
     return ranks->settings && !ranks->ended && take_settings(ranks, config) == 0 ? 0 : -ECANCELED;
 }
 
-int ranks_start(struct ranks *ranks, struct config *config, const char *wrong, struct err *err)
+int ranks_start(struct ranks *ranks, struct config *config, const struct ranks_asked *asked, struct err *err)
 {
-    json_t *facts = facts_json(config, wrong);
-    int code;
-    ranks->clients = config->connections;
-    ranks->connecting = config->connections - config->later;
+    json_t *facts = ranks_facts_json(config, asked);
+    int code = asked->wrong ? 0 : ranks_share_out(ranks, config, err);
     if (ranks->rank == 0) {
         ranks->of[0].facts = facts;
-        code = lead(ranks, config, err);
+        if (code == 0)
+            code = lead(ranks, config, err);
+        else
+            ranks_refuse(ranks);
     } else {
         send_json(ranks, RANKS_FACTS, 0, facts);
         json_decref(facts);
-        code = follow(ranks, config);
+        if (code == 0)
+            code = follow(ranks, config);
     }
     if (code == 0)
         config->ranks = ranks;
@@ -424,7 +298,7 @@ int ranks_start(struct ranks *ranks, struct config *config, const char *wrong, s
 
 uint32_t ranks_number(const struct ranks *ranks)
 {
-    return (uint32_t)number_of(ranks->settings, "number");
+    return (uint32_t)ranks_facts_number(ranks->settings, "number");
 }
 
 // --- the workers are there, the end ------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 // number. Where anything is wrong, nothing is opened anywhere, and rank 0 has the text.
 //
 //     ranks_open(&ranks, fd, &err);                          // ranks NULL: there is one
-//     ranks_start(ranks, &config, wrong, &err);
+//     ranks_start(ranks, &config, &asked, &err);
 //     ranks_begin(ranks, &config, &plan, &err);
 //     run_open(...);
 //     ranks_ready(ranks, code, &err);
@@ -19,6 +19,7 @@
 #include "loadgen/config.h"
 #include "loadgen/plan.h"
 #include "loadgen/ranks.h"
+#include "loadgen/ranks_facts.h"
 
 #define RANKS_START_NS (120 * NS_PER_S) // limit for all ranks to be there
 
@@ -26,10 +27,14 @@
 int ranks_open(struct ranks **ranks, int fd, struct err *err) __attribute__((warn_unused_result));
 void ranks_close(struct ranks *ranks); // NULL is allowed
 
-// `wrong`: what is wrong with the command line here; NULL: nothing. Sets config->ranks, and on ranks above 0 config->prefix.
+// Sets config->ranks, and on ranks above 0 config->prefix.
 // Waits for all ranks. Rank 0: -EINVAL with the text: the run is refused, and all others know it. Others: -ECANCELED: it is
 // refused, or rank 0 is lost; rank 0 says why.
-int ranks_start(struct ranks *ranks, struct config *config, const char *wrong, struct err *err)
+int ranks_start(struct ranks *ranks, struct config *config, const struct ranks_asked *asked, struct err *err)
+    __attribute__((warn_unused_result));
+
+// A part of ranks_start, for tests: nothing is divided yet, and there is room for what the others tell. -ENOMEM.
+int ranks_share_out(struct ranks *ranks, const struct config *config, struct err *err)
     __attribute__((warn_unused_result));
 
 // Rank 0: the run does not begin. Nothing elsewhere.

@@ -50,35 +50,6 @@ bool run_is_broken(const struct run *run)
     return run->broken[0] != '\0';
 }
 
-static void collect(struct run *run)
-{
-    // The wall clock may be set meanwhile: start and length of an interval come from the monotonic clock.
-    int64_t to_ns = clock_now_ns();
-    int64_t log_ns = run->log_wall_ns - run->log_ns;
-    int64_t censored[LATENCY_COUNT] = {0};
-    if (run->latency)
-        latency_collect(run->latency, run->interval, censored);
-    ranks_collect(run->ranks, run->interval, censored);
-    for (int i = 0; run->crews && i < run->config->crew_count; i++)
-        crew_collect(&run->crews[i], run->phase, run->log, log_ns + run->interval_from_ns, log_ns + to_ns,
-                     run->interval, censored);
-    for (int kind = 0; kind < LATENCY_COUNT; kind++) {
-        run->censored[kind] += censored[kind];
-        run->phase_censored[kind] += censored[kind];
-        if (hist_count(run->interval[kind]) == 0)
-            continue;
-        if (run->log)
-            hist_log_write(run->log, latency_name((enum latency_kind)kind), log_ns + run->interval_from_ns,
-                           log_ns + to_ns, run->interval[kind]);
-        ranks_tell_latency(run->ranks, (enum latency_kind)kind, run->interval[kind], censored[kind]);
-        hist_merge(run->total[kind], run->interval[kind]);
-        hist_merge(run->second[kind], run->interval[kind]);
-        hist_merge(run->phase_hist[kind], run->interval[kind]);
-        hist_reset(run->interval[kind]);
-    }
-    run->interval_from_ns = to_ns;
-}
-
 // The sockets of a process close before it has ended, so clients may notice first. Wait a while for the end.
 static void await_targets(struct run *run, int64_t ns)
 {
@@ -134,35 +105,6 @@ static void look_for_trouble(struct run *run)
         run_break(run, "every connection was lost");
 }
 
-static void read_tallies(struct run *run)
-{
-    run->tally = run->probe_tally = (struct tally){0};
-    for (int i = 0; run->crews && i < run->config->crew_count; i++) {
-        struct crew *crew = &run->crews[i];
-        crew->tally = (struct tally){0};
-        fleet_sum(crew->fleet, &crew->tally);
-        fleet_sum(crew->fleet, &run->tally);
-    }
-    if (run->fleet)
-        fleet_sum(run->fleet, &run->tally);
-    ranks_sum(run->ranks, &run->tally);
-    if (run->halted && (run->board || run->crews))
-        tally_settle(&run->tally);
-    if (run->probes)
-        fleet_sum(run->probes, &run->probe_tally);
-    if (run->over && run->config->backoff.first_ns > 0) {
-        tally_settle_returns(&run->tally);
-        tally_settle_returns(&run->probe_tally);
-    }
-}
-
-void run_tell(struct run *run)
-{
-    collect(run);
-    read_tallies(run);
-    ranks_tell_counts(run->ranks, run->ranks->number, &run->tally);
-}
-
 static void add_to_curve(struct run *run, bool going_on)
 {
     const struct config *config = run->config;
@@ -187,7 +129,7 @@ static void count_descriptors(struct run *run, int64_t now_ns, bool at_once)
         int64_t more = procmem_descriptors((pid_t)config->watch_pids[i]);
         open = more >= 0 ? open + more : -1;
     }
-    read_tallies(run);
+    run_read_tallies(run);
     strangers_count(&run->strangers, open, run->tally.count[TALLY_STARTED]);
 }
 
@@ -215,7 +157,7 @@ static void tick(struct run *run)
     int64_t now_ns = clock_now_ns();
     if (run->climbing)
         count_descriptors(run, now_ns, false);
-    read_tallies(run);
+    run_read_tallies(run);
     sampler_label(run->sampler, run->phase,
                   run->config->only_watch ? run->ranks->open : run->tally.count[TALLY_OPEN],
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
@@ -230,7 +172,7 @@ static void tick(struct run *run)
     if (run->shown && now_ns - run->moment.at_ns < NS_PER_S)
         return;
     run->shown = true;
-    collect(run);
+    run_take_latencies(run);
     if (run->ranks && !ranks_lead(run->ranks))
         run_tell(run);
     ranks_tell_open(run->ranks, run->tally.count[TALLY_OPEN]);
@@ -243,7 +185,7 @@ static void tick(struct run *run)
 
 void run_phase(struct run *run, const char *phase)
 {
-    collect(run);
+    run_take_latencies(run);
     for (int kind = 0; kind < LATENCY_COUNT; kind++) {
         hist_reset(run->phase_hist[kind]);
         run->phase_censored[kind] = 0;
@@ -251,12 +193,6 @@ void run_phase(struct run *run, const char *phase)
     for (int i = 0; run->crews && i < run->config->crew_count; i++)
         crew_begin_phase(&run->crews[i]);
     run->phase = phase;
-}
-
-void run_collect(struct run *run)
-{
-    read_tallies(run);
-    collect(run);
 }
 
 // Polls all fleets. The number of living workers of `awaited` (NULL: of all) that are not done.
@@ -269,7 +205,7 @@ static int poll_fleets(struct run *run, const struct fleet *awaited)
         int of_one = fleet_poll(fleets[i], now_ns);
         busy += !awaited || awaited == fleets[i] ? of_one : 0;
     }
-    return busy + (!awaited || awaited == run->fleet ? ranks_busy(run->ranks) : 0);
+    return busy + (!awaited || awaited != run->probes ? ranks_busy(run->ranks) : 0); // others have no probes
 }
 
 // The run ends in the middle of an order. Acts under way are counted before anything is closed.
@@ -287,8 +223,7 @@ static void halt(struct run *run)
         if (run->ranks)
             (void)!ranks_hear(run->ranks);
     }
-    read_tallies(run);
-    collect(run);
+    run_collect(run);
 }
 
 // Waits for a fleet; NULL: for all.
@@ -299,7 +234,7 @@ static bool wait_for(struct run *run, const struct fleet *fleet, int64_t limit_n
         int busy = poll_fleets(run, fleet);
         tick(run);
         if (busy == 0) {
-            collect(run);
+            run_take_latencies(run);
             ranks_tell_open(run->ranks, run->tally.count[TALLY_OPEN]);
             return true;
         }
@@ -334,17 +269,28 @@ static void hear_no_ends(struct run *run, const struct fleet_order *order)
 {
     if (order->act != FLEET_ARRIVE && order->act != FLEET_CLOSE)
         return;
-    read_tallies(run);
+    run_read_tallies(run);
     run_pause_census(run);
 }
 
 // What the workers here carry out: of a pattern this rank's part.
-static struct fleet_order own_order(const struct run *run, const struct fleet_order *order)
+static struct fleet_order own_order(const struct run *run, int share, const struct fleet_order *order)
 {
     struct fleet_order own = *order;
-    if (run->ranks && run->ranks->parts && order->pattern.kind != PATTERN_PAIRS)
-        own.pattern = run->ranks->parts[run->ranks->rank];
+    const struct pattern *parts = run->ranks ? run->ranks->shares.of[share].parts : NULL;
+    if (!parts || order->pattern.kind == PATTERN_PAIRS)
+        return own;
+    own.pattern = parts[run->ranks->rank];
+    if (order->pattern.slow == 0) // nobody is in this order
+        own.pattern.slow = 0;
     return own;
+}
+
+// Gives the order to all other ranks.
+static void give_ranks(struct run *run, int crew, const struct fleet_order *order, int64_t limit_ns)
+{
+    struct crew_act act = {.crew = crew, .order = *order};
+    ranks_give(run->ranks, run->crews ? run->phase : NULL, &act, 1, limit_ns);
 }
 
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns)
@@ -369,8 +315,8 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     run->order_ns = order->at_ns;
     hear_no_ends(run, order);
     if (shared)
-        ranks_give(run->ranks, order, limit_ns);
-    struct fleet_order own = own_order(run, order);
+        give_ranks(run, 0, order, limit_ns);
+    struct fleet_order own = own_order(run, 0, order);
     fleet_give(fleet, &own);
     wait_for(run, fleet, order->at_ns + limit_ns);
     if (run->climbing)
@@ -390,7 +336,7 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
     run->publishing = beside->act == FLEET_PUBLISH;
     show_rate(run, beside);
     hear_no_ends(run, order);
-    ranks_give(run->ranks, order, limit_ns);
+    give_ranks(run, 0, order, limit_ns);
     fleet_give(run->probes, beside);
     fleet_give(run->fleet, order);
     wait_for(run, NULL, order->at_ns + limit_ns);
@@ -399,17 +345,31 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
     return !run_is_broken(run);
 }
 
-bool run_acts(struct run *run, struct run_act acts[], int count, int64_t limit_ns)
+// The common instant of orders to crews; on ranks above 0 rank 0 has set it.
+static int64_t place_acts(const struct run *run, struct crew_act acts[], int count)
 {
     int workers = 0;
     int64_t at_ns = 0;
-    if (run_is_broken(run))
-        return false;
+    if (run->ranks && !ranks_lead(run->ranks))
+        return acts[0].order.at_ns;
     for (int i = 0; i < count; i++)
-        workers += fleet_workers(acts[i].fleet);
+        workers += fleet_workers(run->crews[acts[i].crew].fleet);
     for (int i = 0; i < count; i++) {
         int64_t one_ns = instant(run, &acts[i].order, workers);
         at_ns = one_ns > at_ns ? one_ns : at_ns;
+    }
+    for (int i = 0; i < count; i++)
+        acts[i].order.at_ns = at_ns;
+    return at_ns;
+}
+
+bool run_acts(struct run *run, struct crew_act acts[], int count, int64_t limit_ns)
+{
+    if (run_is_broken(run))
+        return false;
+    ranks_measure_clocks(run->ranks);
+    int64_t at_ns = place_acts(run, acts, count);
+    for (int i = 0; i < count; i++) {
         run->publishing = run->publishing || acts[i].order.act == FLEET_PUBLISH;
         run->connecting = run->connecting || acts[i].order.act == FLEET_CONNECT;
     }
@@ -418,12 +378,14 @@ bool run_acts(struct run *run, struct run_act acts[], int count, int64_t limit_n
             board_reset(run->crews[i].board);
     run->connecting = run->connecting && !run->publishing;
     run->order_ns = at_ns;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         hear_no_ends(run, &acts[i].order);
-        acts[i].order.at_ns = at_ns;
+    ranks_give(run->ranks, run->phase, acts, count, limit_ns);
+    for (int i = 0; i < count; i++) {
+        struct fleet_order own = own_order(run, acts[i].crew, &acts[i].order);
         if (acts[i].shown)
             show_rate(run, &acts[i].order);
-        fleet_give(acts[i].fleet, &acts[i].order);
+        fleet_give(run->crews[acts[i].crew].fleet, &own);
     }
     wait_for(run, NULL, at_ns + limit_ns);
     run->connecting = run->publishing = false;
@@ -456,7 +418,7 @@ bool run_sample(struct run *run, struct sample *sample)
         poll_fleets(run, NULL);
         tick(run);
     }
-    read_tallies(run);
+    run_read_tallies(run);
     run_take_census(run, &sample->census);
     return !run_is_broken(run);
 }
@@ -468,7 +430,7 @@ void run_disconnect(struct run *run)
     run_phase(run, "close");
     run->over = run->interrupted || run->halted;
     if (run->over) {
-        read_tallies(run);
+        run_read_tallies(run);
         return;
     }
     struct fleet_order order = {.act = FLEET_CLOSE, .gated = true, .drain_ns = 30 * NS_PER_S};
@@ -479,8 +441,8 @@ void run_disconnect(struct run *run)
         // A fleet still busy with an order that was broken off gets no other order; it is stopped later.
         if (poll_fleets(run, fleets[i]) > 0)
             continue;
-        if (fleets[i] == run->fleet)
-            ranks_give(run->ranks, &order, limit_ns);
+        if (fleets[i] != run->probes)
+            give_ranks(run, run->crews ? i : 0, &order, limit_ns);
         fleet_give(fleets[i], &order);
         int64_t until_ns = clock_now_ns() + limit_ns;
         while (poll_fleets(run, fleets[i]) > 0 && clock_now_ns() < until_ns && !run->interrupted)

@@ -41,12 +41,6 @@ struct run_mark {
     bool taken;      // `sample` is there
 };
 
-struct run_act { // an order, and the fleet that it is given to
-    struct fleet *fleet;
-    struct fleet_order order;
-    bool shown; // its rate is a part of the one that is shown
-};
-
 enum { RUN_FLEETS_MAX = CREWS_MAX + 2 };
 
 struct run {
@@ -126,14 +120,19 @@ struct run {
 void run_phase(struct run *run,
                const char *phase); // a word that outlives the run; empties phase_hist, and the crews'
 void run_collect(struct run *run); // now, what a tick collects: counts, latencies
+// These alone (run_counts.c): counts of all fleets and ranks; latencies, into the histograms and the log.
+void run_read_tallies(struct run *run);
+// Does the run end early, so that deliveries without an outcome count as unfinished (tally_settle)?
+bool run_settles(const struct run *run);
+void run_take_latencies(struct run *run);
 
 // On rank 0 all ranks carry it out. On the others at_ns is as rank 0 gave it.
 // Sets the at_ns of `order`, gives it to `fleet` and waits until all workers are done, at most `limit_ns`.
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 // The same for both fleets at once: `order` for the clients, `beside` for the probes, at one instant.
 bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *beside, int64_t limit_ns);
-// The same for several fleets, at one instant: all must be done. Of `shown` acts are at most CREWS_MAX, which all publish, or connect.
-bool run_acts(struct run *run, struct run_act acts[], int count, int64_t limit_ns);
+// The same for several crews, at one instant: all must be done. Of `shown` acts are at most CREWS_MAX, which all publish, or connect.
+bool run_acts(struct run *run, struct crew_act acts[], int count, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 // A rank above 0 tells rank 0 its latencies and counts.
 void run_tell(struct run *run);

@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "base/host.h"
 #include "loadgen/crew.h"
+#include "loadgen/crew_parts.h"
 #include "loadgen/engine.h"
 #include "loadgen/ranks_start.h"
+#include "loadgen/run_plan.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -62,85 +64,6 @@ static struct worker_setup setup_of(const struct run *run, const struct config *
         .seed = (uint64_t)config->seed,
         .connecting = plan->clients,
     };
-}
-
-// A target on this host has a core left to it: where every core has a busy worker, target and workers wait for each other, and act in
-// slices of some milliseconds (docs/speed.md). paho has threads of its own, which share a core badly.
-static int cores_for_workers(const struct config *config)
-{
-    int64_t cores = host_cores();
-    bool left = config->watch.count > 0 && !(config->engine->caps & ENGINE_CAP_RESTLESS);
-    cores -= left;
-    return cores > 1 ? (int)cores : 1;
-}
-
-static int fill_request(struct plan_request *request, const struct config *config, int64_t clients,
-                        bool probes, struct err *err)
-{
-    const struct engine *engine = config->engine;
-    int64_t limit;
-    int code = host_raise_nofile(&limit, err);
-    if (code < 0)
-        return code;
-    int64_t holds = engine_process_clients(engine, limit);
-    // The plan of the probes is one worker with the first routes, on rank 0.
-    const struct division *division = config->ranks && !probes ? &config->ranks->division : NULL;
-    *request = (struct plan_request){
-        .clients = clients,
-        .clients_per_worker = probes     ? clients
-                              : division ? division->clients_per_worker
-                                         : config->clients_per_worker,
-        .workers = probes     ? 1
-                   : division ? 0
-                              : (int)config->workers,
-        .engine_clients = engine->clients < holds ? engine->clients : holds,
-        .clients_max = holds,
-        .cores = cores_for_workers(config),
-        .ranks = division ? division->ranks : 1,
-        .rank = division ? division->rank : 0,
-        .rank_workers = division ? division->workers : NULL,
-        .apart = division && division->apart,
-        .own_sources = division && division->apart && !config->only_watch,
-        .split = probes ? 0 : config->split,
-        .even = probes || config->even,
-        .spread_pairs = config->spread_pairs,
-        .mesh = !probes && config->pattern.kind != PATTERN_PAIRS,
-        .can_bind = engine->caps & ENGINE_CAP_BIND,
-        .targets = config->targets.values,
-        .target_count = config->targets.count,
-        .sources = config->sources.values,
-        .source_count = config->sources.count,
-    };
-    return ports_choose(&request->ports, config->ports, engine->caps & ENGINE_CAP_BIND, config->prefix, err);
-}
-
-static int make_plan(struct plan *plan, const struct config *config, int64_t clients, bool probes,
-                     struct err *err)
-{
-    struct plan_request request;
-    int code = fill_request(&request, config, clients, probes, err);
-    return code < 0 ? code : plan_make(plan, &request, err);
-}
-
-int run_divide(struct plan *plan, const struct config *config, struct err *err)
-{
-    struct plan_request request = {0};
-    *plan = (struct plan){.clients = config->connections, .ranks = 1};
-    int code = fill_request(&request, config, config->connections, false, err);
-    plan->ports = request.ports;
-    return code < 0 ? code : plan_divide(plan, &request, err);
-}
-
-int run_check(struct plan *plan, const struct config *config, struct err *err)
-{
-    for (int i = 0; i < config->crew_count; i++) {
-        const struct config *group = config->crews[i].config;
-        int code = make_plan(plan, group, group->connections, false, err);
-        if (code < 0)
-            return err_prefix(err, code, "group %s", config->crews[i].name);
-        plan_free(plan);
-    }
-    return make_plan(plan, config, config->connections, false, err);
 }
 
 static int open_fleet(struct fleet **fleet, struct worker_setup *setup, int tokens, struct err *err)
@@ -269,14 +192,26 @@ static int draw_number(struct run *run, struct err *err)
     return 0;
 }
 
+// The numbers that the first client of each worker here has in this rank's part of a pattern, from `place` on; to be freed.
+// NULL: no memory.
+static int64_t *places_of(const struct plan *plan, int rank, int64_t place)
+{
+    int64_t *places = calloc((size_t)plan->workers + 1, sizeof *places);
+    if (!places)
+        return NULL;
+    places[0] = place;
+    for (int worker = 0; worker < plan->workers; worker++)
+        places[worker + 1] = places[worker] + plan_share(plan, rank, worker).count;
+    return places;
+}
+
 // --- crews -------------------------------------------------------------------------------------------------
 
 // All crews use the routes that the plan of all clients has, and on these ports of their own, behind those of the
 // crews before (`taken`).
-static int plan_crew(struct run *run, struct crew *crew, int64_t *taken, struct err *err)
+static int plan_crew(struct run *run, struct crew *crew, int number, int64_t *taken, struct err *err)
 {
-    const struct config *config = crew->request->config;
-    int code = make_plan(&crew->plan, config, config->connections, false, err);
+    int code = run_plan_crew(&crew->plan, run->config, number, err);
     if (code < 0)
         return err_prefix(err, code, "group %s", crew->request->name);
     memcpy(crew->plan.sources, run->plan.sources, (size_t)run->plan.source_count * sizeof *run->plan.sources);
@@ -287,6 +222,25 @@ static int plan_crew(struct run *run, struct crew *crew, int64_t *taken, struct 
     return 0;
 }
 
+// What of the crew is on this rank.
+static int place_crew(struct run *run, struct crew *crew, int number, struct err *err)
+{
+    const struct crew_request *request = crew->request;
+    const struct ranks *ranks = run->ranks;
+    const struct ranks_share *share = ranks ? &ranks->shares.of[number] : NULL;
+    crew->pattern = share && share->parts ? share->parts[ranks->rank] : request->config->pattern;
+    crew->place = request->place;
+    crew->clients = share ? plan_clients_of(&crew->plan, ranks->rank) : request->config->connections;
+    if (!share || !share->parts)
+        return 0;
+    const struct division *divisions[CREWS_MAX];
+    for (int i = 0; i < ranks->shares.count; i++)
+        divisions[i] = &ranks->shares.of[i].division;
+    crew->place = crew_parts_place(run->config->crews, ranks->shares.count, number, divisions, ranks->rank);
+    crew->places = places_of(&crew->plan, ranks->rank, crew->place);
+    return crew->places ? 0 : err_set(err, -ENOMEM, "out of memory for the places of %s", request->name);
+}
+
 static int set_up_crew(struct run *run, int number, struct err *err)
 {
     struct crew *crew = &run->crews[number], *source = &run->crews[crew->request->messages_of];
@@ -294,23 +248,36 @@ static int set_up_crew(struct run *run, int number, struct err *err)
     crew->setup = setup_of(run, config, &crew->plan, crew->prefix);
     crew->setup.latency = crew->latency;
     crew->setup.connecting -= config->later;
-    crew->setup.place = crew->request->place;
+    crew->setup.place = crew->place;
+    crew->setup.places = crew->places;
     crew->setup.topics = &messages->identity;
-    crew->setup.topics_prefix = source->prefix;
+    crew->setup.topics_prefix = source->topics_prefix;
     crew->setup.payloads = messages->payload.given ? &messages->payload : NULL;
     if (source == crew && config->pattern.kind != PATTERN_PAIRS) {
-        int code = board_open(&crew->board, &config->pattern, err);
+        int code = board_open(&crew->board, &crew->pattern, err);
         if (code < 0)
             return code;
     }
     return 0;
 }
 
+// Names that differ by crew, and topics that differ by rank where several have a part of one pattern.
+static void name_crew(struct run *run, struct crew *crew, int number)
+{
+    const struct ranks *ranks = run->ranks;
+    bool parted = ranks && ranks->shares.of[number].used > 1;
+    snprintf(crew->prefix, sizeof crew->prefix, "%s%c", run->config->prefix, 'a' + number);
+    if (parted)
+        snprintf(crew->topics_prefix, sizeof crew->topics_prefix, "%s-%d", crew->prefix, ranks->rank);
+    else
+        snprintf(crew->topics_prefix, sizeof crew->topics_prefix, "%s", crew->prefix);
+}
+
 // The plan of all clients together is what owners, census and ceilings look at, and what the record has.
 static int open_crews(struct run *run, struct err *err)
 {
     const struct config *config = run->config;
-    int code = make_plan(&run->plan, config, config->connections, false, err), count = config->crew_count;
+    int code = run_plan_all(&run->plan, config, err), count = config->crew_count;
     int64_t taken = 0;
     run->crews = code == 0 ? calloc((size_t)count, sizeof *run->crews) : NULL;
     if (!run->crews)
@@ -320,8 +287,10 @@ static int open_crews(struct run *run, struct err *err)
     for (int i = 0; i < count && code == 0; i++) {
         struct crew *crew = &run->crews[i];
         crew->request = &config->crews[i];
-        snprintf(crew->prefix, sizeof crew->prefix, "%s%c", config->prefix, 'a' + i);
-        code = plan_crew(run, crew, &taken, err);
+        name_crew(run, crew, i);
+        code = plan_crew(run, crew, i, &taken, err);
+        if (code == 0)
+            code = place_crew(run, crew, i, err);
         run->plan.workers += crew->plan.workers;
         if (crew->plan.clients_per_worker > run->plan.clients_per_worker)
             run->plan.clients_per_worker = crew->plan.clients_per_worker;
@@ -346,13 +315,11 @@ static int open_crews(struct run *run, struct err *err)
 static int open_part(struct run *run, struct err *err)
 {
     const struct ranks *ranks = run->ranks;
-    if (!ranks || !ranks->parts)
+    if (!ranks || !ranks->shares.of[0].parts)
         return 0;
-    run->places = calloc((size_t)run->plan.workers + 1, sizeof *run->places);
+    run->places = places_of(&run->plan, ranks->rank, 0);
     if (!run->places)
         return err_set(err, -ENOMEM, "out of memory for the places of %d workers", run->plan.workers);
-    for (int worker = 0; worker < run->plan.workers; worker++)
-        run->places[worker + 1] = run->places[worker] + plan_share(&run->plan, ranks->rank, worker).count;
     snprintf(run->topics_prefix, sizeof run->topics_prefix, "%s-%d", run->config->prefix, ranks->rank);
     run->setup.places = run->places;
     run->setup.topics_prefix = run->topics_prefix;
@@ -365,11 +332,11 @@ static int open_workers(struct run *run, struct err *err)
         return open_crews(run, err);
     const struct config *config = run->config;
     const struct engine *engine = config->engine;
-    int code = make_plan(&run->plan, config, config->connections, false, err);
+    int code = run_plan_all(&run->plan, config, err);
     if (code < 0)
         return code;
     bool probes = config->probes > 0 && (!run->ranks || ranks_lead(run->ranks));
-    if (probes && (code = make_plan(&run->probe_plan, config, config->probes, true, err)) < 0)
+    if (probes && (code = run_plan_probes(&run->probe_plan, config, err)) < 0)
         return code;
     if (probes) // the clients have the same routes
         run->probe_plan.ports.skip = plan_per_route(&run->plan);
@@ -380,7 +347,8 @@ static int open_workers(struct run *run, struct err *err)
     run->setup = setup_of(run, config, &run->plan, config->prefix);
     if ((code = open_part(run, err)) < 0)
         return code;
-    const struct pattern *pattern = run->places ? &run->ranks->parts[run->ranks->rank] : &config->pattern;
+    const struct pattern *pattern =
+        run->places ? &run->ranks->shares.of[0].parts[run->ranks->rank] : &config->pattern;
     if (pattern->kind != PATTERN_PAIRS && (code = board_open(&run->board, pattern, err)) < 0)
         return code;
     run->setup.board = run->board;

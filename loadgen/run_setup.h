@@ -5,14 +5,6 @@
 
 #include "loadgen/run.h"
 
-// Makes the plan, to check that it can be carried out. The caller frees it. -EINVAL with the text.
-int run_check(struct plan *plan, const struct config *config, struct err *err)
-    __attribute__((warn_unused_result));
-
-// Divides the clients among workers without looking at targets. There is nothing to free.
-int run_divide(struct plan *plan, const struct config *config, struct err *err)
-    __attribute__((warn_unused_result));
-
 // Makes the plan, forks the workers, opens the log and the sampler. `record` may be NULL.
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
     __attribute__((warn_unused_result));

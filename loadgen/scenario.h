@@ -46,9 +46,6 @@ struct scenario {
     // For --describe: the keys of a file that an option names. A new reference. NULL: there is no such file.
     json_t *(*describe_keys)(void);
 
-    // Why all its clients have to be on one host (ranks.h), in words; NULL: it runs over several.
-    const char *one_rank;
-
     // Runs to its end or until the run is broken, and adds the results to `summary`.
     void (*play)(struct run *run, struct summary *summary);
 };

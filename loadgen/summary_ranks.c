@@ -21,31 +21,54 @@ static json_t *clock_json(const struct clock_line *line)
                      "drift_bound_ppb", clock_line_drift_bound_ppb(line), "measurements", line->count);
 }
 
-// Of rank 0 itself: what is left when those of all others are taken from the sum.
+// Of rank 0 itself: without those of all others.
 static json_t *own_counts(const struct run *run)
 {
     struct tally own = {0};
-    fleet_sum(run->fleet, &own);
+    if (run->fleet)
+        fleet_sum(run->fleet, &own);
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        fleet_sum(run->crews[i].fleet, &own);
     return ranks_counts_json(&own);
 }
 
-static json_t *counts_of(const struct rank_state *of)
+static json_t *counts_of(const struct ranks *ranks, int rank)
 {
     struct tally tally = {0};
-    tally_sum(&tally, &of->counts);
+    for (int share = 0; share < ranks->shares.count; share++)
+        tally_sum(&tally, &ranks->of[rank].shares[share].counts);
     return ranks_counts_json(&tally);
 }
 
 // The part of the pattern that the rank has (pattern_parts.h); NULL: it has none of its own.
-static json_t *pattern_json(const struct ranks *ranks, int rank)
+static json_t *pattern_json(const struct run *run, int rank)
 {
-    const struct pattern *part = ranks->parts ? &ranks->parts[rank] : NULL;
-    if (!part)
+    const struct ranks_share *share = &run->ranks->shares.of[0];
+    if (run->crews || !share->parts)
         return NULL;
+    const struct pattern *part = &share->parts[rank];
     bool idle = pattern_clients(part) == 0;
     return json_pack("{s:I,s:I,s:I,s:I}", "publishers", (json_int_t)part->publishers, "subscribers",
                      (json_int_t)part->subscribers, "slow_readers", (json_int_t)part->slow, "topics",
                      (json_int_t)(idle ? 0 : part->topics));
+}
+
+// The clients of each group there, and the topics of those that publish to other groups; NULL: there are no groups.
+static json_t *groups_json(const struct run *run, int rank)
+{
+    json_t *json = run->crews ? json_object() : NULL;
+    for (int i = 0; json && i < run->config->crew_count; i++) {
+        const struct ranks_share *share = &run->ranks->shares.of[i];
+        json_t *group = json_pack("{s:I}", "clients",
+                                  (json_int_t)division_clients(&share->division, share->clients, rank));
+        if (share->parts && run->config->crews[i].messages_of == i)
+            json_object_set_new(group, "topics",
+                                json_integer(pattern_clients(&share->parts[rank]) > 0
+                                                 ? (json_int_t)share->parts[rank].topics
+                                                 : 0));
+        json_object_set_new(json, run->config->crews[i].name, group);
+    }
+    return json;
 }
 
 static json_t *rank_json(const struct run *run, int rank)
@@ -56,13 +79,13 @@ static json_t *rank_json(const struct run *run, int rank)
                         : of->lost || of->why[0] ? of->why
                                                  : json_string_value(json_object_get(of->part, "ended"));
     const struct clock_line itself = {.count = 1};
-    int workers = ranks->division.workers[rank];
-    return json_pack("{s:i,s:O?,s:I,s:i,s:o,s:b,s:s,s:o,s:o*,s:O*}", "rank", rank, "host",
-                     json_object_get(of->facts, "host"), "clients",
-                     (json_int_t)division_clients(&ranks->division, ranks->clients, rank), "workers", workers,
-                     "clock", clock_json(rank == 0 ? &itself : &of->clock), "lost", of->lost, "ended",
-                     ended ? ended : "not known", "counts", rank == 0 ? own_counts(run) : counts_of(of),
-                     "pattern", pattern_json(ranks, rank), "watched", json_object_get(of->part, "watched"));
+    return json_pack(
+        "{s:i,s:O?,s:I,s:i,s:o,s:b,s:s,s:o,s:o*,s:o*,s:O*}", "rank", rank, "host",
+        json_object_get(of->facts, "host"), "clients", (json_int_t)ranks_shares_clients(&ranks->shares, rank),
+        "workers", ranks_shares_workers(&ranks->shares, rank), "clock",
+        clock_json(rank == 0 ? &itself : &of->clock), "lost", of->lost, "ended", ended ? ended : "not known",
+        "counts", rank == 0 ? own_counts(run) : counts_of(ranks, rank), "pattern", pattern_json(run, rank),
+        "groups", groups_json(run, rank), "watched", json_object_get(of->part, "watched"));
 }
 
 // --- anomalies ---------------------------------------------------------------------------------------------

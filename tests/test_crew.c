@@ -50,8 +50,10 @@ static int tear_down(void **state)
 
 static void collect(struct world *world, struct hist_log *log)
 {
+    int64_t these[LATENCY_COUNT] = {0};
     latency_flush(&world->batch);
-    crew_collect(&world->crew, "day", log, 0, 1000000000, world->into, world->censored);
+    crew_take(&world->crew, these);
+    crew_collect(&world->crew, "day", log, 0, 1000000000, these, world->into, world->censored);
 }
 
 static void test_a_phase_has_its_own_latencies_and_the_run_has_all(void **state)

@@ -91,6 +91,19 @@ static void no_worker_has_clients_of_both_sides_of_the_split(void **state)
         }
 }
 
+static void where_each_rank_is_to_have_some_it_has(void **state)
+{
+    (void)state;
+    for (int64_t clients = RANKS; clients < 60; clients++) {
+        struct division_request request = request_of(clients, alike);
+        request.all = true;
+        struct division division = divided(&request);
+        for (int rank = 0; rank < RANKS; rank++)
+            assert_true(division_clients(&division, clients, rank) > 0);
+        division_free(&division);
+    }
+}
+
 static void a_rank_that_only_watches_has_no_clients(void **state)
 {
     (void)state;
@@ -193,6 +206,7 @@ int main(void)
         cmocka_unit_test(an_even_division_gives_all_as_many),
         cmocka_unit_test(every_number_of_clients_is_divided_whole),
         cmocka_unit_test(no_worker_has_clients_of_both_sides_of_the_split),
+        cmocka_unit_test(where_each_rank_is_to_have_some_it_has),
         cmocka_unit_test(a_rank_that_only_watches_has_no_clients),
         cmocka_unit_test(a_fitting_division_follows_the_room),
         cmocka_unit_test(a_fitting_division_never_exceeds_a_room),

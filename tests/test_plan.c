@@ -164,6 +164,22 @@ static void test_ranks_apart_have_routes_and_ports_of_their_own(void **state)
     plan_free(&plan);
 }
 
+// As of crews on ranks that are apart: the plan of all clients knows how many share addresses, and not where each client is.
+static void test_clients_that_share_addresses_may_be_counted_beforehand(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(60000);
+    request.ports = (struct ports){.way = PORTS_BIND, .first = 32768, .count = 28232};
+    request.can_bind = false;
+    assert_refused(&request, "need 3 routes");
+    request.network_clients = 24000;
+    struct plan plan = made(&request);
+    assert_int_equal(plan_per_route(&plan), 24000);
+    plan_free(&plan);
+    request.network_clients = 30000;
+    assert_refused(&request, "need 2 routes");
+}
+
 static void test_of_the_sources_of_all_hosts_each_takes_its_own(void **state)
 {
     (void)state;
@@ -173,6 +189,9 @@ static void test_of_the_sources_of_all_hosts_each_takes_its_own(void **state)
     struct plan_request request = request_of(10);
     request.sources = sources;
     request.source_count = 1;
+    struct plan all = made(&request);
+    assert_int_equal(plan_sources_here(&all), 2);
+    plan_free(&all);
     request.own_sources = true;
     struct plan plan = made(&request);
     assert_int_equal(plan.source_count, 2);
@@ -417,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_ranks_of_unequal_workers_have_every_client_once),
         cmocka_unit_test(test_ranks_take_turns_so_that_the_first_clients_are_on_all),
         cmocka_unit_test(test_ranks_apart_have_routes_and_ports_of_their_own),
+        cmocka_unit_test(test_clients_that_share_addresses_may_be_counted_beforehand),
         cmocka_unit_test(test_of_the_sources_of_all_hosts_each_takes_its_own),
         cmocka_unit_test(test_goals_of_the_workers_add_up_to_the_goal),
         cmocka_unit_test(test_every_core_has_a_worker_when_there_are_clients_for_it),

@@ -106,7 +106,7 @@ static void describe(const struct config *config, json_t *json)
 // --- orders ------------------------------------------------------------------------------------------------
 
 struct acts {
-    struct run_act list[CREWS_MAX];
+    struct crew_act list[CREWS_MAX];
     int count;
     int64_t limit_ns;
 };
@@ -196,8 +196,7 @@ static int64_t limit_of(const struct fleet_order *order, int64_t timeout_ns)
 static void give(struct acts *acts, struct run *run, int group, const struct fleet_order *order, bool shown)
 {
     int64_t limit_ns = limit_of(order, run->config->timeout_ns);
-    acts->list[acts->count++] =
-        (struct run_act){.fleet = run->crews[group].fleet, .order = *order, .shown = shown};
+    acts->list[acts->count++] = (struct crew_act){.crew = group, .order = *order, .shown = shown};
     acts->limit_ns = limit_ns > acts->limit_ns ? limit_ns : acts->limit_ns;
 }
 
@@ -315,9 +314,6 @@ static void play(struct run *run, struct summary *summary)
 
 const struct scenario scenario_mix = {
     .name = "mix",
-    .one_rank = "each group has orders, counts and latencies of its own in each phase, and ranks tell one "
-                "another only those "
-                "of all clients together",
     .summary = "groups of clients, each with a life of its own, in phases: a file says which",
     .options = options,
     .options_bytes = sizeof(struct mix_options),

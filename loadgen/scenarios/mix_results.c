@@ -51,20 +51,6 @@ static const struct mix_act *publish_of(const struct part *part)
     return act && act->what == DO_PUBLISH ? act : NULL;
 }
 
-// Deliveries due at a group of subscribers: what each publisher has sent, by the board, times the subscribers of its
-// topic in the group.
-static int64_t deliveries_due(const struct part *part)
-{
-    const struct mix_group *group = &part->mix->groups[part->group];
-    const struct pattern *pattern = &group->config->pattern;
-    const struct board *board = part->crew->setup.board;
-    int64_t from = part->mix->crews[part->group].place - pattern->publishers, due = 0;
-    for (int64_t i = 0; board && i < pattern->publishers; i++)
-        due += (int64_t)board_sent(board, i).sent *
-               pattern_receivers_among(pattern, i, from, from + group->config->connections);
-    return due;
-}
-
 // A message is counted as due where it is sent, and as arrived where it arrives. In the account of a group of publishers it
 // is sent, in that of subscribers due.
 static void share_deliveries(struct part *part)
@@ -74,8 +60,9 @@ static void share_deliveries(struct part *part)
     if (group->role == ROLE_PUBLISHER)
         count[TALLY_DELIVERY_DUE] = count[TALLY_SLOW_DUE] = 0;
     if (mix_reads(group) && publish_of(part))
-        count[group->role == ROLE_SLOW_READER ? TALLY_SLOW_DUE : TALLY_DELIVERY_DUE] = deliveries_due(part);
-    if (part->run->halted)
+        count[group->role == ROLE_SLOW_READER ? TALLY_SLOW_DUE : TALLY_DELIVERY_DUE] =
+            crew_due(part->crew) + ranks_due(part->run->ranks, part->group);
+    if (run_settles(part->run))
         tally_settle(&part->tally);
 }
 

@@ -243,6 +243,20 @@ def test_bad_input_is_exit_2_and_named(capsys, monkeypatch, words, named):
     assert code == 2 and named in err and out == "", err
 
 
+def test_a_mix_of_a_suite_is_refused_where_hosts_would_have_to_read_its_file(poolmark, tmp_path):
+    (tmp_path / "office.toml").write_text('[group.phones]\nrole = "idle"\nconnections = 20\n[[phase]]\nname = "arrive"\nphones = "connect"\n',
+                                          encoding="utf-8")
+    (tmp_path / "s.toml").write_text(f'[config]\nconnections = 20\nengine = "raw"\nstrategy = "malloc"\n[[phase]]\nname = "office"\nscenario = "mix"\n'
+                                     f'mix = "{tmp_path}/office.toml"\n', encoding="utf-8")
+    done = poolmark("cluster", *HOSTS, *TARGET, "suite", tmp_path / "s.toml")
+    assert done.returncode == 2 and "plays a mix" in done.stderr and "--plain" in done.stderr and done.stdout == ""
+    plain = tmp_path / "office.json"
+    plain.write_text(poolmark("mix", tmp_path / "office.toml", "--plain").stdout, encoding="utf-8")
+    done = poolmark("cluster", *HOSTS, *TARGET, "--out", "there", "mix", "--engine", "raw", "--mix", plain)
+    assert done.returncode == 0 and f"mix --engine raw --mix {plain}" in done.stdout, done.stderr
+    assert "office: 20 raw clients over 2 ranks" in done.stderr or "mix: 20 raw clients over 2 ranks" in done.stderr
+
+
 def test_the_calls_without_run_print_and_start_nothing(poolmark, tmp_path):
     env = faked(tmp_path, 0)
     for words in (["--namespaces", "2", "rehearsal", "--raw", "20", "--paho", "20", "--pairs", "2"], ["forecast"],

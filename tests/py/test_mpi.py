@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""poolmark-loadgen-mpi, started by mpirun as three ranks of this host: one record, the broker's own counts, a clock that is moved, ranks that are
-killed, a rank without room. tests/test_e2e_ranks.c has more of it without MPI."""
+"""poolmark-loadgen-mpi, started by mpirun as three ranks of this host: one record, the broker's own counts, a mix, what rank 0 shows, a clock that is
+moved, ranks that are killed, a rank without room. tests/test_e2e_ranks*.c have more of it without MPI."""
 import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,35 @@ BUILD = build_dir()
 PROGRAM = BUILD / "poolmark-loadgen-mpi"
 RANKS, GUARD_S = 3, 120
 MOVED_NS = 5_000_000
+MIX = """
+[group.sensors]
+role = "publisher"
+connections = 12
+qos = 1
+[group.boards]
+role = "subscriber"
+from = "sensors"
+connections = 6
+[group.chat]
+role = "pairs"
+connections = 12
+qos = 2
+[group.phones]
+role = "idle"
+connections = 60
+[[phase]]
+name = "arrive"
+all = { do = "connect", rate = 1000 }
+[[phase]]
+name = "day"
+duration = "1s"
+sensors = { do = "publish", rate = 300 }
+chat = { do = "publish", rate = 120 }
+phones = { do = "churn", rate = 60 }
+[[phase]]
+name = "night"
+phones = "storm"
+"""
 
 needs_mpi = pytest.mark.skipif(
     shutil.which("mpirun") is None or not PROGRAM.exists(),
@@ -132,6 +162,50 @@ def test_pairs_publish_and_the_broker_counted_the_same(tmp_path, poolmark, engin
     for command in (["verify", run.record_dir, "--broker", tmp_path / "broker"], ["report", run.record_dir, "--out", tmp_path / "page"]):
         told = poolmark(*command)
         assert told.returncode == 0, told.stdout + told.stderr
+
+
+@needs_mpi
+@pytest.mark.parametrize("engine", ["raw", "paho"])
+def test_a_mix_is_one_record_of_all_ranks_and_the_broker_counted_the_same(tmp_path, poolmark, engine):
+    (tmp_path / "mix.toml").write_text(MIX, encoding="utf-8")
+    plain = poolmark("mix", tmp_path / "mix.toml", "--plain")
+    assert plain.returncode == 0, plain.stderr
+    (tmp_path / "mix.json").write_text(plain.stdout, encoding="utf-8")
+    with Broker("--record", tmp_path / "broker") as broker, Run(tmp_path, broker, "mix", "--engine", engine, "--mix", tmp_path / "mix.json",
+                                                                "--watch-pid", broker.pid) as run:
+        assert run.end() == 0, run.errors.read_text()
+    record, counters = run.record(), json.loads((tmp_path / "broker/run.json").read_text(encoding="utf-8"))["counters"]
+    assert record["status"] == "complete" and metric(record, "messages.lost") == metric(record, "messages.not_sent") == 0
+    assert metric(record, "messages.sent") == counters["messages_received"] and metric(record, "messages.received") == counters["messages_sent"]
+    assert record["books"]["sensors.day.publishes"]["measured"] == 300 and record["books"]["phones.night.arrivals"]["measured"] == 60
+    for group, clients in (("sensors", 12), ("boards", 6), ("chat", 12), ("phones", 60)):
+        has = [one["groups"][group]["clients"] for one in record["ranks"]]
+        assert sum(has) == clients and all(has), (group, has)
+    balanced(record)
+    for command in (["verify", run.record_dir, "--broker", tmp_path / "broker"], ["report", run.record_dir, "--out", tmp_path / "page"]):
+        told = poolmark(*command)
+        assert told.returncode == 0, told.stdout + told.stderr
+
+
+@needs_mpi
+def test_rank_0_alone_shows_the_run(tmp_path):
+    """One stream of objects, one page of metrics, one file of percentiles: of all ranks together."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        page = f"127.0.0.1:{free.getsockname()[1]}"
+    with Broker() as broker:
+        command = ["mpirun", "-n", RANKS, "--oversubscribe", PROGRAM, "publish", "--engine", "raw", "--target", f"mqtt://{broker.address}", "--pairs", 30,
+                   "--publish-rate", 300, "--duration", "2s", "--record", tmp_path / "load", "--json", "--quiet", "--hgrm", "--metrics", page,
+                   "--self-latency", "--watch-pid", broker.pid]
+        done = subprocess.run([*map(str, command)], env={**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
+                              capture_output=True, text=True, timeout=GUARD_S, check=False)
+    assert done.returncode == 0, done.stderr
+    *seconds, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert seconds and {one["type"] for one in seconds} == {"second"} and summary["type"] == "summary" and summary["status"] == "complete"
+    assert max(one["connections"] for one in seconds) == 60
+    record = json.loads((tmp_path / "load/run.json").read_text(encoding="utf-8"))
+    assert metric(record, "generator.added_latency_p50") > 0 and metric(record, "delivery.count") == summary["metrics"]["delivery.count"]
+    rows = [line.split() for line in (tmp_path / "load/delivery.hgrm").read_text(encoding="utf-8").splitlines()[2:] if line and line[0] != "#"]
+    assert int(rows[-1][2]) == metric(record, "delivery.count")
 
 
 @needs_mpi

@@ -90,3 +90,11 @@ def of_suite(name: str, build: Path, only: str | None = None, connections: int |
     made = [make(f"{cell.id}/{phase['name']}", load_words(cell.config, cell.load, phase), build)
             for cell in suite.cells for phase in cell.phases]
     return made, kinds[first.id][0]
+
+
+def refuse_mixes(calls: Sequence[Call]) -> None:
+    """Of a suite: the plain form of a mix is a file of this process, which is gone when a job starts, and on no other host."""
+    for call in calls:
+        if call.words[0] == "mix":
+            raise UsageError(f"{call.name} plays a mix, which every host reads from a file: scripts/poolmark mix NAME --plain > FILE, the same FILE on "
+                             "every host, and then mix --mix FILE in place of the suite")

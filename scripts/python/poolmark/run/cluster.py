@@ -209,6 +209,8 @@ def run(args: argparse.Namespace) -> int:
     if args.delay or args.loss:
         raise UsageError("--delay and --loss are for links that are made: --namespaces N")
     calls, broker = calls_of(args.call, build)
+    if word == SUITE:
+        calling.refuse_mixes(calls)
     asked, note = asked_of(args, build), note_of(broker)
     fits = has_room(calls, asked, build)
     if not args.run:
