@@ -164,7 +164,7 @@ def test_a_page_that_rates_nothing_says_with_which_strategy_a_connection_takes_l
         cell["metrics"]["account.anonymous_bytes"]["value"] = 10_000 * each
     run.data["cells"][1]["metrics"]["account.reserve_bytes"]["value"] = 10_000 * 500
     lines = answer.answer(Source([run]), run)
-    assert lines[0] == ("For 10 000 connections (classic) anonymous memory is least with malloc or slab, 1.95 KiB a connection, and most with expand, "
+    assert lines[0] == ("For 10 000 connections (classic) anonymous memory is least with malloc and slab, 1.95 KiB a connection, and most with expand, "
                         "2.93 KiB, of which its pools keep 500 B beside what is in use.")
     assert "each ran once" in lines[1] and lines[2].startswith("No client failed")
 

@@ -156,7 +156,7 @@ def test_on_a_host_that_drifted_blocks_find_a_quarter_of_the_change():
 
 
 def test_sides_of_two_comparisons_are_told_apart():
-    from poolmark.compare.compare import apart
+    from poolmark.compare.two_runs import apart
 
     base, candidate = in_turn(make_run(seed=1)), in_turn(make_run("suite-20260101T000000Z-0002", seed=2))
     for run, hour in ((base, 1), (candidate, 2)):

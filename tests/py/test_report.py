@@ -194,14 +194,15 @@ def full(run, start, memory, cpu=30_000):
 
 def test_the_first_sentence_names_the_strategy_to_choose_and_what_it_costs(tmp_path):
     run = made_runs.make_suite(tmp_path / "run")
-    full(run, (1, 1, 90), (100, 300, 101))  # malloc, expand, slab; connect p99 9, 8, 7 ms
+    full(run, (1, 1, 90), (100, 300, 102))  # malloc, expand, slab; connect p99 9, 8, 7 ms
     made_runs.save(tmp_path / "run", run)
     first, second, extremes, sure, lost, scope = answered(tmp_path / "run")
     assert first == ("For 10 000 connections (classic) choose malloc, if you do not know your peak: 100 MiB, connect p99 9 ms, "
                      "30 us of CPU a connection.")
-    assert second.startswith("For 10 000 connections (classic) choose slab, if you know your peak: 101 MiB")
-    assert "malloc holds the least memory" in extremes and "expand the most, 300 MiB" in extremes
-    assert "each ran once" in sure and "'suite quick'" in sure and lost.startswith("No client failed")
+    assert second.startswith("For 10 000 connections (classic) choose slab, if you know your peak: 102 MiB")
+    assert extremes == ("Memory with all connected is least with malloc, 100 MiB, and most with expand, 300 MiB; p99 of a connect is shortest with "
+                        "expand and slab, 7 ms, and longest with malloc, 9 ms.")
+    assert "each ran once" in sure and "suite quick --repetitions 4" in sure and lost.startswith("No client failed")
     assert "this host" in scope
 
 
@@ -229,7 +230,7 @@ def test_a_strategy_without_a_figure_is_named_and_is_not_the_best(tmp_path):
     lines = answered(tmp_path / "run")
     assert lines[0].startswith("For 10 000 connections (classic) choose slab")
     assert any("Not rated" in line and line.endswith("malloc.") for line in lines)
-    assert any(line.startswith("slab holds the least memory") for line in lines) and ", not known" not in " ".join(lines)
+    assert any(line.startswith("Memory with all connected is least with slab") for line in lines) and ", not known" not in " ".join(lines)
 
 
 def of_two_shapes(folder):
@@ -360,7 +361,7 @@ def test_the_table_has_a_column_for_each_strategy_and_marks_the_best(tmp_path):
     heads, rows = table.heads, table.rows
     assert table.title == "" and heads == ["", "malloc", "expand", "slab"] and run["cells"][0]["metrics"]["connect.p99"]["value"] == 9e6
     line = next(row for row in rows if row[0].text == "connect p99")
-    assert [(field.text, field.best) for field in line[1:]] == [("9 ms", False), ("8 ms", False), ("7 ms", True)]
+    assert [(field.text, field.best) for field in line[1:]] == [("9 ms", False), ("8 ms", True), ("7 ms", True)]  # 8 ms is within a fifth
     rate = next(row for row in rows if row[0].text == "connects per second")
     assert not any(field.best for field in rate)  # all are equal
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from poolmark.compare import compare_builds, pairing, power_told, sequential, thresholds, verdict_out
+from poolmark.compare import compare_builds, power_told, sequential, thresholds, two_runs, verdict_out
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
@@ -20,7 +20,7 @@ from poolmark.base.options import MOST_REPETITIONS, count, meant, span
 from poolmark.base.paths import for_people
 from poolmark.records.read_record import Run, load
 from poolmark.verify.complaints import damage
-from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Judge, Verdict, compare
+from poolmark.compare.verdict import INVALID, Judge, Verdict, compare
 
 USAGE = 4
 EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 undecided, invalid or interrupted (what was measured is kept and judged), 3 not comparable, 4 usage"
@@ -150,11 +150,9 @@ def check_call(args: argparse.Namespace) -> None:
 
 
 def check_comparable_kind(*runs: Run) -> None:
-    """Trials of a search have rates that followed from earlier trials, so there is nothing to pair them with."""
     for run in runs:
-        if run.data["kind"] == "limit":
-            raise CompareUsage(f"{run.id} is a search for the highest rate; its answer has an interval, and two searches are compared by these "
-                               "(limit.md); name both as contenders of one search, where they take turns")
+        if two_runs.is_search(run.data):
+            raise CompareUsage(f"{run.id} {two_runs.A_SEARCH}")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -176,30 +174,11 @@ def run(args: argparse.Namespace) -> int:
         paths = output_paths(args)
     except UsageError as error:
         raise CompareUsage(str(error)) from error
-    verdict = judge(base.data, candidate.data)
-    if apart(base.data, candidate.data):
-        verdict.notes.append("the two runs were measured one after the other: a drift of the host between them counts as a "
-                             "difference of the builds; --run measures both in turn")
-    withdraw(verdict, [text for run in {one.home: one for one in (base, candidate)}.values() if (text := damage(run))])
+    damaged = [text for run in {one.home: one for one in (base, candidate)}.values() if (text := damage(run))]
+    verdict = two_runs.of_runs(base, candidate, judge, damaged)
     print(verdict_out.as_table(verdict, args.all))
     write(verdict, paths, base.home, candidate.home)
     return verdict.code
-
-
-def withdraw(verdict: Verdict, damaged: list[str]) -> None:
-    """There is no verdict on a record that is not as it was: its figures may be anything."""
-    if damaged:
-        verdict.code = NOT_COMPARABLE if verdict.code == NOT_COMPARABLE else INVALID
-        verdict.reasons = damaged + verdict.reasons
-
-
-def apart(base: RecordData, candidate: RecordData) -> bool:
-    """True when one run ended before the other began. False for runs that were joined from interleaved runs."""
-    if base["id"] == candidate["id"] or pairing.in_turn(base, candidate):
-        return False
-    if "nightly" in (base["kind"], candidate["kind"]) and "comparison" not in base:  # joined before records said of which
-        return False
-    return str(base["ended_utc"]) <= candidate["started_utc"] or str(candidate["ended_utc"]) <= base["started_utc"]
 
 
 def run_builds(args: argparse.Namespace, judge: Judge) -> int:

@@ -41,6 +41,11 @@ def how_sure(row: Judged) -> str:
     return f"{text}; {beyond} of {len(row.candidate)} runs of the candidate beyond the baseline\'s median"
 
 
+def told(row: Judged) -> str:
+    """A change with its size and how sure it is, without Markdown."""
+    return f"{row.metric}: {in_words(row)} in {row.cell}; {how_sure(row)}"
+
+
 def headlines(rows: list[Judged]) -> list[Judged]:
     """One row a metric: the combined row if it has the same verdict, otherwise the cell with the largest change."""
     found: dict[str, Judged] = {}

@@ -15,7 +15,7 @@ from poolmark.base.forms import Json
 from poolmark.compare import where_to_look
 from poolmark.compare.pairing import Judged
 from poolmark.compare.verdict import Verdict
-from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, how_sure, in_words, reasons_of
+from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, reasons_of, told
 from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, Links, change_of, counts, fields, head_lines, links_of,
                                       sorted_rows, suspicious_duplicates)
 
@@ -124,8 +124,7 @@ def as_html(verdict: Verdict, links: Links | None = None, draw: Draw = svgs) -> 
     everything = sorted_rows(verdict, True)
     drawn = [row for row in everything if row in changed or row.decides][:MOST_ROWS]
     worse = headlines(verdict.of("regression"))[:MOST_HEADLINES]
-    told = [f"{row.metric}: {in_words(row)} in {row.cell}; {how_sure(row)}" for row in worse]
-    reasons = "".join(f"<li>{escape(text)}</li>" for text in [*told, *reasons_of(verdict)])
+    reasons = "".join(f"<li>{escape(text)}</li>" for text in [*map(told, worse), *reasons_of(verdict)])
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',

@@ -12,12 +12,14 @@ import re
 from operator import truediv
 
 from poolmark.base.forms import CellData, Config, Metrics, value_of
+from poolmark.base.paths import CALLED
 from poolmark.base.units import plural, show, show_bytes, show_count
 from poolmark.records import attacked, bare, beside, phases, summary
 from poolmark.records.read_record import Run
+from poolmark.report import bench_answer
+from poolmark.report.apart import Groups, contrast, listed, shown
 from poolmark.report.names import Name
-from poolmark.report.source import Source, cells_of, median, values
-from poolmark.report.trade_data import bench_contender
+from poolmark.report.source import Source, cells_of, median
 
 JUDGED = ("memory.full_bytes", "connect.p99", "cpu.per_connection_ns")
 STEP = re.compile(r"step\.(\d+)\.")
@@ -25,21 +27,11 @@ CLOSE = 1.25             # products within this factor are not told apart: six f
 FEWEST_RUNS = 4          # of each side, for a test that can find anything
 MOST_LOADS = 3           # with a sentence each
 SAME = 0.01              # accounts that differ by less are not told apart
+BUSY = "busy"            # the anomaly of a cell, or of a run of benchmarks
 PAID_BEFOREHAND = 0.7    # at least this share of the memory with all connected is held at the start
 
 
-def shown(cells: list[CellData], metric: str) -> str:
-    """The median as text; with several runs also the lowest and the highest value."""
-    value = median(cells, metric)
-    if value is None:
-        return "not known"
-    unit = next(cell["metrics"][metric]["unit"] for cell in cells if metric in cell["metrics"])
-    found = values(cells, metric)
-    spread = f" ({show(min(found), unit)} to {show(max(found), unit)})" if len(found) > 1 else ""
-    return f"{show(value, unit)}{spread}"
-
-
-def scores(groups: dict[Name, list[CellData]]) -> dict[Name, float]:
+def scores(groups: Groups) -> dict[Name, float]:
     """The product of the ratios to the best, of each strategy that can be rated."""
     rated = {name: [median(cells, metric) or 0.0 for metric in JUDGED] for name, cells in groups.items()
              if all(cell["status"] == "complete" for cell in cells)}
@@ -48,8 +40,9 @@ def scores(groups: dict[Name, list[CellData]]) -> dict[Name, float]:
     return {name: math.prod(map(truediv, figures, best)) for name, figures in rated.items()}
 
 
-def beforehand(cells: list[CellData]) -> bool:
-    start, full = median(cells, "memory.start_bytes"), median(cells, "memory.full_bytes")
+def beforehand(cells: list[CellData], prefix: str = "") -> bool:
+    """Whether most of the memory was there before the first connection. `prefix`: of the phase's metrics."""
+    start, full = median(cells, f"{prefix}memory.start_bytes"), median(cells, f"{prefix}memory.full_bytes")
     return bool(start and full and start >= PAID_BEFOREHAND * full)
 
 
@@ -68,17 +61,14 @@ def choice(names: list[Name], found: dict[Name, float], groups: dict[Name, list[
             f"apart. " + "; ".join(f"{name.label} {costs(groups[name])}" for name in close) + ".")
 
 
-def extremes(groups: dict[Name, list[CellData]]) -> list[str]:
-    lines = []
-    for metric, low, high in (("memory.full_bytes", "{} holds the least memory with all connected", "{} the most"),
-                              ("connect.p99", "p99 of a connect is shortest with {}", "longest with {}")):
-        known = {name: value for name, cells in groups.items() if (value := median(cells, metric))
-                 and all(cell["status"] == "complete" for cell in cells)}
-        if len(known) > 1:
-            least, most = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
-            lines.append(f"{low.format(least.label)}, {shown(groups[least], metric)}, {high.format(most.label)}, "
-                         f"{shown(groups[most], metric)}")
-    return ["; ".join(lines) + "."] if lines else []
+def extremes(groups: Groups) -> list[str]:
+    lines = [contrast(groups, "memory.full_bytes", "memory with all connected"),
+             contrast(groups, "connect.p99", "p99 of a connect", "shortest", "longest")]
+    return [capital("; ".join(filter(None, lines)) + ".")] if any(lines) else []
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _load_of(config: Config) -> tuple[str, ...]:
@@ -94,40 +84,71 @@ def loads_of(groups: dict[Name, list[CellData]]) -> dict[str, dict[Name, list[Ce
         found.setdefault(name.rest, {})[Name(name.strategy + doubt, name.strategy, "")] = cells
     told = all(len(part) > 1 and len({_load_of(cells[0]["config"]) for cells in part.values()}) == 1 and
                all(isinstance(cells[0]["config"].get("connections"), (int, float)) for cells in part.values()) for part in found.values())
-    told = told and len(found) <= MOST_LOADS and (len(found) == 1 or all(scores(part) or _each_user(part) for part in found.values()))
+    told = told and len(found) <= MOST_LOADS and (len(found) == 1 or all(scores(part) or _each_user(part) or _peaks(part) for part in found.values()))
     return found if told else {}
 
 
-def _each_user(groups: dict[Name, list[CellData]]) -> dict[Name, float]:
+def _each_user(groups: Groups) -> dict[Name, float]:
     """Anonymous memory of a connection, by account, of each strategy that has it: PSS depends on who else maps the same libraries."""
     return {name: own / count for name, cells in groups.items()
             if (own := median(cells, "account.anonymous_bytes")) and (count := median(cells, "account.connections"))}
 
 
-def _at(groups: dict[Name, list[CellData]], rest: str) -> str:
+def _at(groups: Groups, rest: str) -> str:
     config = next(iter(groups.values()))[0]["config"]
     load = [str(config[key]) for key in ("engine", "shape") if config.get(key)]
     load += [words for words in rest.split(", ") if words and words not in [*load, show_count(config["connections"])]]
     return f"For {show_count(config['connections'])} connections ({', '.join(load)})"
 
 
-def _of_accounts(groups: dict[Name, list[CellData]], rest: str) -> list[str]:
+def _of_accounts(groups: Groups, rest: str) -> list[str]:
     """Of a suite that measures memory by account, and rates nothing."""
     found = _each_user(groups)
+    if len(found) < 2:
+        return []
     most, low = max(found, key=lambda name: found[name]), min(found.values())
-    least = " or ".join(name.label for name, value in found.items() if value <= (1 + SAME) * low)
+    least = listed(name.label for name, value in found.items() if value <= (1 + SAME) * low)
     spare = sum(median(groups[most], f"account.{name}_bytes") or 0.0 for name in ("reserve", "bookkeeping"))
     spare *= found[most] / (median(groups[most], "account.anonymous_bytes") or math.inf)
     return [f"{_at(groups, rest)} anonymous memory is least with {least}, {show_bytes(low)} a connection, and most with {most.label}, "
             f"{show_bytes(found[most])}, of which its pools keep {show_bytes(spare)} beside what is in use."]
 
 
+def _peaks(groups: Groups) -> dict[str, float]:
+    """Each phase in which clients leave and come back, with the most memory that a strategy took in it."""
+    found: dict[str, float] = {}
+    for cells in groups.values():
+        for phase, name in phases.variants(cells[0], "memory.peak_bytes").items():
+            found[phase] = max(found.get(phase, 0.0), median(cells, name) or 0.0)
+    return found
+
+
+def _of_lives(groups: Groups, rest: str) -> list[str]:
+    """The phase that took most memory: what stays afterwards decides between strategies, then what it took, then how long clients waited."""
+    peaks = _peaks(groups)
+    phase = max(peaks, key=lambda one: peaks[one], default="")
+    prefix = f"{phase}." if phase else ""
+    told = [contrast(groups, f"{prefix}memory.after_bytes", "memory afterwards"),
+            contrast(groups, f"{prefix}memory.peak_bytes", "memory at its peak"),
+            contrast(groups, f"{prefix}arrival.max", "the longest wait of an arrival", "shortest", "longest")]
+    where = _at(groups, rest) + (f", phase {phase}" if phase else "")
+    return [f"{where}: {'; '.join(filter(None, told))}."] if any(told) else []
+
+
+def _unrated(groups: Groups, rest: str) -> list[str]:
+    """Of strategies that lack a figure by which they are rated."""
+    lives, accounts = _of_lives(groups, rest), _of_accounts(groups, rest)
+    return lives + accounts if len(_peaks(groups)) > 1 else accounts + lives
+
+
 def _of_one_load(groups: dict[Name, list[CellData]], rest: str) -> list[str]:
     """Answers for strategies that differ in nothing else, with the same number of connections. `rest`: what else a page's names say of
     the load."""
-    at = _at(groups, rest)
     found = scores(groups)
-    lines: list[str] = []
+    if not found and (lines := _unrated(groups, rest)):
+        return lines
+    at = _at(groups, rest)
+    lines = []
     told = [name for name in found if beforehand(groups[name])]
     if untold := [name for name in found if name not in told]:
         lines.append(choice(untold, found, groups, at, "do not know your peak"))
@@ -136,6 +157,15 @@ def _of_one_load(groups: dict[Name, list[CellData]], rest: str) -> list[str]:
     if left := [name.label for name in groups if name not in found]:
         lines.append(f"Not rated, because a figure is not known or the cell is not complete: {', '.join(left)}.")
     return lines + extremes(groups)
+
+
+def _of_same_loads(groups: dict[Name, list[CellData]]) -> list[str]:
+    """Of runs in steps: strategies that differ in nothing else."""
+    loads: dict[str, dict[Name, list[CellData]]] = {}
+    for name, cells in groups.items():
+        loads.setdefault(name.rest, {})[Name(name.strategy, name.strategy, "")] = cells
+    told = [(rest, contrast(part, "memory.full_bytes", "memory with all connected")) for rest, part in loads.items()]
+    return [capital(f"{f'{rest}: ' if rest and len(loads) > 1 else ''}{text}.") for rest, text in told if text]
 
 
 def _of_steps(name: Name, cells: list[CellData]) -> str:
@@ -156,30 +186,6 @@ def _of_a_load(metrics: Metrics) -> list[str]:
     return [f"{plural(round(counts['connected']), 'client')} connected, {', '.join(others)}."]
 
 
-def _of_benchmarks(groups: dict[Name, list[CellData]]) -> list[str]:
-    lines = []
-    cells = [cells for cells in groups.values() if cells[0]["config"].get("bytes") == 3072 and (median(cells, "time") or 0) > 0
-             and isinstance(cells[0]["config"].get("workload"), str)]
-    for workloads, what in ((("lifo_touch_line", "lifo"), "An object taken, one line of it written, given back"),
-                            (("burst_1000_touch_line", "burst_1000"), "A thousand at a time"),
-                            (("remote_1_1_touch_line", "remote_1_1"), "One thread takes, another gives back")):
-        workload = next((one for one in workloads if any(one == group[0]["config"]["workload"] for group in cells)), None)
-        if workload is None:
-            continue
-        ours = {bench_contender(group[0]["config"]): group for group in cells if group[0]["config"]["workload"] == workload
-                and group[0]["config"].get("threads") in (None, 1, 2) and group[0]["config"].get("strategy") not in ("null", "bare", "ready")}
-        if len(ours) > 1:
-            times = {name: median(group, "time") or 0.0 for name, group in ours.items()}
-            order = sorted(ours, key=lambda name: times[name])
-            rivals = [name for name in order if name.startswith("direct-") and name != "direct-slab"] or \
-                [name for name in order if name.startswith("malloc")]
-            beside = next((name for name in rivals if name != order[0]), order[1])
-            untouched = "" if workload.endswith("_touch_line") else ", nothing written"
-            lines.append(f"{what}{untouched} (3 072 bytes): fastest with {order[0]}, {times[order[0]]:.3g} ns; the fastest other allocator "
-                         f"takes {times[beside]:.3g} ns ({beside}), {times[beside] / times[order[0]]:.3g} times as long.")
-    return lines
-
-
 def _of_attacks(groups: dict[Name, list[CellData]]) -> list[str]:
     """What others felt under each attack: calm, the worst, and how many keep the goal."""
     attacks = {cells[0]["config"]["attack"]: cells for cells in groups.values() if attacked.attack_of(cells[0])}
@@ -197,12 +203,12 @@ def _of_attacks(groups: dict[Name, list[CellData]]) -> list[str]:
     return lines
 
 
-def how_sure(groups: dict[Name, list[CellData]], suite: str) -> str:
+def how_sure(groups: Groups, suite: str) -> str:
     runs = {len(cells) for cells in groups.values()}
     if runs == {1}:
         return (f"How sure: each ran once, so no interval can be given; times that differ by less than a fifth may be the same. "
-                f"scripts/poolmark compare BASE CANDIDATE --run 'suite {suite}' gives a verdict.")
-    few = " Fewer than 4 runs tell nothing apart, whether the brackets overlap or not." if min(runs) < FEWEST_RUNS else ""
+                f"{CALLED} suite {suite} --repetitions {FEWEST_RUNS} tells how far runs differ.")
+    few = f" Fewer than {FEWEST_RUNS} runs prove little, also where brackets do not overlap." if min(runs) < FEWEST_RUNS else ""
     return f"How sure: {min(runs)} runs each, with the lowest and the highest in brackets; where these overlap, nothing is told apart.{few}"
 
 
@@ -219,6 +225,19 @@ def trouble(source: Source, run: Run) -> list[str]:
         lines.append(f"Others used the target of {plural(len(others), 'configuration')} meanwhile: {', '.join(list(others)[:5])}. Figures "
                      f"that they are in are withheld; those with a ? may be disturbed.")
     return lines
+
+
+def disturbed(source: Source, run: Run) -> list[str]:
+    """Where other programs had part of the processors: times are longer there."""
+    cells = cells_of(run)
+    busy = dict.fromkeys(source.name(run, cell).label for cell in cells if any(one["what"] == BUSY for one in cell.get("anomalies", [])))
+    every = {source.name(run, cell).label for cell in cells}
+    if busy:
+        where = "every configuration" if len(busy) == len(every) > 1 else listed(list(busy)[:5]) + (" and others" if len(busy) > 5 else "")
+        return [f"Other programs had more than a tenth of the processors' time while {where} ran: times are longer there than on a quiet host."]
+    if any(one["what"] == BUSY for one in run.data.get("anomalies", [])):
+        return ["Other programs had more than a tenth of the processors' time meanwhile: times are longer than on a quiet host."]
+    return []
 
 
 def losses(cells: list[CellData]) -> str:
@@ -252,23 +271,30 @@ def answer(source: Source, run: Run) -> list[str]:
         counting = [cell for cell in run.data["cells"] if cell["config"].get("client") != bare.BARE]   # the bare client has no such counts
         once = ["How sure: each ran once, so no interval can be given; another run may turn any of them."] \
             if all(len(cells) == 1 for cells in groups.values()) else []
-        return [*lines, beside.answer(run.data), *once, losses(counting)]
-    configs = [cells[0]["config"] for cells in groups.values()]
-    if any("workload" in config for config in configs):
-        return lines + (_of_benchmarks(groups) or ["The tables hold what these benchmarks say."])
-    steps = {name: cells for name, cells in groups.items() if any(map(STEP.match, cells[0]["metrics"]))}
-    if any(attacked.attack_of(cells[0]) for cells in groups.values()):
-        lines += _of_attacks(groups)
-    elif steps:
-        lines += [_of_steps(name, cells) for name, cells in steps.items()]
-    elif loads := loads_of(groups):
-        by_account = all(_each_user(part) and not scores(part) for part in loads.values())
-        lines += [line for rest, part in loads.items() for line in (_of_accounts if by_account else _of_one_load)(part, rest)]
-        lines += [how_sure(groups, str(run.data.get("suite") or "NAME")), losses(run.data["cells"])] if by_account else []
-    elif any(median(cells, "memory.full_bytes") for cells in groups.values()):
-        lines += [f"{name.label}: {shown(cells, 'memory.full_bytes')} with all connected, connect p99 {shown(cells, 'connect.p99')}."
-                  for name, cells in list(groups.items())[:8]]
-    if any(median(cells, "memory.full_bytes") or median(cells, "connect.p99") for cells in groups.values()):
-        lines += [how_sure(groups, str(run.data.get("suite") or "NAME")), losses(run.data["cells"])]
+        return [*lines, beside.answer(run.data), *once, *disturbed(source, run), losses(counting)]
+    if any("workload" in cells[0]["config"] for cells in groups.values()):
+        return lines + (bench_answer.answer(groups) or ["The tables hold what these benchmarks say."]) + disturbed(source, run)
+    lines += _compared(groups)
+    if any(_has(cells, metric) for cells in groups.values() for metric in JUDGED[:2]) or _each_user(groups):
+        lines += [how_sure(groups, str(run.data.get("suite") or "NAME")), *disturbed(source, run), losses(run.data["cells"])]
         lines.append("It holds for this load on this host; another shape, another engine or other numbers are a run of their own.")
     return lines if lines else ["This record has no figure by which strategies are compared; the tables hold what it has."]
+
+
+def _has(cells: list[CellData], metric: str) -> bool:
+    """Whether the metric has a value, in some phase."""
+    return any(value_of(cell["metrics"], name) is not None for cell in cells for name in phases.variants(cell, metric).values())
+
+
+def _compared(groups: dict[Name, list[CellData]]) -> list[str]:
+    """What a suite's configurations say beside each other."""
+    if any(attacked.attack_of(cells[0]) for cells in groups.values()):
+        return _of_attacks(groups)
+    if steps := {name: cells for name, cells in groups.items() if any(map(STEP.match, cells[0]["metrics"]))}:
+        return [_of_steps(name, cells) for name, cells in steps.items()] + _of_same_loads(steps)
+    if loads := loads_of(groups):
+        return [line for rest, part in loads.items() for line in _of_one_load(part, rest)]
+    if any(median(cells, "memory.full_bytes") for cells in groups.values()):
+        return [f"{name.label}: {shown(cells, 'memory.full_bytes')} with all connected, connect p99 {shown(cells, 'connect.p99')}."
+                for name, cells in list(groups.items())[:8]]
+    return []

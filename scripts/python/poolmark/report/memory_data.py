@@ -5,9 +5,11 @@ from typing import Any
 
 from poolmark.base.curves import USER_COLUMNS
 from poolmark.base.forms import CellData, Json, Row
-from poolmark.records import accounts
+from poolmark.records import accounts, phases
 from poolmark.records.read_record import Run
+from poolmark.report.names import Name
 from poolmark.report.source import Source, number, thin, thin_worst
+from poolmark.verify import withheld
 
 PARTS = ("connections", "buffers", "arenas", "messages")
 REST = "rest (allocator, code, stacks)"
@@ -24,6 +26,27 @@ def user_bytes(row: Row) -> float | None:
 def kernel_bytes(row: Row) -> float | None:
     slab, tcp = number(row.get("kernel_slab_bytes")), number(row.get("kernel_tcp_bytes"))
     return None if slab is None or tcp is None else slab + tcp
+
+
+# The figure of the record that readings of each kind of memory give, and what people call it.
+FIGURES = {USER: ("memory.full_bytes", "the broker's"), KERNEL: ("kernel.per_connection_bytes", "the kernel's")}
+
+
+def is_withheld(cell: CellData, memory: str) -> bool:
+    """Whether the record has no value of the figure that these readings would give: they are not of the connections alone. A record
+    without such a figure says nothing about its readings."""
+    named = phases.variants(cell, FIGURES[memory][0]).values()
+    return bool(named) and all(cell["metrics"][name]["value"] is None for name in named)
+
+
+def left_out(source: Source) -> list[str]:
+    """What no chart of memory draws, by configuration and with the anomalies that say why: "the kernel's of slab (kernel_noise)"."""
+    found: dict[tuple[str, Name], dict[str, None]] = {}
+    for _, cell, name in source.cells():
+        for memory, (metric, words) in FIGURES.items():
+            if is_withheld(cell, memory):
+                found.setdefault((words, name), {}).update(dict.fromkeys(withheld.reasons(cell, metric)))
+    return [f"{words} of {name.label}" + (f" ({', '.join(why)})" if why else "") for (words, name), why in found.items()]
 
 
 def _at_ns(row: Row) -> float:
@@ -43,8 +66,9 @@ def _readings(source: Source, run: Run, cell: CellData) -> list[Json]:
 
 
 def _kernel_at_start(source: Source, run: Run, cell: CellData) -> float | None:
-    """Before the first client, from which a table counts too: the first step has connections already."""
-    memory = source.rows(run, cell, "memory")
+    """Before the first client, from which a table counts too: the first step has connections already. None where the record withholds
+    the kernel's memory."""
+    memory = [] if is_withheld(cell, KERNEL) else source.rows(run, cell, "memory")
     start = [row for row in memory if row.get("phase") == "start"] or memory[:1]
     return kernel_bytes(start[-1]) if start else None
 
@@ -55,11 +79,11 @@ def memory_curve(source: Source) -> list[Json]:
     for name, group in source.groups().items():
         found: dict[tuple[str, float], list[float]] = {}
         for run, cell in group:
-            readings = _readings(source, run, cell)
+            readings, known = _readings(source, run, cell), not is_withheld(cell, USER)
             first = _kernel_at_start(source, run, cell)
             for row in readings:
                 count, kernel = number(row.get("connections")) or 0, kernel_bytes(row)
-                if (user := user_bytes(row)) is not None:
+                if known and (user := user_bytes(row)) is not None:
                     found.setdefault((USER, count), []).append(user)
                 if kernel is not None and first is not None:
                     found.setdefault((KERNEL, count), []).append(max(0, kernel - first))
@@ -74,6 +98,8 @@ def memory_parts(source: Source) -> list[Json]:
     """The parts of the target's memory at the largest number of connections."""
     rows: list[Json] = []
     for run, cell, name in source.first_cells():
+        if is_withheld(cell, USER):
+            continue
         steps = source.rows(run, cell, "steps")
         first = _kernel_at_start(source, run, cell)
         parts = _parts_of_steps(steps, first) if steps else _parts_when_full(source, run, cell, first)
@@ -146,6 +172,8 @@ def _pool_bytes(pools: list[Row], at_ns: float | None) -> dict[str, float]:
 
 
 def _timed(source: Source, run: Run, cell: CellData) -> list[Json]:
+    if is_withheld(cell, USER):
+        return []
     memory = [row for name in sorted(cell.get("files", {})) if name.startswith("memory") for row in source.rows(run, cell, name)]
     return sorted((row for row in memory if number(row.get("target_rss_bytes")) is not None
                    and number(row.get("at_ns")) is not None), key=_at_ns)

@@ -16,7 +16,7 @@ import io
 import sys
 from pathlib import Path
 
-from poolmark.report import report_text
+from poolmark.report import report_text, two_runs_told
 from poolmark.report.answer import answer
 from poolmark.base.draw import LIBRARIES, PNG_PACKAGE, PNG_PROGRAM, png, svgs
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
@@ -33,7 +33,7 @@ from poolmark.report.serve import serve
 from poolmark.report.source import Source, cells_of
 from poolmark.base.units import plural
 from poolmark.verify.counts import lost_cells
-from poolmark.verify.complaints import complaints
+from poolmark.verify.complaints import complaints, damage_told
 
 SCRIPTS = (*LIBRARIES, "vega-embed/build/vega-embed.min.js")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -85,20 +85,27 @@ def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
     return found
 
 
+ROLES = ("Baseline", "Candidate")
+
+
 def context(source: Source, drawn: list[Chart], out: Path) -> Json:
-    runs = []
-    for run in source.runs:
+    runs, verdict = [], two_runs_told.verdict_of(source)
+    roles = ROLES if verdict and verdict.tables else ("",) * len(source.runs)
+    for run, role in zip(source.runs, roles, strict=True):
         commands = [(cell["id"], [" ".join(words) for words in cell.get("commands", [])])
                     for cell in cells_of(run) if cell.get("commands")]
-        runs.append({"title": report_text.title(run), "run": run.data, "answer": answer(source, run),
-                     "tables": report_text.tables(source, run), "notes": report_text.notes(run),
+        # Charts and tables name a run of several by the end of its id (source.name).
+        named = f"{role}, ({run.id[-4:]}) in charts and tables: " if role else ""
+        runs.append({"title": report_text.title(run), "role": named, "run": run.data, "answer": answer(source, run),
+                     "tables": report_text.tables(source, run), "notes": report_text.notes(source, run),
                      "accounts": report_text.account_tables(source, run),
                      "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
                      "cite": report_text.cite(run), "damage": source.damage[run.id], "commands": commands[:RAW_SHOWN]})
+    title = f"{runs[0]['title'].partition(':')[0]}, two runs: what changed" if roles[0] else runs[0]["title"]
     raw = raw_files(source, out)
     absent = sum(link is None for _, _, link in raw)
     where = f"left out of this copy, or in {PACKED}" if any(run.packed_in for run in source.runs) else "left out of this copy"
-    return {"runs": runs, "charts": drawn, "problems": source.problems, "raw": raw[:RAW_SHOWN],
+    return {"runs": runs, "title": title, "verdict": verdict, "charts": drawn, "problems": source.problems, "raw": raw[:RAW_SHOWN],
             "more": f"{len(raw) - RAW_SHOWN} more in run.json." if len(raw) > RAW_SHOWN else "",
             "raw_files": plural(len(raw), "file"),
             "absent": f"{plural(absent, 'file')} without a link: {where}." if absent else ""}
@@ -143,7 +150,9 @@ def verified(runs: list[Run], present: bool = False) -> Source:
     """The runs, the damage of each, and the files that charts must not use. `present`: a cell without files is no damage."""
     source = Source(runs)
     for run in runs:
-        wrong = complaints(run, present=True)[0] + ([] if present else lost_cells(run))
+        found = complaints(run, present=True)[0]
+        source.unsound[run.id] = damage_told(run, found)
+        wrong = found + ([] if present else lost_cells(run))
         more = [f"and {len(wrong) - SHOWN} more; {CALLED} verify {run.id} names them"] if len(wrong) > SHOWN else []
         source.damage[run.id] = wrong[:SHOWN] + more
         source.bad[run.id] = set(bad_files(run))

@@ -100,8 +100,14 @@ def memory_curve(source: Source) -> Chart:
     rows = memory_data.memory_curve(source)
     return Chart("memory-over-connections", "Memory against connections", "What the broker holds, and what the kernel holds for "
                  "the sockets of both ends. A point is a reading when memory was level; a band goes from the lowest to the highest "
-                 "of several runs. A strategy that is told its size beforehand begins high and stays there.",
+                 "of several runs. A strategy that is told its size beforehand begins high and stays there." + _not_drawn(source),
                  _curve(rows, {}), rows)
+
+
+def _not_drawn(source: Source) -> str:
+    """The end of a caption: readings of figures that a record withholds are in its files, and in no chart."""
+    found = memory_data.left_out(source)
+    return f" Not drawn, because the record withholds that figure: {'; '.join(found)}." if found else ""
 
 
 def _curve(rows: list[Json], scale: Json) -> Json:
@@ -134,7 +140,8 @@ def memory_by_part(source: Source) -> Chart:
         "color": _field("part", "nominal", None, scale={"range": ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#777777"]},
                         legend={"orient": "top"})}, rows) | {"height": 34 * len(_order(rows, "cell"))}
     return Chart("memory-by-part", "What the memory is made of", "With the most connections open: objects, buffers, arenas and "
-                 "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends)." + FIRST_RUN,
+                 "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends)." + FIRST_RUN
+                 + _not_drawn(source),
                  spec, rows)
 
 
@@ -280,7 +287,7 @@ def _ink() -> Json:
 
 
 def trade(source: Source) -> Chart:
-    rows = trade_data.trade(source)
+    rows, once = trade_data.trade(source), all(len(group) == 1 for group in source.groups().values())
     base = {"x": _mib("memory_mib", "memory with all connected, MiB", scale={"zero": False, "padding": 50}),
             "y": _time("connect_p99_ns", "connect p99", log=False) | {"scale": {"zero": False, "padding": 30}}}
     front = {"transform": [{"filter": "datum.on_front"}], "mark": {"type": "line", "color": "#888", "strokeDash": [4, 4]},
@@ -290,9 +297,9 @@ def trade(source: Source) -> Chart:
     text = {"mark": {"type": "text", "dx": 12, "align": "left", "fontSize": 13}, "encoding": base | {
         "y": base["y"] | {"field": "label_at_ns"}, "text": {"field": "cell"}}}
     spec = {"$schema": SCHEMA, "width": "container", "height": HEIGHT, "data": {"name": "rows"}, "layer": [front, dots, text]}
+    told = "; one run each makes that no verdict" if once else ""
     return Chart("time-against-memory", "The trade: time against memory", "Left is smaller, low is faster. By the medians nothing is "
-                 "better in both than what the dashed line joins; one run each makes that no verdict. Neither axis begins at 0.",
-                 spec, rows)
+                 f"better in both than what the dashed line joins{told}. Neither axis begins at 0.", spec, rows)
 
 
 def matrix(source: Source) -> Chart:

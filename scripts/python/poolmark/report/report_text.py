@@ -4,15 +4,18 @@ from dataclasses import dataclass
 
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import CellData, Metrics
-from poolmark.base.units import show
+from poolmark.base.units import show, show_ns
 from poolmark.records import accounts, beside, summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
-from poolmark.report.answer import loads_of
+from poolmark.report import apart
+from poolmark.report.answer import beforehand, loads_of
+from poolmark.report.bench_answer import FLOORS
 from poolmark.report.names import Name
 from poolmark.report.source import Source, median
 from poolmark.report.trade_data import bench_contender, benchmark
 
+EACH = "memory.per_connection_"     # beginning of metrics that a strategy which takes its memory at the start is not compared in
 TITLES = {"bench": "Micro-benchmarks: what they show", "load": "A load: what it met", "broker": "A broker: what it did",
           "nightly": "A night: what it shows"}
 
@@ -53,6 +56,21 @@ def _by_load(source: Source, run: Run) -> dict[str, dict[Name, list[CellData]]]:
     return loads if len(loads) > 1 else {"": groups}
 
 
+def _is_compared(cells: list[CellData], metric: str) -> bool:
+    """Not: figures that others may have made, and memory of one more connection where the memory was there before all of them."""
+    before, each, _ = metric.partition(EACH)
+    return not any("doubt" in cell["metrics"].get(metric, ()) for cell in cells) and not (each and beforehand(cells, before))
+
+
+def _best(groups: dict[Name, list[CellData]], metric: str, better: str) -> set[Name]:
+    """The best of the configurations that differ in nothing but the strategy, and what is not told apart from it."""
+    loads: dict[str, dict[Name, list[CellData]]] = {}
+    for name, cells in groups.items():
+        if _is_compared(cells, metric):
+            loads.setdefault(name.rest, {})[name] = cells
+    return set().union(*(apart.best(part, metric, better) for part in loads.values()))
+
+
 def _suite_table(groups: dict[Name, list[CellData]]) -> tuple[list[str], list[list[Field]]]:
     """Rows and order of the suite's own table; a column for each configuration."""
     every = [cell for cells in groups.values() for cell in cells]
@@ -61,15 +79,15 @@ def _suite_table(groups: dict[Name, list[CellData]]) -> tuple[list[str], list[li
         one = next((cell["metrics"][metric] for cell in every if metric in cell["metrics"]), None)
         if one is None or not summary.is_shown(every, metric):
             continue
-        middles = [median(cells, metric) for cells in groups.values()]
-        known = [value for value, cells in zip(middles, groups.values(), strict=True) if value is not None
-                 and not any("doubt" in cell["metrics"].get(metric, ()) for cell in cells)]     # none of others' making is the best
-        best = None
-        if one["better"] in ("lower", "higher") and len(set(known)) > 1:
-            best = min(known) if one["better"] == "lower" else max(known)
-        rows.append([Field(label), *(Field(summary.marked(show(value, one["unit"]), cells, metric), best is not None and value == best)
-                                     for value, cells in zip(middles, groups.values(), strict=True))])
+        best, unit = _best(groups, metric, one["better"]), one["unit"]
+        rows.append([Field(label), *(Field(summary.marked(show(median(cells, metric), unit), cells, metric), name in best)
+                                     for name, cells in groups.items())])
     return ["", *(name.label for name in groups)], rows
+
+
+def _is_bench(run: Run) -> bool:
+    cells = run.data.get("cells", [])
+    return bool(cells) and (run.data["kind"] == "bench" or all("workload" in cell["config"] for cell in cells))
 
 
 def tables(source: Source, run: Run) -> list[Table]:
@@ -78,7 +96,7 @@ def tables(source: Source, run: Run) -> list[Table]:
     if not cells:
         return [Table("", ["metric", "value"], [[Field(name), Field(show(one["value"], one["unit"]) if one["value"] is not None else "-")]
                                                 for name, one in run.data.get("metrics", {}).items()])]
-    if run.data["kind"] == "bench" or all("workload" in cell["config"] for cell in cells):
+    if _is_bench(run):
         return [Table("", *_bench_table(cells))]
     if beside.asked(run.data):
         return [Table("", *_two_sides(run))]
@@ -93,12 +111,23 @@ def _two_sides(run: Run) -> tuple[list[str], list[list[Field]]]:
                   for row, side in zip(beside.shortened(rows)[0], better, strict=True)]
 
 
-def notes(run: Run) -> list[str]:
-    """What stands below the table of a run with two sides."""
-    if not beside.asked(run.data):
+def notes(source: Source, run: Run) -> list[str]:
+    """What stands below the tables of a run."""
+    if beside.asked(run.data):
+        return [*beside.shortened(beside.shown(run.data)[1])[1], *beside.remarks(run.data),
+                "Bold: better by every ratio of two runs. Cells with a ! are not complete."]
+    shown = [field for table in tables(source, run) for row in table.rows for field in row]
+    if not any(field.best for field in shown):
         return []
-    return [*beside.shortened(beside.shown(run.data)[1])[1], *beside.remarks(run.data),
-            "Bold: better by every ratio of two runs. Cells with a ! are not complete."]
+    if _is_bench(run):
+        return [f"Bold: the fastest of its row. Not compared, as floors: {', '.join(FLOORS)}. Medians of all rounds."]
+    before = [name.label for name, cells in _groups(source, run).items() if any(
+        beforehand(cells, metric.partition(EACH)[0]) for metric in cells[0]["metrics"] if EACH in metric)]
+    return ["Bold: the best of its row, of configurations that differ in the strategy alone, and what is not told apart from it: with one run "
+            "each, times and rates within a fifth, memory within a hundredth; with several, those whose ranges overlap. Medians where a "
+            "configuration ran several times.",
+            *([f"Memory per connection is what connections add to the memory at the start. Not compared in it, since they have theirs before: "
+               f"{', '.join(before)}."] if before else [])]
 
 
 def account_tables(source: Source, run: Run) -> list[Table]:
@@ -115,17 +144,27 @@ def account_tables(source: Source, run: Run) -> list[Table]:
 
 def _bench_table(cells: list[CellData]) -> tuple[list[str], list[list[Field]]]:
     """A row for each benchmark, a column for each contender."""
-    contenders: dict[str, None] = {}
-    lines: dict[str, dict[str, str]] = {}
+    contenders: dict[str, bool] = {}        # -> whether it is a floor
+    lines: dict[str, dict[str, float]] = {}
     for cell in cells:
-        name = bench_contender(cell["config"])
-        contenders.setdefault(name, None)
-        one = cell["metrics"].get("time")
-        lines.setdefault(benchmark(cell["config"]), {})[name] = \
-            show(one["value"], one["unit"]) if one and one["value"] is not None else "-"
-    heads = sorted(contenders, key=lambda name: (name not in ("bare", "ready", "null"), " on " in name or name == "malloc", name))
-    return ["benchmark", *heads], [[Field(name), *(Field(found.get(head, "-")) for head in heads)]
-                                   for name, found in sorted(lines.items())]
+        name, one = bench_contender(cell["config"]), cell["metrics"].get("time")
+        contenders.setdefault(name, cell["config"].get("strategy") in FLOORS)
+        line = lines.setdefault(benchmark(cell["config"]), {})
+        if one and one["value"] is not None:
+            line[name] = one["value"]
+    heads = sorted(contenders, key=lambda name: (not contenders[name], " on " in name or name == "malloc", name))
+    rows = []
+    for name, found in sorted(lines.items()):
+        times = [time for head, time in found.items() if not contenders[head]]
+        best = min(times) if len(set(times)) > 1 else None
+        rows.append([Field(name), *(Field(_time(found[head]), found[head] == best and not contenders[head]) if head in found else Field("-")
+                                    for head in heads)])
+    return ["benchmark, time of an operation", *heads], rows
+
+
+def _time(ns: float) -> str:
+    """With three digits below 1 us too, where the whole ns of other tables would make different times equal."""
+    return f"{ns:.3g} ns" if ns < 999.5 else show_ns(ns)
 
 
 def anomalies(run: Run) -> list[str]:

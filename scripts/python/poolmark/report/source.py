@@ -45,6 +45,7 @@ class Source:
     problems: list[str] = field(default_factory=list)
     damage: dict[str, list[str]] = field(default_factory=dict)  # run's id -> texts about damage
     bad: dict[str, set[str]] = field(default_factory=dict)      # run's id -> damaged files
+    unsound: dict[str, str] = field(default_factory=dict)       # run's id -> why no verdict can rest on it; "" when it can
 
     def __post_init__(self) -> None:
         every = [cell for run in self.runs for cell in cells_of(run)]

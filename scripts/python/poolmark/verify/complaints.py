@@ -30,6 +30,11 @@ def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
 
 def damage(run: Run) -> str:
     """Files that are not there are no damage here, and neither is a run that was killed: its status says so to every reader."""
-    wrong = [text for text in complaints(run, present=True)[0] if text != RUNNING]
+    return damage_told(run, complaints(run, present=True)[0])
+
+
+def damage_told(run: Run, wrong: list[str]) -> str:
+    """The same of complaints that were made with `present`."""
+    wrong = [text for text in wrong if text != RUNNING]
     more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return f"{run.id} is not as it was when its run ended: {wrong[0]}{more}; verify names all of it" if wrong else ""

@@ -75,7 +75,9 @@ def _quoted(line: str) -> str:
 
 
 def _markdown(name: str, found: str, made: str, whole: bool) -> tuple[list[str], list[str]]:
-    """(faults, lines of another version)."""
+    """(faults, lines of another version). Which fields are marked as the best (**) is a version's own."""
+    if not whole:
+        found, made = found.replace("**", ""), made.replace("**", "")
     theirs, ours = _marked(found), _marked(made)
     extra, gone = Counter(theirs), Counter(ours)
     extra, gone = extra - gone, gone - extra
