@@ -58,8 +58,8 @@ def load_cell(repetition, strategy="malloc", shape="classic", noise=0.002, rates
             "config": {"target": "poolmark", "strategy": strategy, "shape": shape, "engine": "raw", "connections": COUNTS[-1], "phases": "; ".join(words)}}
 
 
-def load_run(folder, repetitions=4, **how):
-    return made(folder, "steps", [load_cell(one, **how) for one in range(1, repetitions + 1)])
+def load_run(folder, repetitions=4, host=HOST, **how):
+    return made(folder, "steps", [load_cell(one, **how) for one in range(1, repetitions + 1)], host=host)
 
 
 def law_rate(load):

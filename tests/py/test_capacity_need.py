@@ -5,7 +5,7 @@ import math
 import re
 
 import pytest
-from capacity_made import (BASE, CONNECT, COUNTS, KERNEL, MESSAGE, RATES, USER, answer, figure, law_rate, limit, limit_run, load_cell, load_run, made,
+from capacity_made import (BASE, CONNECT, COUNTS, HOST, KERNEL, MESSAGE, RATES, USER, answer, figure, law_rate, limit, limit_run, load_cell, load_run, made,
                            metric, p99_of)
 from poolmark import cli
 from poolmark.base.errors import UsageError
@@ -155,9 +155,28 @@ def test_clients_are_a_load_of_the_law_too(tmp_path):
 def test_a_law_that_does_not_fit_is_no_answer(tmp_path, how, told):
     facts = answer([load_run(tmp_path / "load"), limit_run(tmp_path / "limit", **how)], rate=20_000, cores=8)
     gap = next(one for one in facts["gaps"] if one["what"] == "the law of scale")
-    assert told in gap["why"] and "--set broker.threads=$n" in gap["measure"]
+    assert told in gap["why"] and "--loads broker.threads=1,2,3,4,6,8" in gap["measure"]
     assert facts["models"]["law"] is None and not facts["answered"]
     assert not [one for one in facts["figures"] if one["name"].startswith("rate of one host")]
+
+
+def test_an_answer_without_the_law_says_so_and_how_to_measure_it(tmp_path):
+    """It said only that processors are linear. Without --cores that is no part of the question, so the exit code stays."""
+    facts = answer([load_run(tmp_path / "load")], rate=8_000)
+    note = next(one for one in facts["notes"] if "universal scalability law" in one)
+    assert facts["answered"] and "no run of limit is here" in note and "--loads pairs=5,10,20,50,100,200" in note
+    assert note in needs_told.text(facts) and "no run of limit" in needs_told.markdown(facts)
+    with_law = answer([load_run(tmp_path / "load"), limit_run(tmp_path / "limit", axis="clients")], rate=8_000)
+    assert not [one for one in with_law["notes"] if "universal scalability law" in one] and with_law["models"]["law"]
+    one_core = answer([load_run(tmp_path / "one", host=HOST | {"cores": 1})], rate=8_000)
+    assert not [one for one in one_core["notes"] if "universal scalability law" in one]
+
+
+def test_of_committed_runs_that_load_in_different_ways_one_tells_what_messages_cost(tmp_path):
+    several = [load_run(tmp_path / "many"), made(tmp_path / "few", "suite", [load_cell(1, rates=[2_000], seed=7)], number=9)]
+    facts = answer(several, committed=True, rate=8_000)
+    assert len(facts["models"]["cpu"]["points"]) == len(RATES) * 4 and any("suite-20260101T000000Z-0009 is left out" in one for one in facts["notes"])
+    assert len(answer(several, rate=8_000)["models"]["cpu"]["points"]) == len(RATES) * 4 + 1
 
 
 def test_what_was_not_measured_has_the_command_that_measures_it(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from poolmark.base.paths import build_dir
 from poolmark.limits import told
+from poolmark.model import evidence
 from poolmark.records import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,26 @@ def test_a_bound_that_every_rate_holds(poolmark, tmp_path):
     assert compared.returncode == 4 and "is a search for the highest rate" in compared.stderr
     lines = (out / "limit.csv").read_text().splitlines()
     assert len(lines) == 1 + len(order)
+
+
+@pytest.mark.parametrize("loads, seen", [("pairs=3,5", ("pairs", [3, 5])), ("broker.threads=1,2", ("threads", [1, 2]))])
+def test_a_contender_for_each_load(poolmark, tmp_path, loads, seen):
+    """As the law of scale takes them: one run, in turns."""
+    out, short = tmp_path / "run", SHORT[:-2] if loads.startswith("pairs") else SHORT
+    done = poolmark("limit", "publish", "--bound", ANY, "--strategy", "slab", *short, "--loads", loads, "--from", "100", "--most", "100", "--repeat", "1",
+                    "--build", BUILD, "--out", out)
+    assert done.returncode == 0, done.stderr
+    run, found = answers(out)
+    name, values = seen
+    assert list(found) == [f"slab-raw-{name}-{value}" for value in values]
+    taken = evidence.gather([run], None).limits
+    clients = {"pairs": values, "threads": [5, 5]}[name]
+    assert [(one.threads, one.clients) for one in taken] == list(zip({"threads": values, "pairs": [1, 1]}[name], clients, strict=True))
+    for value, (_, trials) in zip(values, found.values(), strict=True):
+        assert all(one["config"][name] == value for one in trials)
+        words = trials[0]["commands"][-1 if name == "pairs" else 0]
+        assert words[words.index(f"--{name}") + 1] == str(value)
+    assert poolmark("verify", out).returncode == 0
 
 
 def test_a_bound_that_no_rate_holds(poolmark, tmp_path):
@@ -136,6 +157,12 @@ def test_mosquitto_beside_the_reference_broker(poolmark, tmp_path):
     (("publish", "--bound", ANY, "--strategy", "slab,slab"), "twice"), (("publish", "--bound", ANY, "--set", "slab.threads=2"), "no contender"),
     (("publish", "--bound", "p99=1s", "--least", "1"), "--least 1"), (("publish", "--bound", "p99=1s", "--most", "2"), "--most 2"),
     (("publish", "--bound", "ack.p99=1s"), "no acknowledgements"), (("publish", "--bound", ANY, "--within", "1%"), "2% to 50%"),
+    (("publish", "--bound", ANY, "--loads", "pairs"), "KEY=VALUE"), (("publish", "--bound", ANY, "--loads", "pair=5"), "did you mean 'pairs'?"),
+    (("publish", "--bound", ANY, "--loads", "pairs=5,x"), "x"), (("publish", "--bound", ANY, "--loads", "pairs=5,5"), "twice"),
+    (("publish", "--bound", ANY, "--loads", "pairs=5", "--set", "pairs=6"), "--set gives pairs too"),
+    (("publish", "--bound", ANY, "--loads", "slab.threads=1"), "broker.KEY"), (("publish", "--bound", ANY, "--loads", "broker.pool=slab"), "sets itself"),
+    (("publish", "--bound", ANY, "--loads", "publish-rate=5"), "sets itself"), (("publish", "--bound", ANY, "--loads", "rate=5"), "for itself"),
+    (("publish", "--bound", ANY, "--loads", "broker.threads=1", "--target", "mqtt://127.0.0.1:1"), "only of target poolmark"),
     (("publish", "--bound", ANY, "--engine", "steam"), "steam"), (("publish", "--bound", ANY, "--set", "broker.max=x"), "x")])
 def test_a_wrong_call_is_named_and_starts_nothing(poolmark, tmp_path, words, names):
     done = poolmark("limit", *words, "--build", BUILD, "--out", tmp_path / "run")

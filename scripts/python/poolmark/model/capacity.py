@@ -14,15 +14,16 @@ import json
 
 from poolmark.base.errors import UsageError
 from poolmark.base.options import MOST_CONNECTIONS, count, size
-from poolmark.base.paths import CALLED, INSTALLED, ROOT
-from poolmark.model import asked, forecast, held_out, needs, needs_chart, needs_told
+from poolmark.base.paths import CALLED, INSTALLED, ROOT, need_checkout
+from poolmark.model import asked, document, forecast, held_out, needs, needs_chart, needs_told
 from poolmark.model.evidence import gather
 from poolmark.model.steps import check
 from poolmark.records.packed import record_in
 from poolmark.records.read_record import Run, load
+from poolmark.verify import reference
 
-# The committed runs that answer a question for which no run is named: memory, and CPU time of messages.
-COMMITTED = ("million", "quick")
+# The committed runs that answer a question for which no run is named: memory; CPU time of messages and p99; the law of scale.
+COMMITTED = ("million", "quick", "forecast", "loads")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hold-out", type=count(1, MOST_CONNECTIONS), metavar="N", help="the step to check a forecast with (the largest)")
     parser.add_argument("--check", action="store_true",
                         help="hold each step and each rate out in turn and print how far its forecast was off (suite forecast is made for it)")
+    parser.add_argument("--write", action="store_true", help=f"renew the tables of {document.DOCUMENT} from results/reference/")
     parser.add_argument("--spare", type=size(0, 1 << 50), default=256 << 20, metavar="BYTES",
                         help="left to the system and all else, of each size (256MiB)")
     form = parser.add_mutually_exclusive_group()
@@ -75,6 +77,11 @@ def answer(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     question = asked.is_asked(args)
+    if args.write:
+        if question or args.check or args.hold_out or args.runs:
+            raise UsageError("--write stands alone: it renews the tables of the document from the committed runs")
+        need_checkout("writing documents")
+        return reference.renew(document.DOCUMENT, lambda text: document.filled(text, ROOT), True, "capacity")
     if question and (args.check or args.hold_out):
         raise UsageError(f"{'--check' if args.check else '--hold-out'} belongs to a run alone, not to a question")
     if question:

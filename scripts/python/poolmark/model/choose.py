@@ -111,6 +111,18 @@ def _loads(found: list[Load], asked: Asked, notes: list[str]) -> list[Load]:
     return found
 
 
+def _of_one_run(found: list[Load], notes: list[str]) -> list[Load]:
+    """Of the committed runs, which loaded the broker in different ways, the one with the most rates."""
+    rates: dict[str, set[float]] = {}
+    for one in found:
+        rates.setdefault(one.run.id, set()).add(one.rate)
+    chosen = max(rates, key=lambda run: len(rates[run]), default="")
+    if len(rates) > 1:
+        notes.append(f"the cost of messages is that of {chosen}, which has the most rates of them; {', '.join(one for one in rates if one != chosen)} "
+                     "is left out")
+    return [one for one in found if one.run.id == chosen]
+
+
 def bound_text(p99_ns: float) -> str:
     """As a search's record has it."""
     return f"delivery.p99={p99_ns:.0f}ns"
@@ -162,7 +174,9 @@ def choose(found: Evidence, asked: Asked, committed: bool) -> Chosen:
     if committed and shape is not None and shape != (asked.shape or COMMITTED_SHAPE):
         notes.append(f"answered by strategy {strategy}, shape {shape}: the committed runs have no cell of strategy {strategy} with shape "
                      f"{asked.shape or COMMITTED_SHAPE}")
-    loads = _of_shape(_loads(ours(found.loads), asked, notes if asked.rate else []), shape, "the cost of messages", notes if asked.rate else [])
+    told = notes if asked.rate else []
+    loads = _loads(ours(found.loads), asked, told)
+    loads = _of_shape(_of_one_run(loads, told) if committed else loads, shape, "the cost of messages", told)
     connects = _of_shape(ours(found.connects), shape, "the cost of connects", notes)
     scale = _scale(_of_shape(ours(found.limits), shape, "the highest rate", notes), asked, notes)
     kind = Kind(target, strategy, shape)

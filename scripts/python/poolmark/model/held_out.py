@@ -196,13 +196,18 @@ def verdicts(points: list[Point], sides: list[Side], left_out: int = 0) -> list[
     return told
 
 
-def run(args: argparse.Namespace, runs: list[Run]) -> int:
-    """`args`: only, json, markdown. Returns the exit code."""
-    found = gather(runs, args.only)
+def judged(runs: list[Run], only: str | None) -> tuple[list[Point], list[Side], list[str], list[tuple[str, bool]]]:
+    """(points, sides, what was left out, verdicts) of runs."""
+    found = gather(runs, only)
     points = [*of_memory(found.memory), *of_cpu(found.loads), *of_law(found)]
     sides = of_p99(found.loads)
     left_out = found.left_out_of(None)
-    told = verdicts(points, sides, len(left_out))
+    return points, sides, left_out, verdicts(points, sides, len(left_out))
+
+
+def run(args: argparse.Namespace, runs: list[Run]) -> int:
+    """`args`: only, json, markdown. Returns the exit code."""
+    points, sides, left_out, told = judged(runs, args.only)
     if args.json:
         print(json.dumps({"schema": "poolmark.held-out/1", "runs": [one.id for one in runs],
                           "points": [asdict(one) | {"error_percent": one.error_percent, "holds": one.holds} for one in points],

@@ -87,6 +87,8 @@ def parts_of(found: Evidence, asked: Asked, committed: bool) -> Parts:
     gaps += [part for part in (memory, tail) if isinstance(part, Gap)]
     if isinstance(scale, Gap) and ((asked.cores or 1) > 1 or chosen.scale is not None):
         gaps.append(scale)
+    elif isinstance(scale, Gap) and own_cores > 1:
+        chosen.notes.append(f"the universal scalability law is not in this answer: {scale.why}. Measure it: {scale.measure}")
     return Parts(asked, chosen, asked.cores or own_cores, asked.memory_bytes or own_memory, own_cores,
                  memory if isinstance(memory, MemoryPart) else None, cpu, scale if isinstance(scale, ScalePart) else None,
                  tail if isinstance(tail, TailPart) else None, gaps)

@@ -17,7 +17,7 @@ from poolmark.model.forecast import TOLERANCE_PERCENT
 from poolmark.model.model import MOST, HeldOut, Model, fit_model, hold_out
 from poolmark.model.steps import LEAST_STEPS, no_figures, what_to_run
 
-MANY_THREADS = (1, 2, 3, 4, 6, 8)
+MANY_THREADS, MANY_PAIRS = (1, 2, 3, 4, 6, 8), (5, 10, 20, 50, 100, 200)     # loads of the law
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,10 @@ def _how_to_scale(chosen: Chosen, asked: Asked) -> str:
     bound = f"p99={show_ns(asked.p99_ns).replace(' ', '')}" if asked.p99_ns is not None else "p99=20ms"
     strategy = f" --strategy {chosen.kind.strategy}" if chosen.kind.strategy else ""
     qos = f" --set qos={asked.qos}" if asked.qos else ""
-    return (f"for n in {' '.join(map(str, MANY_THREADS))}; do {CALLED} limit publish --bound {bound}{strategy}{qos} --set broker.threads=$n "
-            "--out results/runs/threads-$n; done (the generator on processors of its own, or another host), and give these runs to capacity")
+    cores = asked.cores or processors_of(chosen.run_of_host().data["host"]) or 1
+    key, values = ("broker.threads", MANY_THREADS) if cores >= usl.LEAST_LOADS else ("pairs", MANY_PAIRS)
+    return (f"{CALLED} limit publish --bound {bound}{strategy}{qos} --loads {key}={','.join(map(str, values))} (the generator on processors of its "
+            "own, or another host), and give this run to capacity")
 
 
 def scale_part(chosen: Chosen, asked: Asked) -> ScalePart | Gap:

@@ -18,7 +18,7 @@ COLOURS = {"malloc": "#777777", "fixed": "#E69F00", "expand": "#0072B2", "sync":
            "blocks": "#56B4E9", "null": "#8C6D00", "mosquitto": "#D55E00"}
 SPARE = ["#D55E00", "#56B4E9", "#8C6D00", "#000000", "#44AA99", "#882255"]
 AXES = ("strategy", "target", "shape", "engine", "allocator", "connections", "subscribe", "pairs", "pattern", "publishers",
-        "subscribers", "topics", "qos", "attack", "scenario", "client", "ranks", "broker_options")
+        "subscribers", "topics", "qos", "threads", "attack", "scenario", "client", "ranks", "broker_options")
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ def words(axis: str, value: object) -> str:
         return "subscribed" if value else "not subscribed"
     if axis == "connections" and isinstance(value, (int, float)):
         return show_count(value)
-    if axis == "ranks":
-        return f"{value} ranks"
+    if axis in ("ranks", "threads", "pairs"):
+        return f"{value} {axis}"
     return str(value)
 
 

@@ -23,8 +23,8 @@ from poolmark.records import attacked, phases
 from poolmark.records.read_record import parse
 from poolmark.records.record import utc_now
 from poolmark.records.typed import made
-from poolmark.report import reference
-from poolmark.report.reference import REFERENCE, UNKNOWN, record_of, source, table
+from poolmark.verify import reference
+from poolmark.verify.reference import REFERENCE, UNKNOWN, record_of, source, table
 
 DOCUMENT = Path("docs/robustness.md")
 COUNTS = "robustness/counts.json"

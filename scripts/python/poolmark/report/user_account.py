@@ -24,9 +24,10 @@ from poolmark.base.units import show, show_bytes, show_count
 from poolmark.compare.pairing import stem
 from poolmark.records import accounts
 from poolmark.records.read_record import Run, load
-from poolmark.report import names, reference
-from poolmark.report.reference import UNKNOWN, record_of, source, table
+from poolmark.report import names
+from poolmark.verify import reference
 from poolmark.verify.recompute import Replayed
+from poolmark.verify.reference import UNKNOWN, record_of, source, table
 
 DOCUMENT = Path("docs/where-the-bytes-go.md")
 ANSWER_S, LOOK_S = 30.0, 0.05       # for a line of the broker: at most, and how often it is looked for

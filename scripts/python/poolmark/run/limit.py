@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
         raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
     config = {"scenario": search.scenario, "bounds": [bound.text() for bound in search.bounds], "rules": asdict(search.rules),
-              "trial_s": search.trial_s, "set": args.set, "time_limit_s": args.time_limit}
+              "trial_s": search.trial_s, "set": args.set, "loads": args.loads, "time_limit_s": args.time_limit}
     record = Record.create("limit", suite="limit", folder=args.out, config=config, seed=search.seed, build=search.build)
     most_s = Progress(search).eta.total()
     say(f"{', '.join(bound.shown() for bound in search.bounds)}: {plural(len(search.contenders), 'contender')}, at most "

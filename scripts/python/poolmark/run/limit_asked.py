@@ -28,7 +28,9 @@ from poolmark.suites.targets import option_words
 
 FIRST_RATE = {"publish": 10_000, "connect": 1_000}
 MOST_RATE = 10_000_000
-# Options of the generator that the search sets.
+OF_A_TRIAL = ("rate", "trial", "connections", "target", "strategy", "shape", "engine", "phases", "broker_options")  # keys of its configuration
+# Options of broker and generator that the search sets.
+OF_BROKER = {"pool", "shape"}
 OWN = {"publish": {"publish-rate", "duration"}, "connect": {"rate", "connections"}}
 # Schedules with one rate. When the last of so many connects is due at random, a rate that was missed cannot be told by it.
 STEADY = {"publish": ("constant", "poisson"), "connect": ("constant",)}
@@ -39,6 +41,7 @@ class Contender:
     name: str
     config: Config
     broker: Json
+    load: Json = field(default_factory=dict)    # its options of the generator, beside those of all contenders
     trials: list[Trial] = field(default_factory=list)
     over: bool = False
 
@@ -66,11 +69,14 @@ class Search:
             return made | {"publish-rate": word, "duration": f"{self.trial_s:g}s"}
         return made | {"rate": word}
 
+    def load_of(self, contender: Contender) -> Json:
+        return {**self.load, **contender.load}
+
     def connections(self, contender: Contender, rate: float, most: int) -> int:
         """Of a trial. Connects end before --trial is over when one instance of a target has no room for more."""
         if self.scenario == "connect":
             return max(2, min(most, round(rate * self.trial_s)))
-        return int(plan.divided(load_words(contender.config, self.load, self.phase(rate)), self.descriptors, self.build)["clients"])
+        return int(plan.divided(load_words(contender.config, self.load_of(contender), self.phase(rate)), self.descriptors, self.build)["clients"])
 
     def room(self, contender: Contender) -> int:
         """Connections that one instance of a target, on one port, has room for. More would be another target."""
@@ -81,7 +87,7 @@ class Search:
         number = len(contender.trials) + 1
         config = {**contender.config, "connections": self.connections(contender, rate, self.room(contender)), "rate": rate,
                   "trial": number}
-        load = {"settle": "0s"} | self.load if self.scenario == "connect" else self.load
+        load = ({"settle": "0s"} if self.scenario == "connect" else {}) | self.load_of(contender)
         return CellPlan(f"{contender.name}/{number:02}", config, 1, contender.broker, load, [self.phase(rate)])
 
 
@@ -111,6 +117,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="an option of the generator: pairs=50, qos=1, payload=1KiB, pattern=fan-in; broker.KEY=VALUE: of poolmark's "
                              "broker; STRATEGY.KEY=VALUE: of the broker with that strategy; several times")
+    parser.add_argument("--loads", metavar="KEY=VALUE,...",
+                        help="a contender for each value of an option, as the law of scale takes them (capacity): pairs=5,10,20,50,100, "
+                             "broker.threads=1,2,3,4,6")
     parser.add_argument("--from", dest="start", type=count(1, MOST_RATE), metavar="RATE",
                         help="the first rate (10k messages, 1000 connections a second)")
     parser.add_argument("--least", type=count(1, MOST_RATE), metavar="RATE", help="no rate below is tried (what the percentiles need)")
@@ -127,19 +136,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
 
 
-def put_option(table: Json, program: str, own: set[str], known: Mapping[str, Json], text: str, name: str, value: object) -> None:
-    """One --set. UsageError says what is wrong with it."""
+def put_option(table: Json, program: str, own: set[str], known: Mapping[str, Json], given: str, name: str, value: object) -> None:
+    """One --set, or a value of --loads. UsageError says what is wrong with `given`."""
     if name in own or name in RUNNERS[program]:
-        raise UsageError(f"--set {text}: --{name} is what the search sets itself")
+        raise UsageError(f"{given}: --{name} is what the search sets itself")
     if name not in known:
-        raise UsageError(f"--set {text}: {name!r} is no option of {program}" + nearest(name, known))
+        raise UsageError(f"{given}: {name!r} is no option of {program}" + nearest(name, known))
     flag = known[name]["kind"] == "flag"
     if not is_option_value(value) or flag != isinstance(value, bool):
-        raise UsageError(f"--set {text}: --{name} takes {'no value: true or false' if flag else 'a value'}")
+        raise UsageError(f"{given}: --{name} takes {'no value: true or false' if flag else 'a value'}")
     if known[name]["repeats"] and name in table:
         table[name] = [*(table[name] if isinstance(table[name], list) else [table[name]]), value]
     else:
         table[name] = value
+
+
+def check_steady(scenario: str, load: Json) -> None:
+    """UsageError for a schedule whose rate changes within a trial."""
+    schedule = load.get("schedule", "constant")
+    if schedule not in STEADY[scenario]:
+        raise UsageError(f"schedule={schedule}: a trial has one rate from its beginning to its end; {' or '.join(STEADY[scenario])}")
 
 
 def settings(args: argparse.Namespace, build: Path) -> tuple[Json, dict[str, Json]]:
@@ -156,13 +172,50 @@ def settings(args: argparse.Namespace, build: Path) -> tuple[Json, dict[str, Jso
         if dot and before not in prefixes:
             raise UsageError(f"--set {text}: {before!r} is neither broker nor a strategy" + nearest(before, prefixes))
         if dot:
-            put_option(broker.setdefault(before, {}), BROKER, {"pool", "shape"}, of_broker, text, name, value_of(value))
+            put_option(broker.setdefault(before, {}), BROKER, OF_BROKER, of_broker, f"--set {text}", name, value_of(value))
         else:
-            put_option(load, LOADGEN, OWN[args.scenario], of_load, text, key, value_of(value))
-    schedule = load.get("schedule", "constant")
-    if schedule not in STEADY[args.scenario]:
-        raise UsageError(f"--set schedule={schedule}: a trial has one rate from its beginning to its end; {' or '.join(STEADY[args.scenario])}")
+            put_option(load, LOADGEN, OWN[args.scenario], of_load, f"--set {text}", key, value_of(value))
+    check_steady(args.scenario, load)
     return load, broker
+
+
+@dataclass(frozen=True)
+class Loads:
+    """The option of --loads and its values."""
+    key: str            # without "broker."
+    of_broker: bool
+    values: tuple[Json, ...]    # {key: value}
+
+    def of(self, one: Contender) -> list[Contender]:
+        """A contender for each value."""
+        made = []
+        for value in self.values:
+            config = one.config | value
+            broker, load = ({**one.broker, **value}, one.load) if self.of_broker else (one.broker, {**one.load, **value})
+            made.append(Contender(cell_name(config), config, broker, load))
+        return made
+
+
+def loads(args: argparse.Namespace, build: Path) -> Loads | None:
+    """--loads, checked. None without it."""
+    if not args.loads:
+        return None
+    key, equals, texts = args.loads.partition("=")
+    before, dot, name = key.rpartition(".")
+    if not equals or dot and before != "broker":
+        raise UsageError(f"--loads {args.loads}: it takes KEY=VALUE,... of the generator, or broker.KEY=VALUE,...")
+    if any(one.partition("=")[0] == key for one in args.set):
+        raise UsageError(f"--loads {args.loads}: --set gives {key} too")
+    if name in OF_A_TRIAL:
+        raise UsageError(f"--loads {args.loads}: {name} is what a trial's configuration has for itself")
+    program, own, known = (BROKER, OF_BROKER, described.broker(build)) if dot else (LOADGEN, OWN[args.scenario], described.loadgen(build))
+    values: list[Json] = []
+    for text in texts.split(","):
+        value: Json = {}
+        put_option(value, program, own, described.options(known), f"--loads {args.loads}", name, value_of(text))
+        check_steady(args.scenario, value)
+        values.append(value)
+    return Loads(name, bool(dot), tuple(values))
 
 
 def strategies(args: argparse.Namespace, build: Path) -> list[str | None]:
@@ -180,7 +233,10 @@ def contenders(args: argparse.Namespace, broker: dict[str, Json], build: Path) -
     found: list[Contender] = []
     targets: list[str] = args.target or ["poolmark"]
     chosen = strategies(args, build)
-    unused = [name for name, given in (("--strategy", args.strategy), ("--shape", args.shape), ("--set broker...", broker)) if given]
+    several = loads(args, build)
+    of_broker = several is not None and several.of_broker
+    unused = [name for name, given in (("--strategy", args.strategy), ("--shape", args.shape), ("--set broker...", broker),
+                                       ("--loads broker...", of_broker)) if given]
     if unused and "poolmark" not in targets:
         raise UsageError(f"{', '.join(unused)}: only of target poolmark, and it is not among the targets")
     strange = next((name for name in broker if name not in ("broker", *chosen)), None)
@@ -197,10 +253,12 @@ def contenders(args: argparse.Namespace, broker: dict[str, Json], build: Path) -
             found.append(Contender(cell_name(config), config, {}))
         else:
             raise UsageError(f"--target {target!r} is none; it may be poolmark, mosquitto or mqtt://HOST:PORT")
+    if several is not None:
+        found = [one for base in found for one in (several.of(base) if base.config["target"] == "poolmark" or not of_broker else [base])]
     names = [one.name for one in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UsageError(f"{twice} would be measured twice; name each target and strategy once")
+        raise UsageError(f"{twice} would be measured twice; name each target, strategy and load once")
     return found
 
 
@@ -232,7 +290,8 @@ def check(search: Search) -> None:
             wrong = described.ask(BROKER, option_words(options), search.build)[1]
         if wrong:
             raise UsageError(f"{contender.name}: {wrong}")
-    if any(bound.latency == "ack" for bound in search.bounds) and str(search.load.get("qos", 0)) == "0":
+    lowest = min(str(search.load_of(one).get("qos", 0)) for one in search.contenders)
+    if any(bound.latency == "ack" for bound in search.bounds) and lowest == "0":
         raise UsageError("--bound ack: there are no acknowledgements at QoS 0; --set qos=1")
 
 

@@ -40,8 +40,10 @@ def record_of(name: str, root: Path) -> Run | None:
 def source(run: Run | None, command: str) -> str:
     if run is None:
         return f"Nobody has measured this yet: `{command}`.\n\n"
+    busy = any(one["what"] == "busy" for cell in run.data.get("cells", []) for one in cell.get("anomalies", []))
+    shared = ", of which other programs had more than a tenth" if busy else ""
     return (f"Run {markdown(run.id)}, {run.data['status']}, commit {markdown(run.data['tool']['commit'][:12])}, "
-            f"{run.data['host'].get('cores')} cores of {markdown(str(run.data['host'].get('cpu_model')))}: `{command}`.\n\n")
+            f"{run.data['host'].get('cores')} cores of {markdown(str(run.data['host'].get('cpu_model')))}{shared}: `{command}`.\n\n")
 
 
 def filled(text: str, document: Path, name: str, tables: Mapping[str, Maker], root: Path) -> str:
