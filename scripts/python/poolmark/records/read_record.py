@@ -143,7 +143,9 @@ def _validator() -> Any:
     import jsonschema
 
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+    # JSON Schema takes 1.0 for an integer; readers that count with it do not.
+    whole = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=whole)(schema)
 
 
 def _complaint(error: Any) -> str:
