@@ -98,6 +98,20 @@ def test_bench_and_host_work(place):
     assert done.returncode in (0, 1) and "Plan for 1 000" in done.stdout
 
 
+def test_two_runs_of_one_build_are_compared_and_have_a_page(place):
+    """What the verdict is, the host's noise decides: an A/A comparison has no regression, or too few rounds to say so."""
+    for name in ("first", "second"):
+        done = place.poolmark("bench", "--filter", "^lifo/slab/64$", "--repetitions", "4", "--out", name)
+        assert done.returncode == 0, done.stdout + done.stderr
+    done = place.poolmark("compare", "first", "second", "--out", "verdict")
+    assert done.returncode in (0, 1, 2) and "verdict:" in done.stdout and "time" in done.stdout, done.stderr
+    verdict = json.loads((place.home / "verdict/verdict.json").read_text())
+    assert verdict["exit_code"] == done.returncode and verdict["metrics"] and "<svg" in (place.home / "verdict/verdict.html").read_text()
+    done = place.poolmark("report", "first", "second", "--out", "page")
+    assert done.returncode == 0, done.stderr
+    assert f"Exit code {verdict['exit_code']} of compare" in (place.home / "page/report.html").read_text()
+
+
 @pytest.mark.parametrize("words, code", [
     (["compare", "HEAD~1", "HEAD", "--run", "suite quick"], 4), (["nightly"], 4), (["sensitivity"], 2), (["describe", "--check"], 2),
 ])
