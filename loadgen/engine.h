@@ -65,7 +65,7 @@ struct engine_event {
     enum payload_content content; // MESSAGE: PAYLOAD_STRANGE: `payload` is not valid
     int qos;                      // SUBSCRIBED: granted; MESSAGE: of the PUBLISH that arrived; 0 to 2
     bool
-        again; // MESSAGE: at QoS 2, of a packet identifier that has come and is not released; the engine may hide these
+        again; // MESSAGE at QoS 2: its packet identifier came before and was not released yet; engines may leave such out
     bool session_present; // CONNECTED: the target kept the client's session
 };
 typedef void engine_listener(void *context, const struct engine_event *event);
@@ -138,9 +138,9 @@ struct engine {
     // -EOPNOTSUPP for a way that the engine does not know: without ENGINE_CAP_CUT all but LEAVE_DISCONNECT.
     int (*close_client)(struct engine_run *run, int64_t client, enum leave how);
 
-    // How fast the connected clients of this process read what the target sends, all alike: bytes a second of each;
-    // 0: nothing; ENGINE_READ_ALL, as at first: everything at once. An end of a connection that the kernel tells is
-    // reported all the same; one behind unread bytes is not. Meanwhile other calls may fail with -EAGAIN.
+    // Sets how fast each connected client of this process reads what the target sends: bytes a second; 0: nothing;
+    // ENGINE_READ_ALL, as it is at first: everything at once. A client that does not read learns of the end of its connection
+    // only where the kernel tells it (a reset); a FIN behind unread bytes is not seen. Meanwhile other calls may fail with -EAGAIN.
     void (*read_at)(struct engine_run *run, int64_t bytes_per_s);
 
     // Bytes of MQTT that the clients of this process have sent and received so far: what their sockets took and gave.

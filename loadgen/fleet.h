@@ -75,7 +75,7 @@ struct fleet_order {
     int64_t filters;  // SUBSCRIBE: of each client
     double wildcards; // SUBSCRIBE: the share of these that end in a wildcard
     bool removes;     // SUBSCRIBE: UNSUBSCRIBE them; RETAIN: remove the messages
-    // RETAIN: how many. SUBSCRIBE: each filter is the one that all of these match, and each SUBSCRIBE awaits them.
+    // RETAIN: how many messages. SUBSCRIBE: each filter matches all of them, and each SUBSCRIBE waits until they have arrived.
     int64_t retained;
     double rate_per_s; // CONNECT, PUBLISH, ARRIVE, SUBSCRIBE: of all workers together; 0: as fast as possible
     struct schedule_shape shape; // of that rate over time

@@ -2,10 +2,11 @@
 // The plan of a run: the clients of each worker, and the route (source address, target) of each client.
 //
 // Everything here is a pure function of the plan, a rank (host), a worker number and a client number. So
-// every process, and every host with the same plan, computes the same answer without communication. Clients
-// have global numbers from 0. Ranks take turns: the first worker of each, the second of each, and so on, as far as a rank has
-// so many. The g-th worker in this order has the clients from g x clients_per_worker on. Workers fill up in order: "the first n
-// clients" are those of some whole workers and a part of the next's, on all ranks alike.
+// every process, and every host with the same plan, computes the same answer without communication.
+//
+// Clients have global numbers from 0. The workers of all ranks stand in one order: the first worker of each rank, then the second
+// of each, and so on; a rank that has no further worker is skipped. The g-th worker of this order has the clients from
+// g x clients_per_worker on. So "the first n clients" are those of the first workers of this order, spread over all ranks.
 //
 //     struct plan plan;
 //     struct plan_request request = {.clients = 1000000, .clients_per_worker = 18000, ...};

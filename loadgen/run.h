@@ -97,7 +97,7 @@ struct run {
     struct run_mark *marks; // of the order under way, set before it is given; NULL: none
     int mark_count;
     int64_t order_ns; // its at_ns
-    bool climbing;    // it is the clients that connect, not the probes
+    bool climbing;    // clients of the run connect (not its probes)
     int64_t started_ns;
     bool shown;                  // a moment has been shown
     int64_t log_wall_ns, log_ns; // one instant by both clocks; log times count from it by the monotonic one
@@ -126,8 +126,8 @@ void run_read_tallies(struct run *run);
 bool run_settles(const struct run *run);
 void run_take_latencies(struct run *run);
 
-// On rank 0 all ranks carry it out. On the others at_ns is as rank 0 gave it.
-// Sets the at_ns of `order`, gives it to `fleet` and waits until all workers are done, at most `limit_ns`.
+// Sets the at_ns of `order`, gives it to `fleet` and waits until all workers are done, at most `limit_ns`. Called on rank 0, all
+// ranks carry the order out; on another rank at_ns is as rank 0 gave it.
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 // The same for both fleets at once: `order` for the clients, `beside` for the probes, at one instant.
 bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *beside, int64_t limit_ns);
@@ -137,8 +137,8 @@ bool run_hold(struct run *run, int64_t ns);
 // A rank above 0 tells rank 0 its latencies and counts.
 void run_tell(struct run *run);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
-// Its part that is of sockets, alone, by the counts as they were read last. Also of a run that is broken; without a census the
-// reading knows nothing.
+// Takes only the part of a sample that is of sockets, by the counts that were read last. Works in a broken run too. Without a
+// census nothing in the reading is known.
 void run_take_census(struct run *run, struct census_reading *reading);
 void run_pause_census(struct run *run); // before orders that end connections: census_pause (census.h)
 // The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.

@@ -27,7 +27,7 @@ struct worker_setup { // made before the fork, read by every worker
     const struct identity *topics;
     const char *topics_prefix;
     int64_t place; // the number of the plan's first client in the patterns of orders
-    // With a pattern of this rank's own (pattern_parts.h) that number of each worker's first client, instead; otherwise NULL.
+    // Instead of `place`, with a pattern of this rank's own (pattern_parts.h): the number of each worker's first client. Else NULL.
     const int64_t *places;
     const struct payload_form *payloads; // NULL: the orders say how large messages are
     int64_t timeout_ns;

@@ -33,8 +33,9 @@
 //     distinct objects, never with a lock held. They must not call into the pool that calls them.
 //   - With any of the three, all objects have object_bytes: pool_get_bytes gives nothing larger.
 //
-// One thread: only one thread at a time may use a pool opened with POOL_THREADS_ONE. Its strategy omits,
-// where it can, what only guards against other threads. It is a point of reference.
+// One thread: only one thread at a time may use a pool opened with POOL_THREADS_ONE. Its strategy leaves out,
+// where it can, the locks and atomic operations that guard against other threads. Such a pool is a point of
+// reference: it shows what they cost.
 //
 // Locks: strategies that lock spin briefly and then sleep on a futex, so a thread of high priority waits for
 // the holder and not for a time slice. With lock_inherits_priority the holder inherits the priority of its
@@ -113,8 +114,9 @@ enum pool_cap {
 
 enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE };
 
-// Handed to the listener on the thread that does it, while it happens. Refusals in a row are reported once.
-// The pool may have a lock then: a listener must not wait for a thread that may be in a call of the pool.
+// The listener gets an event on the thread that expands, shrinks or refuses, during the act. Several refusals
+// in a row are one event. The pool may have a lock then: a listener must not wait for a thread that may be in
+// a call of the pool.
 struct pool_event {
     enum pool_event_kind kind;
     int64_t at_ns;       // CLOCK_MONOTONIC when it ended
@@ -129,12 +131,12 @@ struct pool_config {
     size_t object_bytes;   // 1 to POOL_OBJECT_BYTES_MAX
     int64_t initial;       // objects made by open; 0 for none; at most POOL_COUNT_MAX
     int64_t max;           // most objects owned; 0 for unbounded
-    int expand_at_percent; // an expansion starts at so many in use, of those owned (integer part)
-    double growth;         // owned x growth, integer part, at least one more, at most max
+    int expand_at_percent; // an expansion starts when so much of what is owned is in use (rounded down)
+    double growth;         // an expansion makes owned x growth (rounded down), at least one more, at most max
     enum pool_growth growth_mode;
     enum pool_overflow overflow;
     bool touch;              // preheat faults the pages in (one write a page)
-    int64_t idle_ns;         // blocks: those unused for so long expire; 0 for the strategy's default
+    int64_t idle_ns;         // `blocks`: a free block expires after so long; 0 for the strategy's default
     pool_listener *listener; // may be NULL; must not call into any pool
     void *listener_context;
     int (*construct)(void *object_context, void *object); // 0 or -errno; this and the next may be NULL
@@ -199,7 +201,7 @@ int pool_config_fit(const struct pool_strategy *strategy, struct pool_config *co
 int pool_open(struct pool **pool, const struct pool_strategy *strategy, const struct pool_config *config,
               struct err *err) __attribute__((warn_unused_result));
 
-// Makes `count` more objects ready beyond those owned. 0; -ENOMEM with everything undone; -ENOTSUP without
+// Makes `count` objects ready in addition to those owned. 0; -ENOMEM with everything undone; -ENOTSUP without
 // POOL_CAP_PREHEATS; -ERANGE past `max`.
 int pool_preheat(struct pool *pool, int64_t count) __attribute__((warn_unused_result));
 

@@ -39,20 +39,20 @@ extern __thread int
 #endif
 
 #define POOL_INLINE_ROW_BYTES 128 // two cache lines: processors fetch neighbouring lines in pairs
-#define POOL_INLINE_LINE_BYTES 64 // an object that is not aligned to this is not of a magazine
+#define POOL_INLINE_LINE_BYTES 64 // objects of magazines are aligned to it; an object that is not is an overflow object
 #define POOL_INLINE_VERSION (1u << 16 | POOL_INLINE_LOCKS << 15 | (unsigned)sizeof(struct pool_row))
 
 // The part of a thread's row that the fast path uses; see pools/slab/pool.h. A row of zeros serves nothing.
 struct pool_row {
-    void **top;         // get takes the object below while top > low,
-    void **low, **high; // put gives one at it while top < high
+    void **top;         // a get takes top[-1] while top > low; a put writes top[0] while top < high
+    void **low, **high; // the ends of the row's range (traps)
     int64_t gets, puts; // that this row served
     int busy;           // 1: the owner is in the fast path
 };
 
 struct pool_inline {
     struct pool *pool;
-    char *rows; // one each POOL_INLINE_ROW_BYTES, by the thread's slot
+    char *rows; // a row every POOL_INLINE_ROW_BYTES; a thread's slot is the number of its row
 };
 
 // 0; or -ENOTSUP, and then pool_inline_get and _put call the pool.

@@ -3,16 +3,16 @@
 //
 // A turn is one iteration of the loop, of these parts, each with a budget of work (turn.h):
 //
-//     mail         from other loops, the few
+//     mail         the few mail messages of other loops (mailbox.h)
 //     events       of transports that are not heavy; those that the budget does not reach come first in the next turn
 //     deferred     transports that have more to do, and heavy ones
-//     bulk mail    of such transports of other loops (mailbox.h)
+//     bulk mail    the bulk of other loops
 //     deadlines
-//     the rest     what the owner does for nobody in particular
+//     the rest     work of the owner that no client waits for
 //     settling     sends pending output and closes dead transports: those of this turn, then those of earlier ones
 //
-// Deferred transports and bulk mail wait while transports of earlier turns have to be settled. They make new output, and
-// the less often they do, the more of it shares a write. Closing comes last, so nothing is freed while it is in use.
+// Deferred transports and bulk mail wait while transports of earlier turns have to be settled. Both produce output, and the more
+// of it comes together, the more of it shares a write. Closing comes last, so nothing is freed while it is in use.
 //
 // The loop does not interpret bytes. It calls its owner's functions, on its own thread.
 //

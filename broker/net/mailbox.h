@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loop's inbox for mail of other threads, in two lists: the few letters of senders that send little, and the bulk of
-// senders that send much at once. The loop reads the few first. So nobody's letter waits behind a sender's thousands.
+// A loop's inbox for mail messages of other threads, in two lists. `few` has those of senders that send little, `bulk` those of
+// senders that send much at once. The loop reads `few` first, so no message of a small sender waits behind thousands of a large one.
 //
 // Any thread posts. One mutex guards the lists. A post to an empty list notifies the loop by an eventfd. The loop takes a
 // whole list at once.
 //
-// Bulk is read only after the few that were taken with it. So the letters of one receiver are read in the order of posting if
-// each is bulk that is posted while bulk for the same receiver is unread. That is the senders' matter.
+// Order: bulk is read only after the few that were taken with it. Messages to one receiver are read in the order of posting if,
+// while bulk for it is unread, all further messages to it are posted as bulk too. The senders have to see to that.
 //
 //     struct mail mail = {.kind = 1, .object = object};
 //     if (mailbox_post(&mailbox, &mail, SIZE_MAX) < 0) ...the caller still owns the object...
@@ -40,7 +40,7 @@ struct mail_list {
     size_t spare_capacity;
 };
 
-// What was taken of a list. Letters from `at` on are unread.
+// What was taken of a list. Messages from `at` on are unread.
 struct mail_batch {
     const struct mail *mail;
     size_t at, count;
@@ -61,13 +61,14 @@ struct mailbox {
 int mailbox_open(struct mailbox *mailbox) __attribute__((warn_unused_result)); // 0 or -errno
 void mailbox_close(struct mailbox *mailbox);                                   // must be empty
 
-// 0; -ENOMEM; -EAGAIN when the letter's list has `limit` entries or more. After a failure the caller still owns the
+// 0; -ENOMEM; -EAGAIN when the message's list has `limit` entries or more. After a failure the caller still owns the
 // objects that the mail names.
 int mailbox_post(struct mailbox *mailbox, const struct mail *mail, size_t limit)
     __attribute__((warn_unused_result));
 
-// The loop's thread only. mailbox_heed: mail may have come. Then the next of the few, and the next of the bulk; NULL:
-// none, or not yet. A letter is valid until the next call.
+// The loop's thread only. Call mailbox_heed when mail may have come, after a notification. Then mailbox_next returns the next
+// of the few, and mailbox_next_bulk the next of the bulk. NULL: there is none, or it has to wait. A message is valid until the
+// next call.
 void mailbox_heed(struct mailbox *mailbox);
 const struct mail *mailbox_next(struct mailbox *mailbox);
 const struct mail *mailbox_next_bulk(struct mailbox *mailbox);
@@ -75,7 +76,7 @@ bool mailbox_has_mail(const struct mailbox *mailbox); // taken and unread, or th
 
 bool mailbox_is_empty(const struct mailbox *mailbox); // while no thread posts: nothing is unread
 
-size_t mailbox_capacity(struct mailbox *mailbox); // how many letters its lists have room for. Any thread
+size_t mailbox_capacity(struct mailbox *mailbox); // how many messages its lists have room for. Any thread
 
 // Notifies the loop, with or without mail. The system may refuse that: the loop looks at each tick too.
 void mailbox_notify(struct mailbox *mailbox);

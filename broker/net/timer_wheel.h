@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deadlines of many connections: a hashed timing wheel (Varghese and Lauck 1987, scheme 6). Adding and
-// removing cost a few stores. A tick visits one slot. It skips nodes there whose deadline is a later round of
-// the wheel.
+// removing cost a few stores. A tick visits one slot. It skips nodes there whose deadline is in a later round
+// of the wheel.
 //
 // A node is embedded in the object that it times. It costs 24 bytes, 4 of which are free for the owner. The
 // wheel allocates nothing. One thread per wheel. The caller counts ticks of TIMER_TICK_NS from its own start.
@@ -51,8 +51,8 @@ struct timer_node *timer_wheel_take_due(struct timer_wheel *wheel);
 // Any node of the wheel, or NULL when it is empty. For emptying the wheel.
 struct timer_node *timer_wheel_any(const struct timer_wheel *wheel);
 
-// Calls `visit` for each node, due or not. It may remove its own node, and add it again: then it may be called for
-// it once more. It removes no other.
+// Calls `visit` for each node, due or not. `visit` may remove the node that it was called for, and add it again; then it may be
+// called for that node once more. It must remove no other node.
 void timer_wheel_visit(const struct timer_wheel *wheel, timer_expired *visit, void *context);
 
 bool timer_wheel_is_valid(const struct timer_wheel *wheel);

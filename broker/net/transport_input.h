@@ -23,9 +23,9 @@ void transport_drain(struct transport *transport);
 // into a temporary buffer, or not at all without memory for one. It defers nothing. Dead afterwards.
 void transport_drain_within(struct transport *transport);
 
-// In the last turns of a loop: shows the owner what the socket has received by now. The transport lives on, unless it has
-// ended. Output that its client does not take holds up no input: such a transport breaks, and is drained. true: it
-// waits for its output, and a further turn goes on with it.
+// For the last turns of a loop: shows the owner what the socket has received by now. The transport stays open unless its client
+// has ended the connection. A transport whose client takes no output breaks, so that its input is read all the same. true: it
+// was paused until its output is sent, and a further turn goes on with it.
 bool transport_read_rest(struct transport *transport);
 
 // Has the socket received bytes that were not read yet?

@@ -9,11 +9,11 @@
 // pending transports. At the end of the turn the loop calls the owner for each transport in that list:
 // on_settle for a live one, on_close for a dead one.
 //
-// Nobody waits long for others: a turn is of parts, and each part has a budget of work (TURN_WORK). Work is counted in units of
-// about 0.2 us of the processor, whoever causes it: a packet, a delivery, a write, bytes copied. In a part each
-// transport gets a share. One that has used its share is deferred: a later part goes on with it; until then it is not
-// read. One that used much is heavy: its events wait behind those of others, until it uses little. What cannot
-// be sent or closed within the budget waits for the next turn, behind what that turn brings.
+// No transport delays others for long. A turn has parts, and each part has a budget of work (TURN_WORK). Work is counted in
+// units of about 0.2 us of the processor: for a packet, a delivery, a write, bytes copied. In a part each transport gets a share.
+// A transport that has used its share is deferred: it is not read until a later part goes on with it. A transport that used much
+// at once is heavy: until it uses little, its events are handled after those of others. Output and ends that do not fit into the
+// budget wait for the next turn, and are handled there after what that turn brings.
 #ifndef POOLMARK_BROKER_NET_TURN_H
 #define POOLMARK_BROKER_NET_TURN_H
 
@@ -40,10 +40,10 @@ enum {
 enum {
     TURN_WORK = 4096,      // of a part of a turn
     TURN_SHARE_MIN = 2048, // the smallest share of a transport in a part
-    TURN_HEAVY = 1024,     // who used so much at once is heavy
-    TURN_LIGHT = 256,   // who was heavy, used less and has nothing left to do is light; past it mail is bulk
+    TURN_HEAVY = 1024,     // a transport that used so much at once is heavy
+    TURN_LIGHT = 256,   // a heavy one that used less, and is not deferred, is light again; mail of more is bulk
     TURN_PENDING = 128, // with so many transports to settle, further events wait
-    TURN_ALONE = 16384, // past it a write is shared (is_last)
+    TURN_ALONE = 16384, // in a turn of more work no packet is sent by a write of its own (is_last)
     TURN_WRITE_WORK = 32, // of a call that sends
     TURN_CLOSE_WORK = 64, // of the end of a transport
     TURN_OPEN_WORK = 64,  // of its beginning
@@ -162,8 +162,8 @@ struct turn {
     uint32_t work;  // of this turn so far
     bool is_urgent; // nothing is deferred now
     bool is_single; // this turn has one event, and nothing waits from earlier ones
-    bool is_bulk;   // who is served now has used much before
-    // The owner's, within on_bytes: the packet is the last of the turn. So no later one can share a write with it.
+    bool is_bulk;   // the transport that is served now has used much before
+    // The owner sets it within on_bytes: the packet is the last of the turn, so no later packet can share a write with it.
     bool is_last;
     _Atomic int64_t *bytes_received, *bytes_sent; // the owner's counters
 
@@ -210,7 +210,7 @@ static inline void turn_begin_share(struct turn *turn, size_t count)
     turn->share_end = turn->work + share;
 }
 
-// Is what the present transport sends others much, now or before? Then it goes behind what is less (mailbox.h).
+// Has the present transport used much, in this share or before? Then what it sends others is bulk (mailbox.h).
 static inline bool turn_is_bulk(const struct turn *turn)
 {
     return turn->is_bulk || turn->work - turn->share_begin >= TURN_LIGHT;
@@ -223,7 +223,7 @@ static inline bool turn_is_busy(const struct turn *turn)
     return turn->work >= turn->share_end && !turn->is_urgent;
 }
 
-// Transports that are to be settled; and does one wait for that since an earlier turn?
+// How many transports are to be settled; and does one of an earlier turn wait for that?
 static inline uint32_t turn_unsettled(const struct turn *turn)
 {
     return turn->pending.count + turn->late.count;
@@ -248,7 +248,7 @@ void turn_make_late(struct turn *turn);              // those of this turn wait,
 // Defers the transport. false: no memory, so the caller must go on with it now.
 bool turn_defer(struct transport *transport);
 void turn_forget_deferred(struct transport *transport);
-size_t turn_deferred(const struct turn *turn); // most that are deferred
+size_t turn_deferred(const struct turn *turn); // an upper bound of how many are deferred
 // Calls `resume` for transports that were deferred before this call, in order, until the part is over; for one at
 // least.
 void turn_run_deferred(struct turn *turn, void (*resume)(struct transport *transport));
@@ -256,7 +256,7 @@ void turn_run_deferred(struct turn *turn, void (*resume)(struct transport *trans
 // Events that are not served yet shall not name this transport: it is closed, or moves to another loop.
 void turn_forget_events(struct transport *transport);
 
-// The transport has used so much work at once.
+// Makes the transport heavy or light again, by the work that it has used at once.
 void turn_weigh(struct transport *transport, uint32_t work);
 
 static inline bool transport_is_heavy(const struct transport *transport)

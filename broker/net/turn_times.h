@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long the turns of a loop take, in processor time of its thread, and how much work they do.
 //
-// Most turns are short, and are not to pay for a look at a clock. So a turn is timed if the kernel's coarse clock went on in
-// it (a tick, 1 to 10 ms): every longer one is. The clock of processor time is dear. It is read about once a millisecond, so a
-// time may be that much too large.
+// Most turns are short, and reading a clock in each would cost too much. So a turn is timed only if the kernel's coarse clock
+// ticked in it (every 1 to 10 ms). Every turn longer than a tick is timed. The clock of processor time is expensive. It is read
+// about once a millisecond, so a time may be too large by that much.
 //
 // The loop's thread begins and ends turns. Any thread may ask.
 #ifndef POOLMARK_BROKER_NET_TURN_TIMES_H

@@ -28,6 +28,13 @@ def test_commands_exist(document):
     assert named <= set(cli.COMMANDS)
 
 
+def test_the_glossary_has_each_term_once():
+    """A term with several senses has all of them in one row, where a reader finds them."""
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"), re.M)
+    terms = [term.strip() for row in rows if row not in ("term", "---") for term in row.split(",")]
+    assert len(terms) > 150 and sorted({term for term in terms if terms.count(term) > 1}) == []
+
+
 def test_readme_is_read_in_one_go():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
 
