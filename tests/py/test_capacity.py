@@ -106,11 +106,13 @@ def test_a_step_that_is_not_there_cannot_be_held_out():
         model.hold_out(steps_of_expand(), {}, 1, 7)
 
 
-def write_run(folder, user_each=18_000, top_extra=0, kernel_each=8_400, pools=True, watched=True, **config):
+def write_run(folder, user_each=18_000, top_extra=0, kernel_each=8_400, pools=True, watched=True, brokers=0, **config):
     record = Record.create("steps", suite="million", folder=folder, seed=1)
     config = {"strategy": "malloc", "shape": "lean", **config,
               "phases": "steps --steps " + ",".join(map(str, COUNTS))}
     cell = record.cell("lean-malloc-raw-1000000.1", config)
+    for _ in range(brokers):
+        cell.command(["build/poolmark-broker"])
     (cell.folder / "load").mkdir()
     lines = [HEAD, "1,start,0,4000000,4000000,,,,,100,0,\n"]
     for at, count in enumerate(COUNTS, start=2):
@@ -145,6 +147,14 @@ def test_the_command_prints_model_check_sizes_and_needs(tmp_path, poolmark):
     assert told["needs"][3]["forecast"] and not told["needs"][2]["forecast"]
     page = poolmark("capacity", tmp_path / "run", "--markdown")
     assert page.stdout.startswith("# Capacity by run steps-") and "|---:|" in page.stdout
+
+
+def test_memory_of_many_brokers_without_connections_is_said_to_be_theirs(tmp_path, poolmark):
+    """45.8 MiB of 52 brokers stood there as what a server takes without a connection."""
+    write_run(tmp_path / "many", brokers=4)
+    write_run(tmp_path / "one", brokers=1)
+    told = "3.81 MiB are of the 4 brokers that were measured together, 977 KiB each"
+    assert told in poolmark("capacity", tmp_path / "many").stdout and "measured together" not in poolmark("capacity", tmp_path / "one").stdout
 
 
 def test_nothing_is_forecast_from_a_file_that_was_changed_afterwards(tmp_path, poolmark):

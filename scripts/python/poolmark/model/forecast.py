@@ -108,6 +108,10 @@ def show_line(name: str, line: Json | None, no_figure: Json) -> str:
 def sentences(facts: Json) -> list[str]:
     user, kernel = facts["user"], facts["kernel"]
     told = [show_line("user", user, facts["no_figure"]), show_line("kernel", kernel, facts["no_figure"])]
+    if facts["instances"] > 1 and user is not None and "user" not in facts["no_figure"]:
+        told.append(f"{show_bytes(user['base_bytes'])} are of the {facts['instances']} brokers that were measured together, "
+                    f"{show_bytes(user['base_bytes'] / facts['instances'])} each, and in every row below: fewer processes take less "
+                    "(capacity --connections N answers for one)")
     if facts["pools_by_rule"]:
         told.append(f"on top of it comes the reserve of the pools {', '.join(facts['pools_by_rule'])}: what they own beyond "
                     "what is in use, by their strategy's rule")
