@@ -171,7 +171,7 @@ def test_the_table_of_a_page_marks_the_better_side_and_has_reasons_below_it(tmp_
     marks = {row[0].text: [field.text for field in row if field.best] for row in table.rows}
     assert marks["churn, raw: arrival p99"] == ["1.5 ms"] and marks["churn, raw: CPU per arrival"] == []
     assert [field.text for field in table.rows[-1][:3]] == ["churn, other", "not possible", "not possible"]
-    assert "churn, other: not possible: it cannot" in report_text.notes(source.runs[0])
+    assert "churn, other: not possible: it cannot" in report_text.notes(source, source.runs[0])
     assert report_text.account_tables(source, source.runs[0]) == []
 
 
