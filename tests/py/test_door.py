@@ -3,6 +3,7 @@
 values of every other type, and taken away. What the door then lets through is of the types of base/forms.py, to the last element; what it
 refuses, it names."""
 import copy
+import json
 import types
 import typing
 
@@ -28,6 +29,7 @@ RECORD = {
     "ranks": [{"rank": 0, "host": None, "clients": 1, "workers": 1, "clock": None, "lost": False, "ended": "", "counts": {}}], "readings": {"full": 3},
     "surroundings": {"tcp": {"start": {"drops": 1}, "end": {"drops": None}}}, "sources": [{"id": "x", "sha256": "a" * 64}], "seal": "run.json.sha256",
     "files": {"a": {"sha256": "a" * 64, "bytes": 1}}, "files_left_out": ["ranks/1"]}
+RECORD = json.loads(json.dumps(RECORD))     # no two of its parts are one object
 GONE = object()
 OTHERS = (None, True, 1, 1.0, 1.5, "a text", [], {}, [None], [1], ["a text"], {"a": None}, {"a": 1}, {"a": "a text"}, {"a": {}}, [[]], [{}], GONE)
 UNIONS = (typing.Union, types.UnionType)
