@@ -69,10 +69,12 @@ def sentence(what: str, found: dict[str, statistics.Spread]) -> str:
 
 def answer(groups: Groups) -> list[str]:
     """[] when no headline has two contenders."""
-    lines, rounds = [], []
+    lines: list[str] = []
+    rounds: list[int] = []
+    nothing: tuple[str, dict[str, statistics.Spread]] = ("", {})
     for workloads, what in HEADLINES:
         measured = ((one, spreads(groups, one)) for one in workloads)
-        workload, found = next(((one, found) for one, found in measured if found), ("", {}))
+        workload, found = next(((one, found) for one, found in measured if found), nothing)
         if len(found) > 1:
             written = "one line of it written" if workload.endswith("_touch_line") else "nothing written"
             lines.append(sentence(f"{what}, {written}", found))

@@ -89,7 +89,8 @@ ROLES = ("Baseline", "Candidate")
 
 
 def context(source: Source, drawn: list[Chart], out: Path) -> Json:
-    runs, verdict = [], two_runs_told.verdict_of(source)
+    runs: list[Json] = []
+    verdict = two_runs_told.verdict_of(source)
     roles = ROLES if verdict and verdict.tables else ("",) * len(source.runs)
     for run, role in zip(source.runs, roles, strict=True):
         commands = [(cell["id"], [" ".join(words) for words in cell.get("commands", [])])
