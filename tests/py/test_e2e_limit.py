@@ -160,6 +160,7 @@ def test_mosquitto_beside_the_reference_broker(poolmark, tmp_path):
     (("publish", "--bound", ANY, "--loads", "pairs"), "KEY=VALUE"), (("publish", "--bound", ANY, "--loads", "pair=5"), "did you mean 'pairs'?"),
     (("publish", "--bound", ANY, "--loads", "pairs=5,x"), "x"), (("publish", "--bound", ANY, "--loads", "pairs=5,5"), "twice"),
     (("publish", "--bound", ANY, "--loads", "pairs=5", "--set", "pairs=6"), "--set gives pairs too"),
+    (("publish", "--bound", ANY, "--loads", "schedule=constant,ramp"), "--loads schedule=ramp: a trial has one rate"),
     (("publish", "--bound", ANY, "--loads", "slab.threads=1"), "broker.KEY"), (("publish", "--bound", ANY, "--loads", "broker.pool=slab"), "sets itself"),
     (("publish", "--bound", ANY, "--loads", "publish-rate=5"), "sets itself"), (("publish", "--bound", ANY, "--loads", "rate=5"), "for itself"),
     (("publish", "--bound", ANY, "--loads", "broker.threads=1", "--target", "mqtt://127.0.0.1:1"), "only of target poolmark"),

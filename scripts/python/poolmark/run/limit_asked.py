@@ -151,11 +151,11 @@ def put_option(table: Json, program: str, own: set[str], known: Mapping[str, Jso
         table[name] = value
 
 
-def check_steady(scenario: str, load: Json) -> None:
-    """UsageError for a schedule whose rate changes within a trial."""
+def check_steady(option: str, scenario: str, load: Json) -> None:
+    """UsageError for a schedule whose rate changes within a trial. `option`: that gave it."""
     schedule = load.get("schedule", "constant")
     if schedule not in STEADY[scenario]:
-        raise UsageError(f"schedule={schedule}: a trial has one rate from its beginning to its end; {' or '.join(STEADY[scenario])}")
+        raise UsageError(f"{option} schedule={schedule}: a trial has one rate from its beginning to its end; {' or '.join(STEADY[scenario])}")
 
 
 def settings(args: argparse.Namespace, build: Path) -> tuple[Json, dict[str, Json]]:
@@ -175,7 +175,7 @@ def settings(args: argparse.Namespace, build: Path) -> tuple[Json, dict[str, Jso
             put_option(broker.setdefault(before, {}), BROKER, OF_BROKER, of_broker, f"--set {text}", name, value_of(value))
         else:
             put_option(load, LOADGEN, OWN[args.scenario], of_load, f"--set {text}", key, value_of(value))
-    check_steady(args.scenario, load)
+    check_steady("--set", args.scenario, load)
     return load, broker
 
 
@@ -213,7 +213,7 @@ def loads(args: argparse.Namespace, build: Path) -> Loads | None:
     for text in texts.split(","):
         value: Json = {}
         put_option(value, program, own, described.options(known), f"--loads {args.loads}", name, value_of(text))
-        check_steady(args.scenario, value)
+        check_steady("--loads", args.scenario, value)
         values.append(value)
     return Loads(name, bool(dot), tuple(values))
 
