@@ -39,7 +39,7 @@ extern __thread int
 #endif
 
 #define POOL_INLINE_ROW_BYTES 128 // two cache lines: processors fetch neighbouring lines in pairs
-#define POOL_INLINE_LINE_BYTES 64 // objects of magazines are aligned to it; an object that is not is an overflow object
+#define POOL_INLINE_LINE_BYTES 64 // what objects of magazines are aligned to, and overflow objects are not
 #define POOL_INLINE_VERSION (1u << 16 | POOL_INLINE_LOCKS << 15 | (unsigned)sizeof(struct pool_row))
 
 // The part of a thread's row that the fast path uses; see pools/slab/pool.h. A row of zeros serves nothing.

@@ -41,9 +41,9 @@ enum {
     TURN_WORK = 4096,      // of a part of a turn
     TURN_SHARE_MIN = 2048, // the smallest share of a transport in a part
     TURN_HEAVY = 1024,     // a transport that used so much at once is heavy
-    TURN_LIGHT = 256,   // a heavy one that used less, and is not deferred, is light again; mail of more is bulk
-    TURN_PENDING = 128, // with so many transports to settle, further events wait
-    TURN_ALONE = 16384, // in a turn of more work no packet is sent by a write of its own (is_last)
+    TURN_LIGHT = 256, // a heavy one that used less, and is not deferred, is light again; mail of more is bulk
+    TURN_PENDING = 128,   // with so many transports to settle, further events wait
+    TURN_ALONE = 16384,   // in a turn of more work no packet is sent by a write of its own (is_last)
     TURN_WRITE_WORK = 32, // of a call that sends
     TURN_CLOSE_WORK = 64, // of the end of a transport
     TURN_OPEN_WORK = 64,  // of its beginning
