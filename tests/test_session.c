@@ -149,6 +149,34 @@ static void packet_ids_are_never_zero_nor_in_flight(void **state)
     pool_close(arenas);
 }
 
+// As an acknowledgement may come twice.
+static void what_an_ended_flow_gave_the_next_one_does_not(void **state)
+{
+    (void)state;
+    struct pool *arenas = open_pool("arenas", 1024);
+    uint16_t packet_ids = 0;
+    struct flow_rules of_loop = rules;
+    of_loop.packet_ids = &packet_ids;
+    struct session *one = session_new(store_of(arenas), NULL, mqtt_text_of("1"), 0, false);
+    struct session *two = session_new(store_of(arenas), NULL, mqtt_text_of("2"), 0, false);
+    assert_int_equal(flow_next_packet_id(session_flow_need(one, store_of(arenas), &of_loop)), 1);
+    assert_int_equal(flow_next_packet_id(session_flow_need(two, store_of(arenas), &of_loop)), 1);
+    assert_int_equal(flow_next_packet_id(one->flow), 2);
+    session_flow_done(one);
+    session_flow_done(two);
+    assert_true(!one->flow && !two->flow);
+    assert_int_equal(flow_next_packet_id(session_flow_need(one, store_of(arenas), &of_loop)), 4);
+    session_flow_done(one);
+    packet_ids = UINT16_MAX - 1;
+    assert_int_equal(flow_next_packet_id(session_flow_need(one, store_of(arenas), &of_loop)), UINT16_MAX);
+    assert_int_equal(flow_next_packet_id(one->flow), 1); // never 0
+    session_flow_done(one);
+    assert_int_equal(flow_next_packet_id(session_flow_need(one, store_of(arenas), &of_loop)), 2);
+    session_unref(one, store_of(arenas));
+    session_unref(two, store_of(arenas));
+    pool_close(arenas);
+}
+
 static void mail_is_bulk_while_bulk_for_the_same_session_is_on_its_way(void **state)
 {
     (void)state;
@@ -184,6 +212,7 @@ int main(void)
         cmocka_unit_test(the_last_reference_frees_it_with_what_is_queued),
         cmocka_unit_test(the_flow_lies_in_an_arena_with_room_and_is_let_go_when_idle),
         cmocka_unit_test(packet_ids_are_never_zero_nor_in_flight),
+        cmocka_unit_test(what_an_ended_flow_gave_the_next_one_does_not),
         cmocka_unit_test(mail_is_bulk_while_bulk_for_the_same_session_is_on_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

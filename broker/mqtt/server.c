@@ -163,6 +163,8 @@ static int open_worker(struct server *server, const struct server_options *optio
     worker->index = (uint16_t)index;
     worker->start_ns = clock_now_ns();
     worker->fan_outs.account = &server->account;
+    worker->flow_rules = server->flow_rules;
+    worker->flow_rules.packet_ids = &worker->packet_ids;
     struct loop_options of_loop = {
         .index = (unsigned)index,
         .owner = worker,
@@ -198,8 +200,10 @@ static void close_worker(struct worker *worker)
 static void set_rules(struct server *server, const struct server_options *options)
 {
     server->flow_rules =
-        (struct flow_rules){&server->account, (uint32_t)options->max_inflight_messages,
-                            (uint32_t)options->max_queued_messages, options->max_queued_bytes};
+        (struct flow_rules){.account = &server->account,
+                            .max_inflight = (uint32_t)options->max_inflight_messages,
+                            .max_queued = (uint32_t)options->max_queued_messages,
+                            .max_queued_bytes = options->max_queued_bytes};
     server->transport_rules = (struct transport_rules){.get_buffer = get_buffer,
                                                        .put_buffer = put_buffer,
                                                        .read_bytes = options->read_bytes,

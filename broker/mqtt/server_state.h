@@ -34,6 +34,8 @@ struct worker {
     uint16_t index;
     int64_t start_ns;
     uint64_t ids_made; // client ids made for clients that sent none
+    uint16_t packet_ids;
+    struct flow_rules flow_rules; // those of the server, with `packet_ids`
     struct broker_counters counters;
     struct refusals refusals;
     struct session_sweep sweep; // of expired sessions
@@ -92,7 +94,7 @@ void worker_count_all_dropped(struct worker *worker, int code, int64_t count);
 // Returns the session's flow; makes one when there is none. NULL: no memory.
 static inline struct session_flow *worker_flow(const struct worker *worker, struct session *session)
 {
-    return session_flow_need(session, &worker->server->stores.arenas, &worker->server->flow_rules);
+    return session_flow_need(session, &worker->server->stores.arenas, &worker->flow_rules);
 }
 
 #endif

@@ -168,6 +168,7 @@ void session_flow_done(struct session *session)
     struct session_flow *flow = session->flow;
     if (!flow || !flow_is_empty(flow))
         return;
+    flow_keep_ids(flow);
     free_flow(flow);
     session->flow = NULL;
 }

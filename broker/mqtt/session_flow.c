@@ -60,8 +60,15 @@ void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool i
     flow->replays = (struct replays){NULL, NULL};
     flow->part = NULL;
     flow->in_arena = in_arena;
-    flow->last_packet_id = 0;
+    flow->before_packet_id = flow->last_packet_id = rules->packet_ids ? *rules->packet_ids : 0;
     empty(flow);
+}
+
+void flow_keep_ids(const struct session_flow *flow)
+{
+    uint16_t given = (uint16_t)(flow->last_packet_id - flow->before_packet_id);
+    if (flow->rules->packet_ids)
+        *flow->rules->packet_ids = (uint16_t)(*flow->rules->packet_ids + given);
 }
 
 bool flow_clear_some(struct session_flow *flow, uint32_t most)

@@ -24,6 +24,7 @@ enum {
 // be in flight and one be queued, of any size.
 struct flow_rules {
     struct account *account; // for the allocations of flows
+    uint16_t *packet_ids;    // flow_keep_ids, of the loop; NULL: each flow begins with packet id 1
     uint32_t max_inflight;   // 1 to 65535
     uint32_t max_queued;
     int64_t max_queued_bytes; // 0: unbounded
@@ -31,7 +32,7 @@ struct flow_rules {
 
 #define FLOW_RULES_DEFAULTS                                                                                  \
     {                                                                                                        \
-        NULL, 256, 65536, 16 << 20                                                                           \
+        NULL, NULL, 256, 65536, 16 << 20                                                                           \
     }
 
 enum delivery_stage {
@@ -69,6 +70,7 @@ struct session_flow {
     int64_t inflight_bytes, queue_bytes; // sizes of their messages
     struct replays replays;              // retained messages for new subscriptions
     struct flow_part *part;              // NULL: no packet is handled in part
+    uint16_t before_packet_id; // the one before the first that it gave
     uint16_t last_packet_id;
     bool in_arena;      // the flow itself lies in the session's arena
     bool needs_restart; // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
@@ -79,6 +81,9 @@ struct session_flow {
 
 void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool in_arena);
 void flow_clear(struct session_flow *flow); // releases every message; the flow is empty and usable
+// Before a flow ends whose session goes on: later flows of the loop begin behind the packet ids that it gave. An
+// acknowledgement that comes twice is then one of an unknown id, not one of the session's next message.
+void flow_keep_ids(const struct session_flow *flow);
 // The same in portions: releases up to `most` messages and replays. true: none is left; flow_clear then takes no time.
 bool flow_clear_some(struct session_flow *flow, uint32_t most);
 bool flow_is_empty(const struct session_flow *flow);
