@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 enum { MANY = 50000, THREADS = 4 };
@@ -42,7 +43,9 @@ static struct session *make(struct pool *arenas, int number, uint16_t owner)
 static void empty(struct session_table *table, struct pool *arenas)
 {
     struct session *session;
-    while ((session = session_table_any(table))) {
+    uint32_t at = UINT32_MAX, before = UINT32_MAX;
+    for (; (session = session_table_any(table, &at)); before = at) {
+        assert_true(at <= before); // never a bucket once more
         session_table_remove(table, session);
         session_unref(session, store_of(arenas));
     }
@@ -118,6 +121,73 @@ static void all_are_found_while_it_grows_and_shrinks(void **state)
     assert_int_equal(session_table_count(table), 0);
     assert_true(session_table_is_valid(table));
     assert_true(session_table_bytes(table) < empty_bytes + 4096);
+    session_table_close(table);
+    pool_close(arenas);
+}
+
+// FNV-1a, a usual hash without a key.
+static uint32_t fnv(uint32_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t)*text) * 16777619u;
+    return hash;
+}
+
+static void letters_of(uint32_t number, char text[5])
+{
+    for (int i = 0; i < 4; i++, number >>= 6)
+        text[i] = (char)('0' + (number & 63));
+    text[4] = '\0';
+}
+
+// Two texts of four letters that take the hash to the same value, which is returned.
+static uint32_t find_twins(uint32_t hash, char twins[2][5])
+{
+    enum { SLOTS = 1 << 20, TRIED = SLOTS / 2 };
+    struct tried {
+        uint32_t hash, number;
+    } *slots = calloc(SLOTS, sizeof *slots);
+    assert_non_null(slots);
+    for (uint32_t number = 1; number < TRIED; number++) {
+        letters_of(number, twins[1]);
+        uint32_t found = fnv(hash, twins[1]), at = found % SLOTS;
+        while (slots[at].number && slots[at].hash != found)
+            at = (at + 1) % SLOTS;
+        if (slots[at].number) {
+            letters_of(slots[at].number, twins[0]);
+            free(slots);
+            return found;
+        }
+        slots[at] = (struct tried){found, number};
+    }
+    fail_msg("no twins");
+    return 0;
+}
+
+// Ten pairs of texts that are alike to FNV-1a, one behind the other, make 1 024 ids that are. No id may be chosen so that it
+// comes into the bucket of others.
+static void ids_that_a_client_chooses_do_not_meet_in_a_bucket(void **state)
+{
+    enum { PAIRS = 10, IDS = 1 << PAIRS };
+    (void)state;
+    char twins[PAIRS][2][5];
+    uint32_t hash = 2166136261u;
+    for (int i = 0; i < PAIRS; i++)
+        hash = find_twins(hash, twins[i]);
+    struct pool *arenas = open_arenas();
+    struct session_table *table;
+    assert_int_equal(session_table_open(&table), 0);
+    for (int number = 0; number < IDS; number++) {
+        char id[4 * PAIRS + 1] = "";
+        for (int i = 0; i < PAIRS; i++)
+            memcpy(id + (size_t)4 * (size_t)i, twins[i][number >> i & 1], 5);
+        assert_int_equal(fnv(2166136261u, id), hash);
+        struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of(id), 0, true);
+        assert_non_null(session);
+        assert_int_equal(session_table_insert(table, session), 0);
+    }
+    assert_in_range(session_table_longest(table), 1, 20); // two in a bucket are the mean
+    empty(table, arenas);
     session_table_close(table);
     pool_close(arenas);
 }
@@ -245,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_sweep_lists_a_session_once),
         cmocka_unit_test(a_sweep_sees_the_whole_table_in_portions),
         cmocka_unit_test(all_are_found_while_it_grows_and_shrinks),
+        cmocka_unit_test(ids_that_a_client_chooses_do_not_meet_in_a_bucket),
         cmocka_unit_test(threads_never_own_an_id_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

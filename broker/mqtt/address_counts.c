@@ -2,6 +2,7 @@
 #include "broker/mqtt/address_counts.h"
 
 #include "broker/mqtt/account.h"
+#include "broker/mqtt/name_hash.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -22,6 +23,7 @@ struct address_counts {
     pthread_mutex_t lock; // guards all below
     struct account *account;
     int64_t most;
+    struct name_key hash_key;
     struct peer **by_fd; // NULL: not counted
     size_t fd_capacity;
     struct peer *buckets[BUCKETS];
@@ -34,6 +36,7 @@ int address_counts_open(struct address_counts **opened, struct account *account,
         return -ENOMEM;
     counts->account = account;
     counts->most = most;
+    name_key_make(&counts->hash_key);
     pthread_mutex_init(&counts->lock, NULL);
     *opened = counts;
     return 0;
@@ -89,10 +92,8 @@ bool address_counts_key(const struct sockaddr_storage *address, uint8_t key[16])
 
 static struct peer **place_of(struct address_counts *counts, const uint8_t key[KEY_BYTES])
 {
-    uint32_t hash = 2166136261u; // FNV-1a
-    for (int i = 0; i < KEY_BYTES; i++)
-        hash = (hash ^ key[i]) * 16777619u;
-    struct peer **place = &counts->buckets[(hash ^ hash >> 16) % BUCKETS];
+    uint32_t hash = name_hash(&counts->hash_key, (const char *)key, KEY_BYTES);
+    struct peer **place = &counts->buckets[hash % BUCKETS];
     while (*place && memcmp((*place)->key, key, KEY_BYTES) != 0)
         place = &(*place)->next;
     return place;

@@ -5,6 +5,7 @@
 
 #include "broker/mqtt/level_children.h"
 #include "broker/mqtt/level_tree.h"
+#include "broker/mqtt/name_hash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@ struct level_tree {
     struct account *account;
     enum account_kind kind;
     struct level_node *root; // no name, never a value
-    uint64_t seed;           // of the hashes, because clients choose the names
+    struct name_key key;     // of the hashes, because clients choose the names
     uint32_t plus_hash, hash_hash;
     int64_t count;
     int64_t bytes;                  // of nodes and tables, as the heap rounds them
@@ -56,19 +57,9 @@ static inline bool level_is(struct level level, char wildcard)
     return level.bytes == 1 && level.name[0] == wildcard;
 }
 
-// Multiplies and folds eight bytes at a time. Because of the seed, clients cannot choose names that collide
-// in one bucket.
-static inline uint32_t level_hash(uint64_t seed, struct level level)
+static inline uint32_t level_hash(const struct level_tree *tree, struct level level)
 {
-    uint64_t hash = seed ^ level.bytes;
-    for (size_t i = 0; i < level.bytes; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, level.name + i, level.bytes - i < 8 ? level.bytes - i : 8);
-        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 32;
-    }
-    hash = (hash ^ seed) * UINT64_C(0xD6E8FEB86659FD93);
-    return (uint32_t)(hash >> 32);
+    return name_hash(&tree->key, level.name, level.bytes);
 }
 
 #endif

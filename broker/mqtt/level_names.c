@@ -61,7 +61,7 @@ static const struct level_node *allowed_child(const struct walk *walk, const str
         if (!level_is(level, '+'))
             return after ? NULL
                          : level_child_find(walk->node, level.name, level.bytes,
-                                            level_hash(walk->tree->seed, level));
+                                            level_hash(walk->tree, level));
     }
     const struct level_node *child = level_child_after(walk->node, after);
     while (child && is_hidden(child)) {
@@ -91,7 +91,7 @@ static bool go_to(struct walk *walk, struct mqtt_text path)
 {
     for (size_t at = 0; level_has_more(path, at);) {
         struct level level = level_at(path, at, &at);
-        struct level_place place = {level_hash(walk->tree->seed, level), level.name, level.bytes};
+        struct level_place place = {level_hash(walk->tree, level), level.name, level.bytes};
         const struct level_node *child = level_child_find(walk->node, level.name, level.bytes, place.hash);
         if (!child)
             return go_on(walk, &place);

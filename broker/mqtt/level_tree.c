@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 int level_tree_open(struct level_tree **tree, struct account *account, enum account_kind kind)
 {
@@ -20,10 +19,9 @@ int level_tree_open(struct level_tree **tree, struct account *account, enum acco
     made->account = account;
     made->kind = kind;
     made->bytes = (int64_t)(account_heap_bytes(sizeof *made) + account_heap_bytes(sizeof *root));
-    if (getrandom(&made->seed, sizeof made->seed, GRND_NONBLOCK) < 0)
-        made->seed = (uintptr_t)made; // early at boot; the address is random enough
-    made->plus_hash = level_hash(made->seed, (struct level){"+", 1});
-    made->hash_hash = level_hash(made->seed, (struct level){"#", 1});
+    name_key_make(&made->key);
+    made->plus_hash = level_hash(made, (struct level){"+", 1});
+    made->hash_hash = level_hash(made, (struct level){"#", 1});
     *tree = made;
     return 0;
 }
@@ -104,7 +102,7 @@ struct level_node *level_tree_find(const struct level_tree *tree, struct mqtt_te
     const struct level_node *node = tree->root;
     for (size_t at = 0; node && level_has_more(path, at);) {
         struct level level = level_at(path, at, &at);
-        node = level_child_find(node, level.name, level.bytes, level_hash(tree->seed, level));
+        node = level_child_find(node, level.name, level.bytes, level_hash(tree, level));
     }
     return (struct level_node *)node;
 }
@@ -133,7 +131,7 @@ struct level_node *level_tree_make(struct level_tree *tree, struct mqtt_text pat
     struct level_node *node = tree->root;
     for (size_t at = 0; level_has_more(path, at);) {
         struct level level = level_at(path, at, &at);
-        uint32_t hash = level_hash(tree->seed, level);
+        uint32_t hash = level_hash(tree, level);
         struct level_node *child = level_child_find(node, level.name, level.bytes, hash);
         if (!child && !(child = node_make(tree, node, level, hash))) {
             level_tree_prune(tree, node);
@@ -177,7 +175,7 @@ int64_t level_tree_match_filters(const struct level_tree *tree, struct mqtt_text
         if (level_has_more(name, at)) {
             size_t next;
             struct level level = level_at(name, at, &next);
-            down = level_child_find(node, level.name, level.bytes, level_hash(tree->seed, level));
+            down = level_child_find(node, level.name, level.bytes, level_hash(tree, level));
             if (!down && wild && has_plus)
                 down = level_child_find(node, "+", 1, tree->plus_hash);
             at = down ? next : at;
@@ -244,7 +242,7 @@ bool level_tree_is_valid(const struct level_tree *tree)
         hash_count += level_is(level, '#');
         if (!node->value && node->child_count == 0)
             return false;
-        if (node->hash != level_hash(tree->seed, level))
+        if (node->hash != level_hash(tree, level))
             return false;
         if (level_child_find(node->parent, node->name, node->name_bytes, node->hash) != node)
             return false;

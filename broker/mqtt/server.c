@@ -414,7 +414,8 @@ void server_stop(struct server *server)
         delivery_fan_out_dropped(server->workers[i]);
     }
     struct session *session;
-    while (server->sessions && (session = session_table_any(server->sessions)))
+    uint32_t at = UINT32_MAX;
+    while (server->sessions && (session = session_table_any(server->sessions, &at)))
         server_end_session(server, session);
     for (int i = 0; i < server->worker_count; i++)
         (void)server_finish_ended(server->workers[i]); // finishes all, because it is closing

@@ -11,18 +11,6 @@ size_t session_bytes(size_t id_bytes)
     return offsetof(struct session, id) + id_bytes;
 }
 
-// FNV-1a, then murmur3's finalizer. The finalizer is needed because client ids differ in a few digits, and
-// linear hashing uses the low bits.
-uint32_t session_hash(struct mqtt_text id)
-{
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < id.bytes; i++)
-        hash = (hash ^ (uint8_t)id.data[i]) * 16777619u;
-    hash = (hash ^ hash >> 16) * 0x85ebca6bu;
-    hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
-    return hash ^ hash >> 16;
-}
-
 // With its number.
 static size_t whole_bytes(const struct session *session)
 {

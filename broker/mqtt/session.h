@@ -78,7 +78,6 @@ static inline bool session_has_mail(const struct session *session, uint32_t own)
 }
 
 struct mqtt_text session_id(const struct session *session);
-uint32_t session_hash(struct mqtt_text id);
 
 // Returns the flow; makes one when there is none. NULL: out of memory, or the account refused. `rules` must
 // outlive the flow.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/session_table.h"
 
+#include "broker/mqtt/name_hash.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@ struct session_table {
     uint32_t bucket_count; // `mask` + 1 <= bucket_count <= 2 * (`mask` + 1)
     uint32_t mask;
     int64_t count;
+    struct name_key key; // constant
 };
 
 static struct session **bucket_at(const struct session_table *table, uint32_t bucket)
@@ -60,6 +63,7 @@ int session_table_open(struct session_table **opened)
     table->mask = BUCKETS_MIN - 1;
     if (need_segment(table, 0) < 0)
         goto fail;
+    name_key_make(&table->key);
     pthread_mutex_init(&table->lock, NULL);
     *opened = table;
     return 0;
@@ -81,9 +85,9 @@ void session_table_close(struct session_table *table)
 }
 
 // The hash is not stored. Only splits, insertions and removals need it, lookups do not.
-static uint32_t hash_of(const struct session *session)
+static uint32_t hash_of(const struct session_table *table, const struct session *session)
 {
-    return session_hash(session_id(session));
+    return name_hash(&table->key, session->id, session->id_bytes);
 }
 
 // Under the lock. Atomic because the session of the link may be asked without it whether it has ended.
@@ -102,7 +106,7 @@ static struct session *find(const struct session_table *table, struct mqtt_text 
 
 struct session_found session_table_find(struct session_table *table, struct mqtt_text id, uint16_t loop_index)
 {
-    uint32_t hash = session_hash(id);
+    uint32_t hash = name_hash(&table->key, id.data, id.bytes);
     pthread_mutex_lock(&table->lock);
     struct session *session = find(table, id, hash);
     struct session_found found = {NULL, session ? session->owner : -1};
@@ -124,7 +128,7 @@ static void split_one(struct session_table *table)
     *to = NULL;
     while (*from) {
         struct session *session = *from;
-        if (hash_of(session) & bit) {
+        if (hash_of(table, session) & bit) {
             set_link(from, session->table_next);
             set_link(&session->table_next, *to);
             *to = session;
@@ -162,8 +166,8 @@ int session_table_insert(struct session_table *table, struct session *session)
 {
     int code = -EEXIST;
     pthread_mutex_lock(&table->lock);
-    if (!find(table, session_id(session), hash_of(session))) {
-        struct session **bucket = bucket_of(table, hash_of(session));
+    if (!find(table, session_id(session), hash_of(table, session))) {
+        struct session **bucket = bucket_of(table, hash_of(table, session));
         set_link(&session->table_next, *bucket);
         *bucket = session;
         table->count++;
@@ -178,7 +182,7 @@ int session_table_insert(struct session_table *table, struct session *session)
 void session_table_remove(struct session_table *table, struct session *session)
 {
     pthread_mutex_lock(&table->lock);
-    struct session **link = bucket_of(table, hash_of(session));
+    struct session **link = bucket_of(table, hash_of(table, session));
     while (*link && *link != session)
         link = &(*link)->table_next;
     if (*link) {
@@ -192,13 +196,15 @@ void session_table_remove(struct session_table *table, struct session *session)
     pthread_mutex_unlock(&table->lock);
 }
 
-struct session *session_table_any(struct session_table *table)
+struct session *session_table_any(struct session_table *table, uint32_t *at)
 {
     struct session *any = NULL;
     pthread_mutex_lock(&table->lock);
-    // From the end, because merging shortens the table while it is emptied.
-    for (uint32_t bucket = table->bucket_count; bucket-- > 0 && !any;)
-        any = *bucket_at(table, bucket);
+    if (*at >= table->bucket_count)
+        *at = table->bucket_count - 1;
+    // Downwards, because merging shortens the table while it is emptied: what a merge moves goes to a bucket below.
+    while (!(any = *bucket_at(table, *at)) && *at > 0)
+        --*at;
     pthread_mutex_unlock(&table->lock);
     return any;
 }
@@ -244,6 +250,20 @@ int64_t session_table_bytes(struct session_table *table)
     return (int64_t)bytes;
 }
 
+int64_t session_table_longest(struct session_table *table)
+{
+    int64_t longest = 0;
+    pthread_mutex_lock(&table->lock);
+    for (uint32_t bucket = 0; bucket < table->bucket_count; bucket++) {
+        int64_t count = 0;
+        for (struct session *session = *bucket_at(table, bucket); session; session = session->table_next)
+            count++;
+        longest = count > longest ? count : longest;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return longest;
+}
+
 bool session_table_is_valid(struct session_table *table)
 {
     bool valid = true;
@@ -253,7 +273,7 @@ bool session_table_is_valid(struct session_table *table)
             table->bucket_count <= 2 * (table->mask + 1);
     for (uint32_t bucket = 0; valid && bucket < table->bucket_count; bucket++)
         for (struct session *session = *bucket_at(table, bucket); session; session = session->table_next) {
-            valid = valid && bucket_of(table, hash_of(session)) == bucket_at(table, bucket);
+            valid = valid && bucket_of(table, hash_of(table, session)) == bucket_at(table, bucket);
             count++;
         }
     valid = valid && count == table->count;

@@ -29,7 +29,11 @@ int session_table_insert(struct session_table *table, struct session *session)
     __attribute__((warn_unused_result));
 void session_table_remove(struct session_table *table, struct session *session);
 
-struct session *session_table_any(struct session_table *table); // NULL when empty; for emptying the table
+
+// For emptying the table: the first session from bucket `*at` down, which becomes its bucket. UINT32_MAX before the first
+// call. With the same `at` in all calls and nothing inserted meanwhile, each bucket is looked at once. NULL: empty.
+struct session *session_table_any(struct session_table *table, uint32_t *at);
+
 // Looks at the sessions of some buckets, from `sweep` on, in portions: one call takes a bounded time, and
 // calls in turn see the whole table again and again. `wanted` runs under the lock and may not call this
 // module. Lists up to `most` wanted sessions in `found`, and returns their number.
@@ -43,6 +47,7 @@ size_t session_table_sweep(struct session_table *table, struct session_sweep *sw
 
 int64_t session_table_count(struct session_table *table);
 int64_t session_table_bytes(struct session_table *table); // memory of the table, without sessions
+int64_t session_table_longest(struct session_table *table); // most sessions of a bucket; walks the whole table
 bool session_table_is_valid(struct session_table *table);
 
 #endif
