@@ -79,7 +79,7 @@ static void begin_move(struct level_table *table, uint32_t buckets)
 
 static void list_to_table(struct level_node *parent)
 {
-    uint32_t buckets = 4 * LEVEL_LIST_MAX;
+    uint32_t buckets = LEVEL_BUCKETS_MIN;
     struct level_table *table = calloc(1, sizeof *table);
     struct level_node **heads = calloc(buckets, sizeof *heads);
     if (!table || !heads) {
@@ -96,6 +96,37 @@ static void list_to_table(struct level_node *parent)
     }
     parent->children.table = table;
     parent->has_table = true;
+}
+
+// Only of the smallest table. A larger one that could not shrink stays.
+static void table_to_list(struct level_node *parent)
+{
+    struct level_table *table = parent->children.table;
+    struct level_node *list = NULL;
+    if (table->old.heads || table->now.mask >= LEVEL_BUCKETS_MIN)
+        return;
+    for (uint32_t i = 0; i <= table->now.mask; i++)
+        while (table->now.heads[i]) {
+            struct level_node *child = table->now.heads[i];
+            table->now.heads[i] = child->next;
+            push(&list, child);
+        }
+    level_children_free(parent);
+    parent->children.list = list;
+}
+
+// An array that is left has twice as many buckets as the next one, and a move takes a sixteenth as many changes as it has
+// buckets. So a move that begins with fewer than 7/16 of the buckets in use ends with more than 6/16: then the old array and
+// the new one have four buckets for each child.
+static void shrink(struct level_node *parent)
+{
+    struct level_table *table = parent->children.table;
+    uint32_t buckets = table->now.mask + 1;
+    if (buckets > LEVEL_BUCKETS_MIN && (uint64_t)parent->child_count * 16 < (uint64_t)buckets * 7)
+        begin_move(table, buckets / 2);
+    move_some(table);
+    if (parent->child_count < LEVEL_TABLE_MIN)
+        table_to_list(parent);
 }
 
 void level_child_add(struct level_node *parent, struct level_node *child)
@@ -122,15 +153,10 @@ void level_child_remove(struct level_node *parent, struct level_node *child)
     parent->child_count--;
     if (!parent->has_table)
         return;
-    if (parent->child_count == 0) {
+    if (parent->child_count == 0)
         level_children_free(parent);
-        return;
-    }
-    struct level_table *table = parent->children.table;
-    uint32_t buckets = table->now.mask + 1;
-    if (buckets > 4 * LEVEL_LIST_MAX && parent->child_count < buckets / 8)
-        begin_move(table, buckets / 4);
-    move_some(table);
+    else
+        shrink(parent);
 }
 
 static struct level_node *first_in(const struct level_buckets *buckets, uint32_t from)

@@ -5,14 +5,20 @@
 // The table is resized incrementally. The old array of buckets stays beside the new one, and every insertion
 // and removal moves the next few old buckets. A child is in the old array until its bucket there is moved. So
 // a change moves at most LEVEL_MOVES buckets, and a lookup visits one bucket.
+//
+// Both arrays together have at most four buckets for each child (LEVEL_SHARE_BYTES, which the account has), whatever
+// comes and goes. So a walk over few children does not cross the empty table of many that were there before.
 #ifndef POOLMARK_BROKER_MQTT_LEVEL_CHILDREN_H
 #define POOLMARK_BROKER_MQTT_LEVEL_CHILDREN_H
 
 #include "wire/mqtt.h"
 
 enum {
-    LEVEL_LIST_MAX = 8, // children in a list
-    LEVEL_MOVES = 8,    // old buckets moved by one change; enough to finish before the table is full again
+    LEVEL_LIST_MAX = 8,     // children in a list; a table of fewer than LEVEL_TABLE_MIN becomes one again
+    LEVEL_TABLE_MIN = 6,
+    LEVEL_BUCKETS_MIN = 16,
+    LEVEL_MOVES = 16,       // old buckets moved by one change
+    LEVEL_SHARE_BYTES = 32, // of a child in the table of its parent
 };
 
 struct level_table;

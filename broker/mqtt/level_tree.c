@@ -26,9 +26,6 @@ int level_tree_open(struct level_tree **tree, struct account *account, enum acco
     return 0;
 }
 
-// A table has at most four buckets per child, half of them in the old array of a move.
-enum { SHARE_OF_TABLE_BYTES = 4 * sizeof(void *) };
-
 static size_t node_bytes(size_t name_bytes)
 {
     // A short name lies in the padding at the end of the struct.
@@ -38,7 +35,7 @@ static size_t node_bytes(size_t name_bytes)
 
 static size_t node_cost(size_t name_bytes)
 {
-    return account_heap_bytes(node_bytes(name_bytes)) + SHARE_OF_TABLE_BYTES;
+    return account_heap_bytes(node_bytes(name_bytes)) + LEVEL_SHARE_BYTES;
 }
 
 static void count_wildcards(struct level_tree *tree, struct level level, int by)
