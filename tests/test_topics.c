@@ -192,7 +192,7 @@ static void test_a_filter_of_many_subscribers_keeps_the_others_when_one_leaves(v
         assert_int_equal(calls.count, MANY - i);
         assert_int_equal(qos_for(&calls, &many[i * 37 % MANY]), i * 37 % MANY % 3 == 2 ? 2 : 1);
         topics_leave(topics, &many[i * 37 % MANY]);
-        assert_null(many[i * 37 % MANY].first);
+        assert_null(many[i * 37 % MANY].root);
         assert_true(topics_is_valid(topics));
     }
     assert_int_equal(topics_count(topics), 0);
@@ -302,7 +302,7 @@ static void *write_some(void *context)
 static void touch(void *context, struct topics_subscriber *subscriber, uint8_t qos)
 {
     struct shared *shared = context;
-    if (subscriber->first == NULL || qos != 1) // it is subscribed as long as it is handed out
+    if (subscriber->root == NULL || qos != 1) // it is subscribed as long as it is handed out
         abort();
     atomic_fetch_add_explicit(&shared->called, 1, memory_order_relaxed); // a count, read after the joins
 }

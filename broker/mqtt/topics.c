@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/topics.h"
 
+#include "broker/mqtt/topics_own.h"
 #include "broker/mqtt/topics_state.h"
 
 #include <errno.h>
@@ -35,21 +36,6 @@ void topics_close(struct topics *topics)
     free(topics);
 }
 
-// The subscriber's subscription at `node`, or NULL. The set of the node or the list of the subscriber may be
-// long, but seldom both. So both are searched in parallel, and the search ends with the shorter one.
-static struct topics_subscription *find(struct level_node *node, const struct topics_subscriber *subscriber)
-{
-    struct topics_view view = topics_set_view(node);
-    struct topics_subscription *in_chain = subscriber->first;
-    for (uint32_t i = 0; i < view.count && in_chain; i++, in_chain = in_chain->next) {
-        if (topics_view_at(&view, i)->subscriber == subscriber)
-            return topics_view_at(&view, i);
-        if (in_chain->node == node)
-            return in_chain;
-    }
-    return NULL;
-}
-
 // The bytes of a set change with its subscriptions.
 static int add_to_set(struct topics *topics, struct level_node *node,
                       struct topics_subscription *subscription)
@@ -79,12 +65,10 @@ static int add(struct topics *topics, struct level_node *node, struct topics_sub
     struct topics_subscription *made = malloc(sizeof *made);
     if (!made)
         goto fail_account;
-    *made = (struct topics_subscription){node, subscriber, subscriber->first, &subscriber->first, 0, qos};
+    *made = (struct topics_subscription){.node = node, .subscriber = subscriber, .qos = qos};
     if (add_to_set(topics, node, made) < 0)
         goto fail_made;
-    if (made->next)
-        made->next->link = &made->next;
-    subscriber->first = made;
+    topics_own_add(made);
     topics->count++;
     return 1;
 fail_made:
@@ -97,11 +81,9 @@ fail_account:
 static void remove_one(struct topics *topics, struct topics_subscription *subscription)
 {
     struct level_node *node = subscription->node;
+    topics_own_remove(subscription);
     remove_from_set(topics, node, subscription);
     level_tree_prune(topics->tree, node);
-    *subscription->link = subscription->next;
-    if (subscription->next)
-        subscription->next->link = subscription->link;
     free(subscription);
     account_give(topics->account, ACCOUNT_SUBSCRIPTIONS, SUBSCRIPTION_COST);
     topics->count--;
@@ -114,7 +96,7 @@ int topics_subscribe(struct topics *topics, struct topics_subscriber *subscriber
     pthread_rwlock_wrlock(&topics->lock);
     struct level_node *node = level_tree_make(topics->tree, filter);
     if (node) {
-        struct topics_subscription *old = find(node, subscriber);
+        struct topics_subscription *old = topics_own_find(subscriber, node);
         if (old)
             old->qos = qos;
         result = old ? 0 : add(topics, node, subscriber, qos);
@@ -128,7 +110,7 @@ bool topics_unsubscribe(struct topics *topics, struct topics_subscriber *subscri
 {
     pthread_rwlock_wrlock(&topics->lock);
     struct level_node *node = level_tree_find(topics->tree, filter);
-    struct topics_subscription *subscription = node ? find(node, subscriber) : NULL;
+    struct topics_subscription *subscription = node ? topics_own_find(subscriber, node) : NULL;
     if (subscription)
         remove_one(topics, subscription);
     pthread_rwlock_unlock(&topics->lock);
@@ -138,9 +120,9 @@ bool topics_unsubscribe(struct topics *topics, struct topics_subscriber *subscri
 bool topics_leave_some(struct topics *topics, struct topics_subscriber *subscriber, uint32_t most)
 {
     pthread_rwlock_wrlock(&topics->lock);
-    for (; subscriber->first && most > 0; most--)
-        remove_one(topics, subscriber->first);
-    bool has_left = !subscriber->first;
+    for (; subscriber->root && most > 0; most--)
+        remove_one(topics, subscriber->root);
+    bool has_left = !subscriber->root;
     pthread_rwlock_unlock(&topics->lock);
     return has_left;
 }
@@ -171,10 +153,8 @@ int64_t topics_bytes(struct topics *topics)
 
 int64_t topics_subscriber_count(struct topics *topics, const struct topics_subscriber *subscriber)
 {
-    int64_t count = 0;
     pthread_rwlock_rdlock(&topics->lock);
-    for (const struct topics_subscription *one = subscriber->first; one; one = one->next)
-        count++;
+    int64_t count = topics_own_count(subscriber);
     pthread_rwlock_unlock(&topics->lock);
     return count;
 }
@@ -187,7 +167,12 @@ struct check {
 static void check_node(void *context, struct level_node *node)
 {
     struct check *check = context;
-    check->count += topics_set_view(node).count;
+    struct topics_view view = topics_set_view(node);
+    for (uint32_t i = 0; i < view.count; i++) {
+        struct topics_subscription *one = topics_view_at(&view, i);
+        check->valid = check->valid && topics_own_find(one->subscriber, node) == one;
+    }
+    check->count += view.count;
     check->set_bytes += (int64_t)topics_set_bytes(node);
     check->valid = check->valid && topics_set_is_valid(node);
 }

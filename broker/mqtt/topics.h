@@ -3,11 +3,11 @@
 //
 // Subscriptions are in a tree of topic levels (broker/mqtt/level_tree.h), one node per level. So a match
 // follows the levels of a name and does not visit every subscription. A subscriber embeds a struct
-// topics_subscriber, which heads the list of its subscriptions. So a subscriber needs no copy of its filters,
-// and leaves in one call.
+// topics_subscriber, which has the tree of its subscriptions (topics_own.h). So a subscriber needs no copy of its
+// filters, and leaves in one call. A subscribe takes time by the logarithm of their number.
 //
-// Threads: any thread may call any function at any time. One rwlock guards the tree and the lists of all
-// subscribers. Matching takes it for reading, subscribing and leaving for writing. A waiting writer goes
+// Threads: any thread may call any function at any time. One rwlock guards the tree and what all
+// subscribers have. Matching takes it for reading, subscribing and leaving for writing. A waiting writer goes
 // before new readers. After topics_leave has returned, no match uses that subscriber. A visitor runs under
 // the read lock, so it must not call into this module.
 //
@@ -29,7 +29,7 @@ struct topics_subscription;
 
 // Starts as zero. Must not move while it has subscriptions. The lock of the topics guards it.
 struct topics_subscriber {
-    struct topics_subscription *first;
+    struct topics_subscription *root; // NULL: it has none
 };
 
 int topics_open(struct topics **topics, struct account *account)

@@ -118,7 +118,7 @@ bool topics_set_is_valid(struct level_node *node)
         return false;
     for (uint32_t i = 0; i < view.count; i++) {
         const struct topics_subscription *one = topics_view_at(&view, i);
-        if (one->node != node || one->index != i || one->qos > 2 || *one->link != one)
+        if (one->node != node || one->index != i || one->qos > 2)
             return false;
     }
     return true;

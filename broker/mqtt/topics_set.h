@@ -15,7 +15,7 @@ struct topics_subscriber;
 struct topics_subscription { // 40 bytes, which fill a glibc chunk of 48
     struct level_node *node;
     struct topics_subscriber *subscriber;
-    struct topics_subscription *next, **link; // in the subscriber's list; `link`: the pointer to this entry
+    struct topics_subscription *left, *right; // in the tree of the subscriber (topics_own.h)
     uint32_t index;                           // in the set of the node
     uint8_t qos;
 };

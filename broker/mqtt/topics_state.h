@@ -11,7 +11,7 @@ struct account;
 
 struct topics {
     struct account *account; // NULL: not counted
-    pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber's list
+    pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber
     struct level_tree *tree; // of filters
     int64_t count;
     int64_t set_bytes; // heap bytes of the sets of filters that several subscribe to
