@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Subscriptions: the examples of section 4.7, overlapping filters, subscribers that come and go, a property
 // test against the plainest matcher there is, and threads.
+#include "broker/mqtt/account.h"
 #include "broker/mqtt/topics.h"
 #include "tests/naive_match.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,6 +201,15 @@ static void test_a_filter_of_many_subscribers_keeps_the_others_when_one_leaves(v
     topics_close(topics);
 }
 
+// One of the ways to write a/a/a... with pluses.
+static void write_plus(char *filter, int levels, int bits)
+{
+    for (int level = 0; level < levels; level++) {
+        filter[2 * level] = bits >> level & 1 ? '+' : 'a';
+        filter[2 * level + 1] = level + 1 < levels ? '/' : 0;
+    }
+}
+
 static void test_more_matching_filters_than_fit_on_the_stack(void **state)
 {
     (void)state;
@@ -206,12 +217,9 @@ static void test_more_matching_filters_than_fit_on_the_stack(void **state)
     struct topics *topics = open_topics();
     static struct topics_subscriber many[FILTERS];
     memset(many, 0, sizeof many);
-    for (int bits = 0; bits < FILTERS; bits++) { // every way to write a/a/a/a/a/a with pluses
+    for (int bits = 0; bits < FILTERS; bits++) {
         char filter[2 * LEVELS];
-        for (int level = 0; level < LEVELS; level++) {
-            filter[2 * level] = bits >> level & 1 ? '+' : 'a';
-            filter[2 * level + 1] = level + 1 < LEVELS ? '/' : 0;
-        }
+        write_plus(filter, LEVELS, bits);
         for (int i = 0; i < 4; i++) // each filter has four, each subscriber four filters
             assert_int_equal(subscribe(topics, &many[(bits + i) % FILTERS], filter, (uint8_t)(bits % 2)), 1);
     }
@@ -219,6 +227,38 @@ static void test_more_matching_filters_than_fit_on_the_stack(void **state)
     assert_int_equal(calls.count, FILTERS);
     for (int i = 0; i < FILTERS; i++)
         assert_int_equal(qos_for(&calls, &many[i]), 1);
+    topics_close(topics);
+}
+
+// A search over many filters of one client needs memory by their number.
+static void test_what_a_search_takes_is_in_the_account(void **state)
+{
+    (void)state;
+    enum { LEVELS = 8, FILTERS = 1 << LEVELS, PLACE_BYTES = 16 };
+    struct account account;
+    struct account_reading reading;
+    struct topics *topics = NULL;
+    struct topics_subscriber one = {0};
+    account_open(&account, 1 << 30);
+    assert_int_equal(topics_open(&topics, &account), 0);
+    for (int bits = 0; bits < FILTERS; bits++) {
+        char filter[2 * LEVELS];
+        write_plus(filter, LEVELS, bits);
+        assert_int_equal(subscribe(topics, &one, filter, 0), 1);
+    }
+    int64_t held = account_sum(&account);
+    assert_int_equal(match(topics, "a/a/a/a/a/a/a/a").count, 1);
+    account_read(&account, &reading);
+    assert_true(reading.peak >= held + 2 * FILTERS * PLACE_BYTES);
+    assert_int_equal(account_sum(&account), held);
+    account.limit = account.limit_of_stores = held + 2 * FILTERS * PLACE_BYTES;
+    struct calls calls = {.count = 0};
+    assert_int_equal(topics_match(topics, mqtt_text_of("a/a/a/a/a/a/a/a"), record, &calls, &calls.work), -ENOMEM);
+    assert_int_equal(calls.count, 0);
+    assert_int_equal(account_sum(&account), held);
+    assert_int_equal(match(topics, "a/a/a/a/a/a/a/b").count, 1);
+    topics_leave(topics, &one);
+    assert_int_equal(account_sum(&account), 0);
     topics_close(topics);
 }
 
@@ -408,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_mqtt_3_10_4_1_unsubscribing_compares_filters_by_their_characters),
         cmocka_unit_test(test_a_filter_of_many_subscribers_keeps_the_others_when_one_leaves),
         cmocka_unit_test(test_more_matching_filters_than_fit_on_the_stack),
+        cmocka_unit_test(test_what_a_search_takes_is_in_the_account),
         cmocka_unit_test(test_random_topics_match_as_the_plainest_matcher_says),
         cmocka_unit_test(test_threads_subscribe_leave_and_match_at_once),
         cmocka_unit_test(test_closing_frees_the_subscriptions_that_are_left),

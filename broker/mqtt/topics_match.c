@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 struct found { // the nodes that match
+    struct account *account;
     struct level_node *few[16], **nodes;
     size_t count, capacity;
     bool no_memory;
@@ -28,18 +29,40 @@ struct rest { // subscribers of all matching nodes except the longest set, each 
     size_t joined;   // subscriptions that were put into it
 };
 
+// Zeroed memory for one search, which the account has.
+static void *take(struct account *account, size_t count, size_t bytes)
+{
+    if (!account_take(account, ACCOUNT_SUBSCRIPTIONS, account_heap_bytes(count * bytes)))
+        return NULL;
+    void *memory = calloc(count, bytes);
+    if (!memory)
+        account_give(account, ACCOUNT_SUBSCRIPTIONS, account_heap_bytes(count * bytes));
+    return memory;
+}
+
+static void give(struct account *account, void *memory, size_t count, size_t bytes)
+{
+    account_give(account, ACCOUNT_SUBSCRIPTIONS, account_heap_bytes(count * bytes));
+    free(memory);
+}
+
+static void give_nodes(struct found *found)
+{
+    if (found->nodes != found->few)
+        give(found->account, found->nodes, found->capacity, sizeof found->nodes[0]);
+}
+
 static void collect_node(void *context, struct level_node *node)
 {
     struct found *found = context;
     if (found->count == found->capacity) {
-        struct level_node **more = malloc(2 * found->capacity * sizeof *more);
+        struct level_node **more = take(found->account, 2 * found->capacity, sizeof *more);
         if (!more) {
             found->no_memory = true;
             return;
         }
         memcpy(more, found->nodes, found->count * sizeof *more);
-        if (found->nodes != found->few)
-            free(found->nodes);
+        give_nodes(found);
         found->nodes = more;
         found->capacity *= 2;
     }
@@ -84,7 +107,7 @@ static int collect_rest(struct rest *rest, const struct found *found, size_t wit
     if (rest->capacity == SLOTS_FEW)
         memset(rest->few, 0, sizeof rest->few);
     else
-        rest->slots = calloc(rest->capacity, sizeof *rest->slots);
+        rest->slots = take(found->account, rest->capacity, sizeof *rest->slots);
     if (!rest->slots)
         return -ENOMEM;
     for (size_t i = 0; i < found->count; i++) {
@@ -128,7 +151,7 @@ static uint32_t work_of(int64_t nodes, size_t joined)
 int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit *visit, void *context,
                      uint32_t *work)
 {
-    struct found found = {.capacity = sizeof found.few / sizeof found.few[0]};
+    struct found found = {.account = topics->account, .capacity = sizeof found.few / sizeof found.few[0]};
     struct rest rest;
     rest.slots = rest.few;
     rest.capacity = rest.joined = 0;
@@ -147,9 +170,8 @@ int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit 
     }
     pthread_rwlock_unlock(&topics->lock);
     *work += work_of(nodes, rest.joined);
-    if (rest.slots != rest.few)
-        free(rest.slots);
-    if (found.nodes != found.few)
-        free(found.nodes);
+    if (rest.slots && rest.slots != rest.few)
+        give(found.account, rest.slots, rest.capacity, sizeof rest.slots[0]);
+    give_nodes(&found);
     return visits;
 }
