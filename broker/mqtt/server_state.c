@@ -56,9 +56,8 @@ void server_end_session(struct server *server, struct session *session)
     durable_session_end(server, session);
     session_table_remove(server->sessions, session);
     session_mark_ended(session);
-    // The file has forgotten it: no other loop may note anything for it from now on.
-    if (session->is_stored)
-        topics_leave(server->topics, &session->subscriber);
+    // While it leaves the topics, other loops may still note deliveries to it in the file, which has forgotten it. Their mail
+    // ends these (delivery.c); after a kill, the next start does (restore.c).
     if (let_go_some(worker, session)) {
         session_unref(session, &server->stores.arenas);
     } else {

@@ -156,6 +156,11 @@ class Client:
         codes = self._ask(0x82, SUBACK, _text(topic_filter) + bytes([qos]))
         assert codes == bytes([qos])
 
+    def subscribe_all(self, topic_filters, qos):
+        """By one packet."""
+        codes = self._ask(0x82, SUBACK, b"".join(_text(one) + bytes([qos]) for one in topic_filters))
+        assert codes == bytes([qos]) * len(topic_filters)
+
     def unsubscribe(self, topic_filter):
         self._ask(0xa2, UNSUBACK, _text(topic_filter))
 

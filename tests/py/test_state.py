@@ -209,6 +209,35 @@ def test_what_is_done_leaves_no_rows(path):
     db.close()
 
 
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_session_of_many_filters_ends_in_portions_and_leaves_no_rows(path, end):
+    """While other loops publish to it."""
+    kept, filters = [Client(f"s{i}") for i in range(4)], [f"a/{i}" for i in range(4000)]
+    with StateBroker(path, "--threads", 3) as broker:
+        publishers = [Client(f"p{i}", clean=True) for i in range(6)]
+        for client in kept:
+            client.connect(broker.port)
+            client.subscribe_all(filters, 1)
+            client.disconnect()
+        for publisher in publishers:
+            publisher.connect(broker.port)
+        for client in kept:
+            client.clean = True
+            for i in range(0, 4000, 40):
+                publishers[i % 6].publish(f"a/{i}", b"x", 1, wait=False)
+            client.connect(broker.port)
+            client.disconnect()
+        for publisher in publishers:
+            publisher.finish()
+        getattr(broker, end)()
+    with StateBroker(path) as broker:   # after a kill it is the next one that forgets the rest
+        assert broker.port and broker.stop() == 0
+    with sqlite3.connect(path) as db:
+        for table in ("session", "subscription", "delivery", "message"):
+            assert db.execute(f"SELECT * FROM {table}").fetchall() == [], table
+    db.close()
+
+
 def received(sock):
     """Waits until the other end's kernel has all that was sent."""
     unsent = array.array("i", [1])
