@@ -198,6 +198,19 @@ static int lock(struct state_file *file)
     return sqlite3_exec(file->db, "BEGIN IMMEDIATE; COMMIT", NULL, NULL, NULL);
 }
 
+// Are tables and trigger those of the schema? Tables that are not STRICT could have values of any type, and without the trigger
+// rows would outlive their session. Other tables are nobody's concern.
+static int check_schema(struct state_file *file, bool *is_whole)
+{
+    enum { OBJECTS = 8 };
+    char sql[sizeof schema + 100];
+    int64_t count = 0;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE instr('%s', sql || ';')", schema);
+    int code = ask(file, sql, NULL, &count, is_whole);
+    *is_whole = count == OBJECTS;
+    return code;
+}
+
 static int check_tables(struct state_file *file, struct err *err)
 {
     int64_t tables = 0;
@@ -207,6 +220,8 @@ static int check_tables(struct state_file *file, struct err *err)
         code = make_tables(file);
     else if (code == SQLITE_OK && (code = lock(file)) == SQLITE_OK)
         code = ask(file, "PRAGMA quick_check(1)", "ok", &tables, &is_whole);
+    if (code == SQLITE_OK && is_whole)
+        code = check_schema(file, &is_whole);
     if (code != SQLITE_OK)
         return state_file_error(file, code, err);
     return is_whole ? 0 : state_file_error(file, SQLITE_CORRUPT, err);

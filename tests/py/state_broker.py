@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 
+from mqtt_client import Client
 from poolmark.base.paths import build_dir
 
 BUILD = build_dir()
@@ -74,3 +75,18 @@ class StateBroker:
             self.kill()
         self.process.stdout.close()
         self.errors.close()
+
+
+def filled(path):
+    """A file with a session that waits for messages."""
+    with StateBroker(path) as broker:
+        client, publisher = Client("s"), Client("p", clean=True)
+        client.connect(broker.port)
+        client.subscribe("a/#", 2)
+        client.disconnect()
+        publisher.connect(broker.port)
+        for i in range(200):
+            publisher.publish(f"a/{i}", b"x" * 100, 1, retain=True)
+        publisher.disconnect()
+        assert broker.stop() == 0
+    return path

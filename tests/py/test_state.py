@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""poolmark-broker --state FILE, from outside: which files it takes, and what clients find after SIGTERM and kill -9."""
+"""poolmark-broker --state FILE, from outside: what clients find after SIGTERM and kill -9. Which files it takes: test_state_damage.py."""
 import array
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ import time
 
 import pytest
 from mqtt_client import GUARD_S, Client, Gone
-from state_broker import BUILD, SHIM, StateBroker, run_broker
+from state_broker import BUILD, SHIM, StateBroker, filled, run_broker
 
 pytestmark = pytest.mark.skipif(not (BUILD / "poolmark-broker").exists(), reason="the programs are not built")
 needs_shim = pytest.mark.skipif(not SHIM.exists(), reason="make tests builds the library that is preloaded")
@@ -22,40 +22,6 @@ needs_shim = pytest.mark.skipif(not SHIM.exists(), reason="make tests builds the
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "state"
-
-
-def filled(path):
-    """A file with a session that waits for messages."""
-    with StateBroker(path) as broker:
-        client, publisher = Client("s"), Client("p", clean=True)
-        client.connect(broker.port)
-        client.subscribe("a/#", 2)
-        client.disconnect()
-        publisher.connect(broker.port)
-        for i in range(200):
-            publisher.publish(f"a/{i}", b"x" * 100, 1, retain=True)
-        publisher.disconnect()
-        assert broker.stop() == 0
-    return path
-
-
-def refused(path, code, *words):
-    """The broker ends with that code, says that, and leaves the file as it is."""
-    before = path.read_bytes()
-    returned, said = run_broker("--state", path)
-    assert returned == code
-    assert str(path) in said and all(word in said for word in words), said
-    assert path.read_bytes() == before
-
-
-def test_other_files_are_refused_and_left_as_they_are(path):
-    path.write_text("listener 1883\n", encoding="ascii")
-    refused(path, 2, "no state file")
-    path.unlink()
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE message(id)")
-    db.close()
-    refused(path, 2, "another program")
 
 
 def test_sqlite_is_loaded_only_for_a_state_file_and_a_host_without_it_is_told(path, tmp_path, monkeypatch):
@@ -74,34 +40,6 @@ def test_sqlite_is_loaded_only_for_a_state_file_and_a_host_without_it_is_told(pa
     code, said = run_broker("--state", tmp_path / "other")
     assert code == 1 and "--state needs libsqlite3.so.0 (Debian's package libsqlite3-0)" in said, said
     assert not (tmp_path / "other").exists()
-
-
-def test_a_newer_schema_is_refused(path):
-    with sqlite3.connect(filled(path)) as db:
-        db.execute("PRAGMA user_version=2")
-    db.close()
-    refused(path, 2, "schema 2")
-
-
-def test_damaged_files_are_refused_and_left_as_they_are(path, tmp_path):
-    good = filled(path).read_bytes()
-    for page in range(1, len(good) // 4096, 3):
-        other = tmp_path / f"page{page}"
-        other.write_bytes(good[:page * 4096] + b"\xa5" * 64 + good[page * 4096 + 64:])
-        refused(other, 2, "damaged")
-    short = tmp_path / "short"
-    short.write_bytes(good[:-4096])
-    refused(short, 2, "damaged")
-
-
-@pytest.mark.parametrize("change", ["UPDATE message SET topic = 'a/#' WHERE id = (SELECT min(id) FROM message)",
-                                    "UPDATE session SET client = ''", "UPDATE subscription SET filter = 'a/#/b'",
-                                    "UPDATE delivery SET qos = 0", "UPDATE retained SET topic = topic || 'x'"])
-def test_rows_that_no_broker_writes_are_refused(path, change):
-    with sqlite3.connect(filled(path)) as db:
-        db.execute(change)
-    db.close()
-    refused(path, 2, "damaged")
 
 
 def test_a_file_in_use_is_refused(path):
