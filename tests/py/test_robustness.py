@@ -35,6 +35,15 @@ def test_a_count_is_taken_from_the_output_of_its_command(tmp_path, monkeypatch):
     assert "| inputs | 42, commit " in robustness.tried(tmp_path)
 
 
+def test_a_command_of_two_lines_is_run_once_for_both(tmp_path, monkeypatch):
+    command = ("sh", "-c", f"echo run >> {tmp_path}/runs; echo 7 allocations and 9 calls failed")
+    for name in ("allocations", "calls"):
+        monkeypatch.setitem(LINES, name, Line(LINES[name].what, command, LINES[name].pattern))
+    assert robustness.measure("calls", tmp_path).startswith("7: allocations")
+    assert {name: one.count for name, one in robustness.read_counts(tmp_path).items()} == {"allocations": 7, "calls": 9}
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
 def test_a_command_that_fails_or_says_nothing_gives_no_count(tmp_path, monkeypatch):
     monkeypatch.setitem(LINES, "fuzz", Line("inputs", ("sh", "-c", "echo stat: 40; exit 3"), r"stat: (\d+)"))
     with pytest.raises(PoolmarkError, match="exit code 3"):

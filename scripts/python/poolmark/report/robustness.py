@@ -95,21 +95,23 @@ def read_counts(root: Path) -> dict[str, Count]:
 
 
 def measure(name: str, root: Path) -> str:
-    """Runs the command of a line, and writes its count into counts.json."""
+    """Runs the command of a line, and writes its count into counts.json, with those of other lines of the same command."""
     line, begun = LINES[name], time.monotonic()
     done = subprocess.run(line.command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     if done.returncode != 0:
         raise PoolmarkError(f"{' '.join(line.command)}: exit code {done.returncode}: nothing is counted; its output ends: "
                             f"{' | '.join(done.stdout.splitlines()[-5:])}")
-    count = counted(line, f"{' '.join(line.command)}\n{done.stdout}")
+    command = " ".join(line.command)
+    counts = {other: counted(one, f"{command}\n{done.stdout}") for other, one in LINES.items() if one.command == line.command}
     commit, dirty, _ = facts.tree_commit()
     path = root / REFERENCE / COUNTS
-    known = read_counts(root) | {name: Count(count, " ".join(line.command), commit, dirty, utc_now(), round(time.monotonic() - begun, 1))}
+    seconds = round(time.monotonic() - begun, 1)
+    known = read_counts(root) | {other: Count(count, command, commit, dirty, utc_now(), seconds) for other, count in counts.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.write_text(json.dumps({name: asdict(one) for name, one in known.items()}, indent=1) + "\n", encoding="utf-8")
     os.replace(new, path)
-    return f"{show_count(count)}: {line.what}"
+    return "\n".join(f"{show_count(count)}: {LINES[other].what}" for other, count in counts.items())
 
 
 # --- tables
