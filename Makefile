@@ -223,12 +223,16 @@ $(B)/bare-client: $(B)/bench/bare/main.o $(archives) $(B)/libhdr.a
 	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) $(ld_libs)
 
 # tests/sanitizer.c is asked for by name: nothing refers to it.
+paho := -lpaho-mqtt3a
 test_flags := $(if $(findstring address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_default_suppressions)
 
 $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
+	$(Q)$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka $(paho) -lmicrohttpd \
 	    -lbenchmark -lsqlite3 $(ld_libs)
+
+# The synchronous flavour of paho has a library of its own with the same functions below.
+$(B)/tests/test_e2e_paho_sync: private paho := -lpaho-mqtt3c
 
 # As a program outside this tree links it.
 $(B)/tests/test_library: $(B)/tests/test_library.o $(B)/libpoolmark.a
