@@ -92,9 +92,11 @@ help:
 	@echo 'make soak          one broker for SOAK (30m), clients that are killed among its load: does anything grow, or stay?'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-connection  fuzz whole connections; make fuzz-coverage: which lines its inputs reach'
+	@echo 'make fuzz-options  fuzz the command lines of broker and generator'
 	@echo 'make faults        every allocation and system call of the broker fails once; FAULTS="--every 10": a sample'
 	@echo 'make count         mosquitto_sub counts MESSAGES (1000000) of the generator at each QoS'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
+	@echo 'make fuzz-suites   read SUITES (10000) files of suites and mixes changed at random'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make kills         kill -9 of the broker at KILLS (10000) writes of its state file: nothing acknowledged is lost'
 	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
@@ -297,6 +299,11 @@ RECORDS ?= 10000
 .PHONY: fuzz-records
 fuzz-records: test-deps
 	@POOLMARK_FUZZ_COUNT=$(RECORDS) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/py/test_hostile.py
+# Tries SUITES changed files of suites and mixes: each fault is told with its line.
+SUITES ?= 10000
+.PHONY: fuzz-suites
+fuzz-suites: test-deps programs
+	@POOLMARK_FUZZ_COUNT=$(SUITES) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/py/test_hostile_files.py
 # An independent count: mosquitto_sub gets what the generator says it sent.
 MESSAGES ?= 1000000
 .PHONY: count
@@ -307,8 +314,10 @@ KILLS ?= 10000
 .PHONY: kills
 kills: test-deps programs $(B)/tests/plugins/kill-at.so
 	@POOLMARK_KILLS=$(KILLS) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/py/test_state_crash.py
+# What it finds new stays in build/found-NAME; tests/fuzz/corpus/NAME has the first inputs.
 fuzz: test-deps $(fuzzers)
-	@for f in $(fuzzers); do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; done
+	@for f in $(fuzzers:$(B)/fuzz_%=%); do mkdir -p $(B)/found-$$f; \
+	    $(B)/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 $(B)/found-$$f tests/fuzz/corpus/$$f || exit 1; done
 
 sources := $(foreach d,$(modules) examples tests,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cc $(d)/*/*.c $(d)/*/*.h))
 format-check: test-deps

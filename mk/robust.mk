@@ -35,9 +35,9 @@ connection_link = $(call wrap,$(net_calls) malloc calloc realloc) $(connection_o
 $(connection_objects): private c_flags := $(filter-out -fsanitize=fuzzer-no-link,$(c_flags))
 
 # The committed inputs, in every build.
-$(B)/tests/test_fuzz_connection: $(B)/tests/test_fuzz_connection.o $(connection_objects) $(connection_archives)
+$(B)/tests/test_fuzz_connection: $(B)/tests/test_fuzz_connection.o $(B)/tests/fuzz_corpus.o $(connection_objects) $(connection_archives)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(connection_link) -lcmocka
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(B)/tests/fuzz_corpus.o $(connection_link) -lcmocka
 
 $(B)/fuzz_connection: $(connection_objects) $(connection_archives)
 	$(call say,FUZZER,$@)
@@ -52,6 +52,34 @@ fuzz-connection: test-deps
 	@mkdir -p $(connection_b)/found
 	@$(connection_b)/fuzz_connection -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -print_final_stats=1 \
 	    -artifact_prefix=$(connection_b)/ $(connection_b)/found tests/fuzz/corpus/connection
+
+# --- command lines, and the codec (wire/fuzz_mqtt.c, `make fuzz`): their committed inputs in every build
+options_objects := $(B)/tests/fuzz/fuzz_options.o
+options_archives := $(addprefix $(B)/lib,broker.a loadgen.a pools.a wire.a base.a hdr.a)
+options_link = $(options_objects) -Wl,--start-group $(options_archives) -Wl,--end-group -lpaho-mqtt3a -lmicrohttpd $(ld_libs)
+$(options_objects) $(B)/wire/fuzz_mqtt.o: private c_flags := $(filter-out -fsanitize=fuzzer-no-link,$(c_flags))
+
+$(B)/tests/test_fuzz_options: $(B)/tests/test_fuzz_options.o $(B)/tests/fuzz_corpus.o $(options_objects) $(options_archives)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(B)/tests/fuzz_corpus.o $(options_link) -lcmocka
+
+$(B)/tests/test_fuzz_mqtt: $(B)/tests/test_fuzz_mqtt.o $(B)/tests/fuzz_corpus.o $(B)/wire/fuzz_mqtt.o $(B)/libwire.a $(B)/libbase.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $^ -lcmocka $(ld_libs)
+
+$(B)/fuzz_options: $(options_objects) $(options_archives)
+	$(call say,FUZZER,$@)
+	$(Q)$(CC) -fsanitize=fuzzer $(ld_flags) $(san_flags) -o $@ $(options_link)
+
+# Words may name files: it runs in a folder of its own.
+options_b := build/fuzz-options
+.PHONY: fuzz-options
+fuzz-options: test-deps
+	@$(MAKE) --no-print-directory B=$(options_b) CC=clang SAN=address-undefined CHECK=1 \
+	    CFLAGS='-O1 -g1 -Wno-error -fsanitize=fuzzer-no-link' $(options_b)/fuzz_options
+	@mkdir -p $(options_b)/found $(options_b)/here
+	@cd $(options_b)/here && ../fuzz_options -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20 -print_final_stats=1 \
+	    -artifact_prefix=../ ../found $(CURDIR)/tests/fuzz/corpus/options
 
 # Which lines the inputs reach: those that are committed, and those that a fuzzer has found here.
 fuzz-coverage:

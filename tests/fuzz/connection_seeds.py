@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first inputs of the connection fuzzer: a sequence of acts for each packet type and for each known attack.
+"""Writes the first inputs of the connection fuzzer, a sequence of acts for each packet type and for each known attack, and those of
+the codec's: packets of each type, as bytes.
 
-    tests/fuzz/connection_seeds.py      writes tests/fuzz/corpus/connection/NAME for each
+    tests/fuzz/connection_seeds.py      writes tests/fuzz/corpus/connection/NAME and tests/fuzz/corpus/mqtt/NAME for each
 
-fuzz_connection.c says what the bytes mean. Other files of that folder are inputs that a fuzzer found; their names are hashes.
+fuzz_connection.c says what the bytes of the first mean. Other files of these folders are inputs that a fuzzer found; their names are hashes.
 """
 import struct
 from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parent / "corpus/connection"
+PACKETS = CORPUS.with_name("mqtt")
 EAGER, KEEPS, BOUNDS, DESCRIPTORS, PLACES, EXPIRY, REVERSED, MEMORY = (1 << bit for bit in range(8))
 BYTES, FILL, CLOSE, FINISH, RESET, STOP, READ, WAIT, CONNECT, NO_MEMORY, TURN = 0, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 TOGETHER = 0x40
@@ -147,8 +149,34 @@ def seeds() -> dict[str, bytes]:
     return whole
 
 
+def packets() -> dict[str, bytes]:
+    """{name: packets, of clients and of servers}"""
+    will = text("w/a") + text(b"gone")
+    large = packet(0x30, text("t") + b"x" * 3000)
+    return {
+        "connect": connect() + connect("kept", clean=False, keep_alive=600),
+        "connect_whole": packet(0x10, b"\0\4MQTT\4\xee" + struct.pack(">H", 10) + text("id") + will + text("user") + text(b"\0\xff")),
+        "connack": b"\x20\2\1\0" + b"\x20\2\0\5",
+        "publish": publish("a/b") + publish("a", b"", 1, 7, retain=True) + publish("é/€/𝄞", b"\0", 2, 65535, dup=True) + large,
+        "acks": b"".join(ack(one, 4711) for one in (PUBACK, PUBREC, PUBREL, PUBCOMP, 0xb0)),
+        "subscribe": subscribe("#") + subscribe("a/+/b/#", "+", "$SYS/#", "/", qos=2, packet_id=9),
+        "suback": packet(0x90, b"\0\1\0\1\2\x80"),
+        "unsubscribe": unsubscribe("#") + unsubscribe("a/b", "+/+", packet_id=3),
+        "empty": PING + b"\xd0\0" + BYE,
+        "wrong_flags": bytes([0x83, 5, 0, 1, 0, 1]) + b"a" + b"\0",
+        "wrong_text": packet(0x30, b"\0\2\xc0\x80") + packet(0x30, b"\0\3\xed\xa0\x80"),
+        "long_length": b"\xc0\x80\x80\x80\0" + b"\xc0\xff\xff\xff\xff\1",
+        "cut": publish("a/b", b"payload", 1)[:-3],
+    }
+
+
+def write(corpus: Path, inputs: dict[str, bytes]) -> None:
+    corpus.mkdir(parents=True, exist_ok=True)
+    for seed, content in inputs.items():
+        (corpus / seed).write_bytes(content)
+    print(f"{len(inputs)} inputs in {corpus.relative_to(corpus.parents[3])}")
+
+
 if __name__ == "__main__":
-    CORPUS.mkdir(parents=True, exist_ok=True)
-    for seed, content in seeds().items():
-        (CORPUS / seed).write_bytes(content)
-    print(f"{len(seeds())} inputs in {CORPUS.relative_to(CORPUS.parents[3])}")
+    write(CORPUS, seeds())
+    write(PACKETS, packets())

@@ -55,12 +55,26 @@ def seeds():
 
 
 def test_the_connection_fuzzer_begins_with_each_packet_and_each_attack():
-    made, corpus = seeds(), FUZZ / "corpus/connection"
-    different = [name for name, content in made.seeds().items()
-                 if not (corpus / name).is_file() or (corpus / name).read_bytes() != content]
-    assert not different, f"tests/fuzz/connection_seeds.py writes them: {', '.join(different)}"
-    others = [path.name for path in corpus.iterdir() if path.name not in made.seeds() and not re.fullmatch(r"[0-9a-f]{40}", path.name)]
-    assert not others, f"neither a first input nor one that a fuzzer named: {', '.join(others)}"
+    made = seeds()
+    for corpus, inputs in ((made.CORPUS, made.seeds()), (made.PACKETS, made.packets())):
+        different = [name for name, content in inputs.items() if not (corpus / name).is_file() or (corpus / name).read_bytes() != content]
+        assert not different, f"tests/fuzz/connection_seeds.py writes them: {', '.join(different)}"
+        others = [path.name for path in corpus.iterdir() if path.name not in inputs and not re.fullmatch(r"[0-9a-f]{40}", path.name)]
+        assert not others, f"neither a first input nor one that a fuzzer named: {', '.join(others)}"
+
+
+def test_the_fuzzer_of_command_lines_begins_with_each_option():
+    """Those that bring something of the host into it are left out."""
+    words = {program: set() for program in ("broker", "generator")}
+    for path in (FUZZ / "corpus/options").iterdir():
+        program, *more = path.read_text(encoding="utf-8").split("\n")
+        words[program] |= set(more)
+    tables = {"broker": ("broker/config.c",), "generator": ("loadgen/command_line.c", "loadgen/identity_options.c")}
+    for program, files in tables.items():
+        options = set(re.findall(r'^    \{"([a-z-]+)", ', "".join((ROOT / one).read_text(encoding="utf-8") for one in files), re.M))
+        assert len(options) > 20
+        left = {f"--{one}" for one in options - {"help", "version", "describe"}} - words[program]
+        assert not left, f"{program}: an input in tests/fuzz/corpus/options for {', '.join(sorted(left))}"
 
 
 def test_acts_and_settings_of_the_first_inputs_are_those_of_the_target():
