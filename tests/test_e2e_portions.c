@@ -331,6 +331,55 @@ static void overlapping_filters_count_as_the_work_that_they_make(void **state)
     end(broker);
 }
 
+// 65 536 filters of one client match one topic. Its search would be a hundred times what a turn may do. Meanwhile others are
+// served, and the messages come once each, in order.
+static void a_message_that_very_many_filters_match_is_searched_for_in_portions(void **state)
+{
+    (void)state;
+    enum { LEVELS = 16, FILTERS = 1 << LEVELS, FILTER_BYTES = 2 * LEVELS };
+    static const char topic[] = "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a";
+    struct process *broker = start();
+    struct raw_client attacker, other;
+    struct mqtt_subscription *filters = calloc(FILTERS, sizeof *filters);
+    char *texts = malloc(FILTERS * FILTER_BYTES);
+    size_t size = FILTERS * (FILTER_BYTES + 3) + 16;
+    uint8_t *packet = malloc(size);
+    assert_true(filters && texts && packet);
+    for (unsigned bits = 0; bits < FILTERS; bits++) {
+        char *text = texts + bits * FILTER_BYTES;
+        for (int i = 0; i < LEVELS; i++) {
+            text[2 * i] = bits >> i & 1 ? '+' : 'a';
+            text[2 * i + 1] = i < LEVELS - 1 ? '/' : 0;
+        }
+        filters[bits] = (struct mqtt_subscription){mqtt_text_of(text), 0};
+    }
+    int bytes = mqtt_subscribe_encode(packet, size, MQTT_SUBSCRIBE, 5, filters, FILTERS);
+    assert_true(bytes > 0);
+    raw_connect_clean(&attacker, process_port(broker), "attacker");
+    raw_connect_clean(&other, process_port(broker), "other");
+    raw_send(&attacker, packet, (size_t)bytes);
+    raw_receive_type(&attacker, MQTT_SUBACK);
+    assert_int_equal(raw_subscribe(&other, "t", 0), 0);
+    assert_int_equal(raw_subscribe(&other, "a/#", 0), 0);
+    stop(broker);
+    raw_publish(&attacker, topic, "1", 0, false);
+    raw_publish(&attacker, topic, "2", 0, false);
+    raw_publish(&other, "t", "x", 0, false);
+    process_signal(broker, SIGCONT);
+    raw_expect_publish(&other, "t", "x", 0);
+    raw_expect_publish(&other, topic, "1", 0);
+    raw_expect_publish(&other, topic, "2", 0);
+    raw_expect_publish(&attacker, topic, "1", 0);
+    raw_expect_publish(&attacker, topic, "2", 0);
+    raw_ping(&attacker);
+    raw_disconnect(&attacker);
+    raw_disconnect(&other);
+    free(packet);
+    free(texts);
+    free(filters);
+    end(broker);
+}
+
 // Several loops: what a client sends much of goes to the bulk of the other loops' mail, and what it sends next to the few. It
 // comes behind nevertheless, also on a new connection, of which another loop may have got hold.
 static void mail_of_other_loops_comes_in_its_order_though_little_goes_before_much(void **state)
@@ -382,6 +431,7 @@ int main(void)
         cmocka_unit_test(messages_to_thousands_come_in_their_order),
         cmocka_unit_test(a_session_that_has_much_comes_and_goes_in_portions),
         cmocka_unit_test(overlapping_filters_count_as_the_work_that_they_make),
+        cmocka_unit_test(a_message_that_very_many_filters_match_is_searched_for_in_portions),
         cmocka_unit_test(mail_of_other_loops_comes_in_its_order_though_little_goes_before_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

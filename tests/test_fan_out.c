@@ -105,6 +105,119 @@ static void a_topic_is_in_the_list_until_its_last_message_has_reached_all(void *
     assert_false(fan_outs_has(&fixture->fans, mqtt_text_of("a"), &work));
 }
 
+static void deliver(void *context, struct session *session, struct message *message, uint8_t qos)
+{
+    (void)session;
+    (void)message;
+    (void)qos;
+    ++*(int *)context;
+}
+
+// Each session has two filters that match; it gets the message once, at the higher QoS.
+static void a_message_that_is_searched_for_in_portions_reaches_each_session_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct topics *topics;
+    assert_int_equal(topics_open(&topics, &fixture->account), 0);
+    for (int i = 0; i < SESSIONS; i++) {
+        struct topics_subscriber *subscriber = &fixture->sessions[i]->subscriber;
+        assert_int_equal(topics_subscribe(topics, subscriber, mqtt_text_of("a/+"), (uint8_t)(i % 3)), 1);
+        assert_int_equal(topics_subscribe(topics, subscriber, mqtt_text_of("#"), (uint8_t)(i % 2)), 1);
+    }
+    struct message *message =
+        message_new(store_of(fixture->pool), mqtt_text_of("a/b"), (struct mqtt_bytes){"x", 1}, 0, false);
+    assert_non_null(message);
+    assert_true(fan_outs_push_search(&fixture->fans, topics, message));
+    push(fixture, "c", 5, 1);
+    int portions = 0, early = 0, count = 0;
+    bool got[SESSIONS] = {false};
+    int64_t lost = 0;
+    uint32_t work = 0;
+    while (fan_outs_search(&fixture->fans, 100, deliver, &early, &lost, &work))
+        portions++;
+    assert_true(portions >= 19 && early == 0 && lost == 0);
+    assert_in_range(work, 2 * SESSIONS, 2 * SESSIONS + 100);
+    struct fan_target target;
+    for (; fan_outs_next(&fixture->fans, &target); count++) {
+        if (count == SESSIONS) { // and then the next message
+            assert_ptr_equal(target.session, fixture->sessions[5]);
+        } else {
+            int number = 0;
+            while (fixture->sessions[number] != target.session)
+                number++;
+            assert_false(got[number]);
+            assert_int_equal(target.qos, number % 3 > number % 2 ? number % 3 : number % 2);
+            got[number] = true;
+        }
+        message_unref(target.message);
+        session_unref(target.session, store_of(fixture->pool));
+    }
+    assert_int_equal(count, SESSIONS + 1);
+    message_unref(message);
+    for (int i = 0; i < SESSIONS; i++)
+        topics_leave(topics, &fixture->sessions[i]->subscriber);
+    topics_close(topics);
+}
+
+// What was found already is given back, as at the end of the broker.
+static void a_search_that_is_not_finished_is_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct topics *topics;
+    assert_int_equal(topics_open(&topics, &fixture->account), 0);
+    for (int i = 0; i < SESSIONS; i++)
+        assert_int_equal(
+            topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0), 1);
+    struct message *message =
+        message_new(store_of(fixture->pool), mqtt_text_of("a"), (struct mqtt_bytes){"x", 1}, 0, false);
+    assert_true(fan_outs_push_search(&fixture->fans, topics, message));
+    int early = 0, count = 0;
+    int64_t lost = 0;
+    uint32_t work = 0;
+    assert_true(fan_outs_search(&fixture->fans, 100, deliver, &early, &lost, &work));
+    struct fan_target target;
+    for (; fan_outs_next(&fixture->fans, &target); count++) {
+        message_unref(target.message);
+        session_unref(target.session, store_of(fixture->pool));
+    }
+    assert_in_range(count, 50, 100);
+    message_unref(message);
+    for (int i = 0; i < SESSIONS; i++)
+        topics_leave(topics, &fixture->sessions[i]->subscriber);
+    topics_close(topics);
+}
+
+// Those that cannot be noted get the message at once.
+static void without_memory_for_the_sessions_found_nobody_is_left_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct topics *topics;
+    assert_int_equal(topics_open(&topics, NULL), 0);
+    for (int i = 0; i < SESSIONS; i++)
+        assert_int_equal(
+            topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0), 1);
+    struct message *message =
+        message_new(store_of(fixture->pool), mqtt_text_of("a"), (struct mqtt_bytes){"x", 1}, 0, false);
+    assert_true(fan_outs_push_search(&fixture->fans, topics, message));
+    fixture->account.limit = account_sum(&fixture->account) + 4096;
+    int early = 0, count = 0;
+    int64_t lost = 0;
+    uint32_t work = 0;
+    while (fan_outs_search(&fixture->fans, 100, deliver, &early, &lost, &work))
+        continue;
+    struct fan_target target;
+    for (; fan_outs_next(&fixture->fans, &target); count++) {
+        message_unref(target.message);
+        session_unref(target.session, store_of(fixture->pool));
+    }
+    assert_true(early > 0 && count > 0 && lost == 0);
+    assert_int_equal(early + count, SESSIONS);
+    message_unref(message);
+    for (int i = 0; i < SESSIONS; i++)
+        topics_leave(topics, &fixture->sessions[i]->subscriber);
+    topics_close(topics);
+}
+
 static void without_memory_nothing_is_added(void **state)
 {
     struct fixture *fixture = *state;
@@ -123,6 +236,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(messages_reach_their_sessions_in_the_order_of_the_list),
         TEST(a_topic_is_in_the_list_until_its_last_message_has_reached_all),
+        TEST(a_message_that_is_searched_for_in_portions_reaches_each_session_once),
+        TEST(a_search_that_is_not_finished_is_dropped),
+        TEST(without_memory_for_the_sessions_found_nobody_is_left_out),
         TEST(without_memory_nothing_is_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,7 +168,7 @@ static void check_book(const struct book *book)
             strcpy(strchr(name, '#'), "below");
         struct found found = {.subscriber = wish->subscriber};
         uint32_t work = 0;
-        assert_true(topics_match(book->topics, mqtt_text_of(name), find, &found, &work) == found.calls);
+        assert_true(topics_match(book->topics, mqtt_text_of(name), NULL, find, &found, &work) == found.calls);
         assert_int_equal(found.hits, wish->is_there);
         there += wish->is_there;
     }
@@ -261,7 +261,7 @@ static void test_a_match_without_memory_calls_nobody(void **state)
         struct found found = {.subscriber = &subscribers[1]};
         uint32_t work = 0;
         failing_heap_arm(nth, stays(*state));
-        int64_t matched = topics_match(topics, mqtt_text_of("a/a/a/a/a"), find, &found, &work);
+        int64_t matched = topics_match(topics, mqtt_text_of("a/a/a/a/a"), NULL, find, &found, &work);
         reached = failing_heap_disarm() > nth;
         assert_int_equal(matched, reached ? -ENOMEM : SUBSCRIBERS);
         assert_int_equal(found.calls, reached ? 0 : SUBSCRIBERS);

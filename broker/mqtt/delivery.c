@@ -15,6 +15,11 @@ enum { AT_ONCE_MOST = 2 * TURN_WORK, UNSETTLED_MOST = 4096, AT_ONCE_MIN = 64 };
 
 enum { FANS_LEFT_OUT_MOST = 16 }; // turns in a row
 
+// A search that is larger goes on in portions of SEARCH_WORK.
+static const struct topics_bounds search_at_once = {
+    .nodes = 2 * TURN_WORK, .subscriptions = 2 * TURN_WORK, .most = 16 * TURN_WORK};
+enum { SEARCH_WORK = 512, LISTED_PER_WORK = 4 };
+
 struct routing {
     struct worker *worker;
     struct message *message;
@@ -82,6 +87,22 @@ static void let_go(struct worker *worker, const struct fan_target *target)
     session_unref(target->session, &worker->server->stores.arenas);
 }
 
+static void deliver_found(void *context, struct session *session, struct message *message, uint8_t qos)
+{
+    deliver_to(context, session, message, qos, 0);
+}
+
+// Is there more to search for the first message of the list?
+static bool search_more(struct worker *worker)
+{
+    int64_t lost = 0;
+    bool has_more = fan_outs_search(&worker->fan_outs, SEARCH_WORK, deliver_found, worker, &lost,
+                                    &worker->turn->work);
+    if (lost > 0)
+        worker_count_all_dropped(worker, -ENOMEM, lost);
+    return has_more;
+}
+
 bool delivery_fan_out(struct worker *worker)
 {
     struct fan_target target;
@@ -91,7 +112,11 @@ bool delivery_fan_out(struct worker *worker)
     if (turn_is_late(worker->turn) && worker->fans_left_out++ < FANS_LEFT_OUT_MOST)
         return true;
     worker->fans_left_out = 0;
-    while (!turn_part_is_over(worker->turn) && fan_outs_next(&worker->fan_outs, &target)) {
+    while (!turn_part_is_over(worker->turn)) {
+        if (search_more(worker))
+            continue;
+        if (!fan_outs_next(&worker->fan_outs, &target))
+            break;
         deliver_to(worker, target.session, target.message, target.qos, 1);
         let_go(worker, &target);
     }
@@ -126,6 +151,16 @@ static bool is_sys(struct mqtt_text topic)
            (topic.bytes == BYTES || topic.data[BYTES] == '/');
 }
 
+static int64_t search(struct routing *routing, const struct topics_bounds *bounds)
+{
+    struct worker *worker = routing->worker;
+    int64_t count = topics_match(worker->server->topics, message_topic(routing->message), bounds, route_to,
+                                 routing, &worker->turn->work);
+    if (routing->fan)
+        worker->turn->work += (uint32_t)count / LISTED_PER_WORK;
+    return count;
+}
+
 int delivery_route(struct worker *worker, struct message *message)
 {
     struct server *server = worker->server;
@@ -143,8 +178,13 @@ int delivery_route(struct worker *worker, struct message *message)
     struct routing routing = {.worker = worker, .message = message};
     if (worker->fan_outs.first)
         routing.is_behind = fan_outs_has(&worker->fan_outs, message_topic(message), &worker->turn->work);
-    int64_t count =
-        topics_match(server->topics, message_topic(message), route_to, &routing, &worker->turn->work);
+    // With a state file the deliveries are noted before the message is acknowledged.
+    int64_t count = search(&routing, worker->durable ? NULL : &search_at_once);
+    if (count == -E2BIG) {
+        if (fan_outs_push_search(&worker->fan_outs, server->topics, message))
+            return 1;
+        count = search(&routing, NULL);
+    }
     if (count < 0)
         return -ENOMEM;
     if (!routing.fan)

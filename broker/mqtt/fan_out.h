@@ -5,12 +5,18 @@
 // A later message of the same topic joins the list behind it, so that messages of a topic reach everybody in their
 // order [MQTT-4.6.0-6].
 //
+// A message that very many filters match is searched for in portions too (topics_search): its fan-out has a search, which
+// comes before its sessions. A subscriber that comes meanwhile may get the message, and one that stays gets it once.
+//
 // On the thread of the worker's loop. A fan-out holds a reference to its message and to each session.
 //
 //     struct fan_out *fan = NULL;
 //     if (fan_out_add(&fan, account, session, qos)) ...later... else ...deliver now...
 //     fan_outs_push(&worker->fan_outs, fan, message);
 //     while (fan_outs_next(&worker->fan_outs, &target)) ...deliver, then unref target.session and target.message...
+//
+//     fan_outs_push_search(&worker->fan_outs, topics, message);
+//     while (fan_outs_search(&worker->fan_outs, most, deliver, worker, &lost, &work)) ...
 #ifndef POOLMARK_BROKER_MQTT_FAN_OUT_H
 #define POOLMARK_BROKER_MQTT_FAN_OUT_H
 
@@ -37,7 +43,19 @@ bool fan_out_add(struct fan_out **fan, struct account *account, struct session *
 void fan_outs_push(struct fan_outs *fans, struct fan_out *fan,
                    struct message *message); // NULL for `fan`: nothing
 
+// false: no memory, and nothing is in the list.
+bool fan_outs_push_search(struct fan_outs *fans, struct topics *topics, struct message *message)
+    __attribute__((warn_unused_result));
+
+// Goes on with the search of the first message for about `most` units of work, which it adds to `*work`. false: it has none, or
+// none is left. Without memory for a session it calls `deliver` at once, maybe once for each of its filters, as the
+// protocol allows [MQTT-3.3.5-1]; without memory to go on, the search ends early and adds one to `*lost`.
+typedef void fan_deliver(void *context, struct session *session, struct message *message, uint8_t qos);
+bool fan_outs_search(struct fan_outs *fans, uint32_t most, fan_deliver *deliver, void *context, int64_t *lost,
+                     uint32_t *work);
+
 // Takes the next session out of the list. The caller gets a reference to it and one to the message. false: none is left.
+// A search that was not finished is dropped.
 bool fan_outs_next(struct fan_outs *fans, struct fan_target *target);
 
 // Is a message of this topic in the list? Adds its work to `work` (turn.h).

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/level_tree.h"
 
+#include "broker/mqtt/level_filters.h"
 #include "broker/mqtt/level_inside.h"
 
 #include <errno.h>
@@ -154,45 +155,16 @@ void **level_node_value(struct level_node *node)
     return &node->value;
 }
 
-// Visits matching nodes depth first: at each node first the child named like the level, then "+". The current
-// node tells which branches are left, so going back up needs no stack.
 int64_t level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
                                  void *context)
 {
-    const struct level_node *node = tree->root;
-    const bool dollar = name.bytes && name.data[0] == '$';
-    const bool has_plus = tree->plus_count > 0, has_hash = tree->hash_count > 0;
-    size_t at = 0;
-    for (int64_t looked = 1;; looked++) {
-        bool wild = node->parent || !dollar; // may wildcards stand for the next level?
-        struct level_node *hash = wild && has_hash ? level_child_find(node, "#", 1, tree->hash_hash) : NULL;
-        if (hash && hash->value)
-            visit(context, hash); // "a/#" matches "a" as well
-        const struct level_node *down = NULL;
-        if (level_has_more(name, at)) {
-            size_t next;
-            struct level level = level_at(name, at, &next);
-            down = level_child_find(node, level.name, level.bytes, level_hash(tree, level));
-            if (!down && wild && has_plus)
-                down = level_child_find(node, "+", 1, tree->plus_hash);
-            at = down ? next : at;
-        } else if (node->value) {
-            visit(context, (struct level_node *)node);
-        }
-        if (!down && !has_plus)
-            return looked; // no branch is left
-        while (!down) {    // back up to a node whose "+" was not tried
-            const struct level_node *parent = node->parent;
-            if (!parent)
-                return looked;
-            bool was_plus = node->name_bytes == 1 && node->name[0] == '+';
-            if (!was_plus && (parent->parent || !dollar))
-                down = level_child_find(parent, "+", 1, tree->plus_hash);
-            at = down ? at : level_before(name, at);
-            node = parent;
-        }
-        node = down;
-    }
+    struct level_search search;
+    struct level_node *node;
+    level_search_begin(&search, tree, name);
+    while ((node = level_search_next(&search, INT64_MAX)))
+        visit(context, node);
+    level_search_end(&search);
+    return search.no_memory ? -ENOMEM : search.looked;
 }
 
 // The next node after `node` in the subtree under `top` (parents first), or NULL.

@@ -43,7 +43,8 @@ void **level_node_value(struct level_node *node);
 // Call `visit` for each node with a value that matches (section 4.7). The first function takes nodes as
 // filters and matches them against `name`. The second takes nodes as names and matches them against `filter`.
 // A filter that begins with a wildcard does not match names that begin with $ [MQTT-4.7.2-1].
-// The first function returns the number of nodes that it looked at.
+// The first function returns the number of nodes that it looked at; -ENOMEM: it ended early. level_filters.h has it in
+// portions.
 typedef void level_visit(void *context, struct level_node *node);
 int64_t level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
                                  void *context);

@@ -16,7 +16,7 @@
 // others have.
 //
 //     topics_subscribe(topics, &session->subscriber, filter, qos);
-//     topics_match(topics, publish.topic, deliver, &delivery);   // deliver(&delivery, subscriber, qos)
+//     topics_match(topics, publish.topic, NULL, deliver, &delivery, &work);   // deliver(&delivery, subscriber, qos)
 //     topics_leave(topics, &session->subscriber);
 #ifndef POOLMARK_BROKER_MQTT_TOPICS_H
 #define POOLMARK_BROKER_MQTT_TOPICS_H
@@ -50,11 +50,26 @@ void topics_leave(struct topics *topics, struct topics_subscriber *subscriber);
 bool topics_leave_some(struct topics *topics, struct topics_subscriber *subscriber, uint32_t most);
 
 // Calls `visit` once for each subscriber with a filter that matches `name` (a valid topic name), with the
-// highest QoS of its matching filters [MQTT-3.3.5-1]. Returns the number of calls; -ENOMEM: no call. Adds the
-// work of the search to `work` (turn.h).
+// highest QoS of its matching filters [MQTT-3.3.5-1]. Returns the number of calls; -ENOMEM: no call; -E2BIG: no
+// call, because the search is larger than `bounds` (NULL: none). Adds the work of the search to `work` (turn.h).
+struct topics_bounds {
+    int64_t nodes;         // looked at
+    int64_t subscriptions; // that match, beside those of the filter that has most
+    int64_t most;          // of one filter
+};
 typedef void topics_visit(void *context, struct topics_subscriber *subscriber, uint8_t qos);
-int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit *visit, void *context,
-                     uint32_t *work);
+int64_t topics_match(struct topics *topics, struct mqtt_text name, const struct topics_bounds *bounds,
+                     topics_visit *visit, void *context, uint32_t *work);
+
+// The same in portions, while subscriptions come and go: who is subscribed from the first to the last is visited, once for each
+// of its filters that match, and seldom twice. `name` must outlive the search. NULL: no memory.
+struct topics_search *topics_search_new(struct topics *topics, struct mqtt_text name);
+void topics_search_free(struct topics_search *search); // NULL is allowed
+
+enum topics_progress { TOPICS_MORE, TOPICS_DONE, TOPICS_LOST }; // lost: there was no memory to go on
+// Goes on for about `most` units of work, which it adds to `work`.
+enum topics_progress topics_search_some(struct topics_search *search, uint32_t most, topics_visit *visit,
+                                        void *context, uint32_t *work) __attribute__((warn_unused_result));
 
 // The number of all subscriptions, and of those of one subscriber.
 int64_t topics_count(struct topics *topics);

@@ -2,6 +2,7 @@
 // Matching. Usually one filter matches, and its subscribers are visited directly. With several filters, a
 // subscriber may be in more than one set. Then all sets but the longest are joined in one table, in which each
 // subscriber of the longest set is looked up. So the time is linear, also when thousands of filters of one client match.
+#include "broker/mqtt/level_filters.h"
 #include "broker/mqtt/topics.h"
 #include "broker/mqtt/topics_state.h"
 
@@ -52,9 +53,8 @@ static void give_nodes(struct found *found)
         give(found->account, found->nodes, found->capacity, sizeof found->nodes[0]);
 }
 
-static void collect_node(void *context, struct level_node *node)
+static void collect_node(struct found *found, struct level_node *node)
 {
-    struct found *found = context;
     if (found->count == found->capacity) {
         struct level_node **more = take(found->account, 2 * found->capacity, sizeof *more);
         if (!more) {
@@ -148,22 +148,47 @@ static uint32_t work_of(int64_t nodes, size_t joined)
     return (nodes > NODES_FEW ? (uint32_t)((nodes - NODES_FEW) / 2) : 0) + (uint32_t)joined;
 }
 
-int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit *visit, void *context,
-                     uint32_t *work)
+// The nodes that match. 0, -ENOMEM or -E2BIG.
+static int find_nodes(struct topics *topics, struct mqtt_text name, const struct topics_bounds *bounds,
+                      struct found *found, int64_t *looked)
+{
+    struct level_search search;
+    struct level_node *node;
+    level_search_begin(&search, topics->tree, name);
+    while (!found->no_memory &&
+           (node = level_search_next(&search, bounds ? bounds->nodes - search.looked : INT64_MAX)))
+        collect_node(found, node);
+    level_search_end(&search);
+    *looked = search.looked;
+    if (search.no_memory || found->no_memory)
+        return -ENOMEM;
+    return search.is_over ? 0 : -E2BIG;
+}
+
+static bool is_within(const struct found *found, size_t longest, const struct topics_bounds *bounds)
+{
+    int64_t sum = 0, most = topics_set_view(found->nodes[longest]).count;
+    for (size_t i = 0; i < found->count; i++)
+        sum += topics_set_view(found->nodes[i]).count;
+    return sum - most <= bounds->subscriptions && most <= bounds->most;
+}
+
+int64_t topics_match(struct topics *topics, struct mqtt_text name, const struct topics_bounds *bounds,
+                     topics_visit *visit, void *context, uint32_t *work)
 {
     struct found found = {.account = topics->account, .capacity = sizeof found.few / sizeof found.few[0]};
     struct rest rest;
     rest.slots = rest.few;
     rest.capacity = rest.joined = 0;
     found.nodes = found.few;
-    int64_t visits = 0;
+    int64_t nodes;
     pthread_rwlock_rdlock(&topics->lock);
-    int64_t nodes = level_tree_match_filters(topics->tree, name, collect_node, &found);
-    if (found.no_memory) {
-        visits = -ENOMEM;
-    } else if (found.count > 0) {
+    int64_t visits = find_nodes(topics, name, bounds, &found, &nodes);
+    if (visits == 0 && found.count > 0) {
         size_t longest = longest_of(&found);
-        if (found.count > 1 && collect_rest(&rest, &found, longest) < 0)
+        if (bounds && !is_within(&found, longest, bounds))
+            visits = -E2BIG;
+        else if (found.count > 1 && collect_rest(&rest, &found, longest) < 0)
             visits = -ENOMEM;
         else
             visits = visit_all(topics_set_view(found.nodes[longest]), &rest, visit, context);

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 
 from poolmark.attack import (
     deep_filter,
+    emptied_topics,
     fan_out,
     hash_filters,
     kept_sessions,
@@ -16,11 +17,13 @@ from poolmark.attack import (
     long_topics,
     many_filters,
     many_levels,
+    many_matches,
     overlapping_filters,
     retained_at_stop,
     silent,
     takeovers,
     tiny_retained,
+    twin_filters,
     unfinished,
     unread,
     unreleased,
@@ -32,7 +35,8 @@ FUNCTIONS: tuple[Callable[[Broker], Generator[None, None, None]], ...] = (
     hash_filters.hash_filters, deep_filter.deep_filter, fan_out.fan_out, many_levels.many_levels, unfinished.unfinished,
     long_connect.long_connect, unread.unread, silent.silent, tiny_retained.tiny_retained, large_retained.large_retained,
     kept_sessions.kept_sessions, overlapping_filters.overlapping_filters, takeovers.takeovers, many_filters.many_filters, wills.wills,
-    unreleased.unreleased, long_topics.long_topics, retained_at_stop.retained_at_stop,
+    unreleased.unreleased, long_topics.long_topics, many_matches.many_matches, twin_filters.twin_filters, emptied_topics.emptied_topics,
+    retained_at_stop.retained_at_stop,
 )
 ATTACKS = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 
