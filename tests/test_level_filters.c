@@ -2,6 +2,7 @@
 // The search of the filters that match a name: at once, and in portions while filters come and go.
 #include "broker/mqtt/level_filters.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -208,12 +209,65 @@ static void test_a_search_of_the_deepest_name_stops_and_goes_on(void **state)
     free(name);
 }
 
+// More levels than are kept without memory, of which each is asked for again.
+static void test_levels_are_kept_when_they_are_asked_for_again(void **state)
+{
+    (void)state;
+    enum { LEVELS = 3 * LEVEL_KNOWN_FEW };
+    char name[4 * LEVELS] = "", *end = name;
+    struct level_tree *tree = tree_open();
+    struct level_reader reader;
+    struct level_known level;
+    for (int i = 0; i < LEVELS; i++)
+        end += snprintf(end, 5, "%s%d", i ? "/" : "", i);
+    level_reader_begin(&reader, tree, mqtt_text_of(name), true);
+    for (int to = 0; to < LEVELS; to++)
+        for (int i = 0; i <= to; i++) {
+            char wanted[4];
+            int bytes = snprintf(wanted, sizeof wanted, "%d", i);
+            assert_true(level_reader_has(&reader, (size_t)i));
+            assert_true(level_reader_at(&reader, (size_t)i, &level));
+            assert_int_equal(level.bytes, bytes);
+            assert_memory_equal(name + level.start, wanted, level.bytes);
+        }
+    assert_false(level_reader_has(&reader, LEVELS) || level_reader_at(&reader, LEVELS, &level));
+    assert_false(reader.no_memory);
+    level_reader_end(&reader);
+    level_tree_close(tree, NULL);
+}
+
+static void test_a_search_without_memory_for_its_levels_says_so(void **state)
+{
+    (void)state;
+    char name[] = "////////////////////////////////////////////////////////////////";
+    struct account account;
+    struct level_tree *tree;
+    int count = 0;
+    account_open(&account, 0);
+    assert_int_equal(level_tree_open(&tree, &account, ACCOUNT_SUBSCRIPTIONS), 0);
+    put(tree, name);
+    put(tree, "+/a");
+    account.limit = account.limit_of_stores = account_sum(&account);
+    assert_int_equal(level_tree_match_filters(tree, mqtt_text_of(name), count_visit, &count), -ENOMEM);
+    struct level_cursor cursor = {.kind = ACCOUNT_SUBSCRIPTIONS};
+    int64_t looked = 0;
+    level_tree_next_name(tree, mqtt_text_of(name), &cursor, INT64_MAX, &looked);
+    assert_true(cursor.is_done && cursor.is_lost);
+    level_cursor_free(&cursor);
+    account.limit = 0;
+    assert_true(level_tree_match_filters(tree, mqtt_text_of(name), count_visit, &count) > 0);
+    level_tree_close(tree, NULL);
+    assert_int_equal(account_sum(&account), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filters_are_found_in_portions),
         cmocka_unit_test(test_filters_that_stay_are_found_once_while_others_come_and_go),
         cmocka_unit_test(test_the_place_of_a_search_may_go),
+        cmocka_unit_test(test_levels_are_kept_when_they_are_asked_for_again),
+        cmocka_unit_test(test_a_search_without_memory_for_its_levels_says_so),
         cmocka_unit_test(test_a_search_of_the_deepest_name_stops_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,6 @@
 
 #include "broker/mqtt/level_inside.h"
 
-#include <stdlib.h>
-
 // Depth first. The node looked at last tells which branches are left, so going back up needs no stack.
 
 static bool is_named(const struct level_node *node, char wildcard)
@@ -15,7 +13,7 @@ static bool is_named(const struct level_node *node, char wildcard)
 // May wildcards stand for the level below the node?
 static bool is_wild(const struct level_search *search)
 {
-    return search->node->parent || search->name.bytes == 0 || search->name.data[0] != '$';
+    return search->node->parent || search->name.text.bytes == 0 || search->name.text.data[0] != '$';
 }
 
 static struct level_node *child_of(const struct level_search *search, const char *name, size_t bytes,
@@ -26,67 +24,21 @@ static struct level_node *child_of(const struct level_search *search, const char
 
 static struct level_node *hash_child(const struct level_search *search)
 {
-    if (search->tree->hash_count == 0 || !is_wild(search))
+    if (search->name.tree->hash_count == 0 || !is_wild(search))
         return NULL;
-    return child_of(search, "#", 1, search->tree->hash_hash);
+    return child_of(search, "#", 1, search->name.tree->hash_hash);
 }
 
 static struct level_node *plus_child(const struct level_search *search)
 {
-    if (search->tree->plus_count == 0 || !is_wild(search))
+    if (search->name.tree->plus_count == 0 || !is_wild(search))
         return NULL;
-    return child_of(search, "+", 1, search->tree->plus_hash);
-}
-
-static void release_known(struct level_search *search)
-{
-    if (search->known == search->few)
-        return;
-    account_give(search->tree->account, search->tree->kind,
-                 account_heap_bytes(search->known_capacity * sizeof *search->known));
-    free(search->known);
-}
-
-static bool grow_known(struct level_search *search)
-{
-    const struct level_tree *tree = search->tree;
-    size_t capacity = 4 * search->known_capacity, bytes = capacity * sizeof *search->known;
-    struct level_known *known = NULL;
-    if (account_take(tree->account, tree->kind, account_heap_bytes(bytes)) && !(known = malloc(bytes)))
-        account_give(tree->account, tree->kind, account_heap_bytes(bytes));
-    search->no_memory = !known;
-    if (!known)
-        return false;
-    memcpy(known, search->known, search->known_count * sizeof *known);
-    release_known(search);
-    search->known = known;
-    search->known_capacity = capacity;
-    return true;
-}
-
-// The level of the name below the node. false: it has no more, or there is no memory. Without any + in the tree no level is
-// asked for twice.
-static bool level_below(struct level_search *search, struct level_known *level)
-{
-    bool is_kept = search->tree->plus_count > 0;
-    if (search->depth < search->known_count) {
-        *level = search->known[search->depth];
-        return true;
-    }
-    if (!level_has_more(search->name, search->read) ||
-        (is_kept && search->known_count == search->known_capacity && !grow_known(search)))
-        return false;
-    size_t start = search->read;
-    struct level found = level_at(search->name, start, &search->read);
-    *level = (struct level_known){level_hash(search->tree, found), (uint16_t)start, (uint16_t)found.bytes};
-    if (is_kept)
-        search->known[search->known_count++] = *level;
-    return true;
+    return child_of(search, "+", 1, search->name.tree->plus_hash);
 }
 
 static struct level_node *named_child(const struct level_search *search, const struct level_known *level)
 {
-    return child_of(search, search->name.data + level->start, level->bytes, level->hash);
+    return child_of(search, search->name.text.data + level->start, level->bytes, level->hash);
 }
 
 static void go_down(struct level_search *search, struct level_node *child, bool is_hash)
@@ -110,7 +62,8 @@ static struct level_node *next_child(struct level_search *search)
 {
     struct level_known level;
     struct level_node *child = search->done < LEVEL_DONE_HASH ? hash_child(search) : NULL;
-    if (child || search->done == LEVEL_DONE_ALL || is_named(search->node, '#') || !level_below(search, &level))
+    if (child || search->done == LEVEL_DONE_ALL || is_named(search->node, '#') ||
+        !level_reader_at(&search->name, search->depth, &level))
         return child;
     if (search->done < LEVEL_DONE_NAMED)
         child = named_child(search, &level);
@@ -123,8 +76,8 @@ static bool go_on(struct level_search *search)
     struct level_node *child;
     while (!(child = next_child(search))) {
         // Without any + the only branches are those of #, which come first.
-        if (search->no_memory || !search->node->parent ||
-            (search->tree->plus_count == 0 && !is_named(search->node, '#')))
+        if (search->name.no_memory || !search->node->parent ||
+            (search->name.tree->plus_count == 0 && !is_named(search->node, '#')))
             return false;
         go_up(search);
     }
@@ -134,26 +87,24 @@ static bool go_on(struct level_search *search)
 
 static bool is_match(const struct level_search *search)
 {
-    bool has_more = search->depth < search->known_count || level_has_more(search->name, search->read);
-    return search->node->value && (!has_more || is_named(search->node, '#'));
+    return search->node->value &&
+           (!level_reader_has(&search->name, search->depth) || is_named(search->node, '#'));
 }
 
 void level_search_begin(struct level_search *search, const struct level_tree *tree, struct mqtt_text name)
 {
-    search->tree = tree;
-    search->name = name;
+    // Without any + in the tree no level is come by twice.
+    level_reader_begin(&search->name, tree, name, tree->plus_count > 0);
     search->node = tree->root;
-    search->depth = search->read = search->known_count = 0;
-    search->known = search->few;
-    search->known_capacity = LEVEL_KNOWN_FEW;
+    search->depth = 0;
     search->done = LEVEL_DONE_ITSELF;
     search->looked = 0;
-    search->is_over = search->no_memory = false;
+    search->is_over = false;
 }
 
 void level_search_end(struct level_search *search)
 {
-    release_known(search);
+    level_reader_end(&search->name);
 }
 
 struct level_node *level_search_next(struct level_search *search, int64_t most)
@@ -210,7 +161,7 @@ struct level_node *level_search_resume(struct level_search *search, const struct
         struct level_node *child = NULL;
         if (step == LEVEL_DONE_HASH)
             child = hash_child(search);
-        else if (level_below(search, &level))
+        else if (level_reader_at(&search->name, search->depth, &level))
             child = step == LEVEL_DONE_NAMED ? named_child(search, &level) : plus_child(search);
         if (!child) { // nor what was below it
             search->done = step;

@@ -3,44 +3,31 @@
 // filters, since + stands for any level. So the search can stop, and go on later, when the tree may have changed: a node that
 // is there from the first look to the last is found exactly once.
 //
-// A level of the name is read and hashed once in a search, however many nodes are tried for it.
-//
 // Under the owner's lock from begin or resume to end.
 //
 //     struct level_search search;
 //     level_search_begin(&search, tree, name);
 //     while ((node = level_search_next(&search, most))) ...level_node_value(node)...
-//     if (search.no_memory) ...the search ended early...
+//     if (search.name.no_memory) ...the search ended early...
 //     else if (!search.is_over) level_search_keep(&search, trail);      // later: level_search_resume
 //     level_search_end(&search);
 #ifndef POOLMARK_BROKER_MQTT_LEVEL_FILTERS_H
 #define POOLMARK_BROKER_MQTT_LEVEL_FILTERS_H
 
+#include "broker/mqtt/level_reader.h"
 #include "broker/mqtt/level_tree.h"
-
-enum { LEVEL_KNOWN_FEW = 32 };
-
-// A level of the name.
-struct level_known {
-    uint32_t hash;
-    uint16_t start, bytes; // of the name
-};
 
 // What is done of a node: nothing but itself, then its children # , the one with the name of the next level, and + .
 enum level_done { LEVEL_DONE_ITSELF, LEVEL_DONE_HASH, LEVEL_DONE_NAMED, LEVEL_DONE_ALL };
 
-// Owners read the last three fields, and leave the others alone.
+// Owners read the last two fields and `name.no_memory`, and leave the others alone.
 struct level_search {
-    const struct level_tree *tree;
-    struct mqtt_text name;
+    struct level_reader name;
     struct level_node *node; // looked at last
     size_t depth;            // levels of the name that led to it
-    size_t read;             // where the first level begins that is not known
-    size_t known_count, known_capacity;
-    struct level_known *known, few[LEVEL_KNOWN_FEW];
     enum level_done done;
     int64_t looked; // nodes gone through
-    bool is_over, no_memory;
+    bool is_over;
 };
 
 void level_search_begin(struct level_search *search, const struct level_tree *tree, struct mqtt_text name);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What level_tree.c and its search by names (level_names.c) share: the tree, and the levels of a path. For these two alone.
+// What level_tree.c and its searches (level_names.c, level_filters.c) share: the tree, and the levels of a path. For these alone.
 #ifndef POOLMARK_BROKER_MQTT_LEVEL_INSIDE_H
 #define POOLMARK_BROKER_MQTT_LEVEL_INSIDE_H
 
 #include "broker/mqtt/level_children.h"
+#include "broker/mqtt/level_reader.h"
 #include "broker/mqtt/level_tree.h"
 #include "broker/mqtt/name_hash.h"
 
@@ -41,15 +42,6 @@ static inline struct level level_at(struct mqtt_text path, size_t at, size_t *ne
     size_t end = slash ? (size_t)(slash - path.data) : path.bytes;
     *next = end + 1;
     return (struct level){path.data + at, end - at};
-}
-
-// The start of the level that ends before `at`.
-static inline size_t level_before(struct mqtt_text path, size_t at)
-{
-    size_t start = at - 1;
-    while (start > 0 && path.data[start - 1] != '/')
-        start--;
-    return start;
 }
 
 static inline bool level_is(struct level level, char wildcard)

@@ -11,28 +11,27 @@ static bool is_hidden(const struct level_node *node) // from wildcards in the fi
 
 // A walk over the nodes whose path begins as the filter does, parents first.
 struct walk {
-    const struct level_tree *tree;
-    struct mqtt_text filter;
+    struct level_reader filter;
     const struct level_node *node;
-    size_t at;                    // of the filter: behind the levels that led to the node
+    size_t depth;                 // levels of the filter that led to the node
     const struct level_node *top; // # matches it and all below; NULL: the node is not there
     int64_t looked;               // nodes gone through
 };
 
 static void arrive(struct walk *walk, const struct level_node *node)
 {
-    size_t next;
+    struct level_known level;
     walk->node = node;
     walk->looked++;
-    if (!walk->top && level_has_more(walk->filter, walk->at) &&
-        level_is(level_at(walk->filter, walk->at, &next), '#'))
+    if (!walk->top && level_reader_at(&walk->filter, walk->depth, &level) &&
+        level_reader_is(&walk->filter, &level, '#'))
         walk->top = node;
 }
 
 static void go_down(struct walk *walk, const struct level_node *child)
 {
     if (!walk->top)
-        (void)level_at(walk->filter, walk->at, &walk->at);
+        walk->depth++;
     arrive(walk, child);
 }
 
@@ -41,7 +40,7 @@ static void go_up(struct walk *walk)
     if (walk->top == walk->node)
         walk->top = NULL;
     if (!walk->top)
-        walk->at = level_before(walk->filter, walk->at);
+        walk->depth--;
     walk->node = walk->node->parent;
 }
 
@@ -51,18 +50,15 @@ static struct level_place place_of(const struct level_node *node)
 }
 
 // The first child of the node that the filter allows, behind the place (NULL: of all).
-static const struct level_node *allowed_child(const struct walk *walk, const struct level_place *after)
+static const struct level_node *allowed_child(struct walk *walk, const struct level_place *after)
 {
-    if (!walk->top) {
-        size_t next;
-        if (!level_has_more(walk->filter, walk->at))
-            return NULL;
-        struct level level = level_at(walk->filter, walk->at, &next);
-        if (!level_is(level, '+'))
-            return after ? NULL
-                         : level_child_find(walk->node, level.name, level.bytes,
-                                            level_hash(walk->tree, level));
-    }
+    struct level_known level;
+    if (!walk->top && !level_reader_at(&walk->filter, walk->depth, &level))
+        return NULL;
+    if (!walk->top && !level_reader_is(&walk->filter, &level, '+'))
+        return after ? NULL
+                     : level_child_find(walk->node, walk->filter.text.data + level.start, level.bytes,
+                                        level.hash);
     const struct level_node *child = level_child_after(walk->node, after);
     while (child && is_hidden(child)) {
         struct level_place place = place_of(child);
@@ -91,7 +87,7 @@ static bool go_to(struct walk *walk, struct mqtt_text path)
 {
     for (size_t at = 0; level_has_more(path, at);) {
         struct level level = level_at(path, at, &at);
-        struct level_place place = {level_hash(walk->tree, level), level.name, level.bytes};
+        struct level_place place = {level_hash(walk->filter.tree, level), level.name, level.bytes};
         const struct level_node *child = level_child_find(walk->node, level.name, level.bytes, place.hash);
         if (!child)
             return go_on(walk, &place);
@@ -150,25 +146,28 @@ void level_cursor_free(struct level_cursor *cursor)
     cursor->path = NULL;
 }
 
-static struct walk begin_walk(const struct level_tree *tree, struct mqtt_text filter)
+static void begin_walk(struct walk *walk, const struct level_tree *tree, struct mqtt_text filter)
 {
-    struct walk walk = {.tree = tree, .filter = filter};
-    arrive(&walk, tree->root);
-    return walk;
+    level_reader_begin(&walk->filter, tree, filter, true);
+    walk->depth = 0;
+    walk->top = NULL;
+    walk->looked = 0;
+    arrive(walk, tree->root);
 }
 
 static bool is_match(const struct walk *walk)
 {
-    return walk->node->value && (walk->top || !level_has_more(walk->filter, walk->at));
+    return walk->node->value && (walk->top || !level_reader_has(&walk->filter, walk->depth));
 }
 
 struct level_node *level_tree_next_name(const struct level_tree *tree, struct mqtt_text filter,
                                         struct level_cursor *cursor, int64_t most, int64_t *looked)
 {
-    struct walk walk = begin_walk(tree, filter);
+    struct walk walk;
     struct mqtt_text path = {cursor->path, cursor->bytes};
     if (cursor->is_done)
         return NULL;
+    begin_walk(&walk, tree, filter);
     bool is_there = cursor->path ? go_to(&walk, path) : go_on(&walk, NULL);
     int64_t count = 1;
     while (is_there && !is_match(&walk) && count < most) {
@@ -176,16 +175,19 @@ struct level_node *level_tree_next_name(const struct level_tree *tree, struct mq
         count++;
     }
     *looked += walk.looked;
-    cursor->is_lost = is_there && !keep_place(cursor, walk.node);
+    cursor->is_lost = walk.filter.no_memory || (is_there && !keep_place(cursor, walk.node));
     cursor->is_done = !is_there || cursor->is_lost;
+    level_reader_end(&walk.filter);
     return is_there && is_match(&walk) ? (struct level_node *)walk.node : NULL;
 }
 
 void level_tree_match_names(const struct level_tree *tree, struct mqtt_text filter, level_visit *visit,
                             void *context)
 {
-    struct walk walk = begin_walk(tree, filter);
+    struct walk walk;
+    begin_walk(&walk, tree, filter);
     while (go_on(&walk, NULL))
         if (is_match(&walk))
             visit(context, (struct level_node *)walk.node);
+    level_reader_end(&walk.filter);
 }

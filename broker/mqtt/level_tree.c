@@ -164,7 +164,7 @@ int64_t level_tree_match_filters(const struct level_tree *tree, struct mqtt_text
     while ((node = level_search_next(&search, INT64_MAX)))
         visit(context, node);
     level_search_end(&search);
-    return search.no_memory ? -ENOMEM : search.looked;
+    return search.name.no_memory ? -ENOMEM : search.looked;
 }
 
 // The next node after `node` in the subtree under `top` (parents first), or NULL.

@@ -160,7 +160,7 @@ static int find_nodes(struct topics *topics, struct mqtt_text name, const struct
         collect_node(found, node);
     level_search_end(&search);
     *looked = search.looked;
-    if (search.no_memory || found->no_memory)
+    if (search.name.no_memory || found->no_memory)
         return -ENOMEM;
     return search.is_over ? 0 : -E2BIG;
 }

@@ -75,7 +75,7 @@ enum topics_progress topics_search_some(struct topics_search *search, uint32_t m
         search->left = node ? topics_set_view(node).count : 0;
     }
     level_search_keep(&place, &search->trail);
-    bool is_over = place.is_over, no_memory = place.no_memory;
+    bool is_over = place.is_over, no_memory = place.name.no_memory;
     level_search_end(&place);
     pthread_rwlock_unlock(&search->topics->lock);
     *work += done;

@@ -27,7 +27,8 @@ BUILD = build_dir()
 built = pytest.mark.skipif(not os.access(BUILD / "poolmark-broker", os.X_OK), reason="the programs are not built")
 # Smaller attacks: what is tested is that each is made, and counted.
 SMALL = {"RETAINED": 500, "SUBSCRIBERS": 40, "MESSAGES": 20, "CLIENTS": 8, "A_ROUND": 20, "LEVELS": 400, "BYTES": 200_000, "SESSIONS": 20,
-         "DEPTH_OF_ALL": 8}
+         "DEPTH_OF_ALL": 8,
+         "TOPICS_OF_TWO": 300}
 
 
 @contextlib.contextmanager

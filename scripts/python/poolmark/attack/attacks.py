@@ -14,6 +14,7 @@ from poolmark.attack import (
     kept_sessions,
     large_retained,
     long_connect,
+    long_filter,
     long_topics,
     many_filters,
     many_levels,
@@ -36,7 +37,7 @@ FUNCTIONS: tuple[Callable[[Broker], Generator[None, None, None]], ...] = (
     long_connect.long_connect, unread.unread, silent.silent, tiny_retained.tiny_retained, large_retained.large_retained,
     kept_sessions.kept_sessions, overlapping_filters.overlapping_filters, takeovers.takeovers, many_filters.many_filters, wills.wills,
     unreleased.unreleased, long_topics.long_topics, many_matches.many_matches, twin_filters.twin_filters, emptied_topics.emptied_topics,
-    retained_at_stop.retained_at_stop,
+    long_filter.long_filter, retained_at_stop.retained_at_stop,
 )
 ATTACKS = {function.__name__.replace("_", "-"): function for function in FUNCTIONS}
 
