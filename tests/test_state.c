@@ -362,6 +362,25 @@ struct committer {
     int wrong;
 };
 
+// As a message to very many sessions makes them.
+static void the_memory_of_many_acts_goes_when_they_are_durable(void **state)
+{
+    enum { ACTS = 50000 };
+    const char *path = ((struct temp_place *)*state)->file;
+    struct state *made = state_rows_open(path);
+    struct state_batch batch = {.state = made};
+    for (int64_t i = 1; i <= ACTS; i++)
+        state_note(&batch, &(struct state_act){.kind = STATE_DELIVERY_END, .session = i, .delivery = i});
+    assert_true(batch.capacity >= ACTS);
+    state_publish(&batch);
+    assert_true(batch.capacity == 0 && !batch.acts);
+    assert_true(state_bytes(made) >= ACTS * sizeof(struct state_act));
+    assert_true(state_commit(made, batch.mark));
+    assert_int_equal(state_bytes(made), 0);
+    state_free_batch(&batch);
+    state_rows_close(made);
+}
+
 static void *commit_often(void *context)
 {
     struct committer *committer = context;
@@ -418,6 +437,7 @@ int main(void)
         TEST(a_place_that_cannot_have_a_file_is_refused),
         TEST(names_that_sqlite_gives_a_meaning_are_files),
         TEST(a_write_that_fails_is_tried_again_and_nothing_is_lost),
+        TEST(the_memory_of_many_acts_goes_when_they_are_durable),
         TEST(threads_share_transactions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

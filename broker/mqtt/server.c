@@ -332,6 +332,8 @@ void server_read_books(struct server *server, struct server_books *books)
     size_t own = sizeof *server + (size_t)server->worker_count * sizeof server->workers[0];
     for (int i = 0; i < server->worker_count; i++)
         own += account_heap_bytes(sizeof *server->workers[i]) + loop_bytes(server->workers[i]->loop);
+    if (server->state)
+        own += state_bytes(server->state);
     *books = (struct server_books){.subscriptions = topics_bytes(server->topics),
                                    .retained = retained_tree_bytes(server->retained),
                                    .sessions = session_table_bytes(server->sessions),

@@ -12,6 +12,8 @@
 
 enum { RETRY_NS = 100 * 1000 * 1000 }; // after a failure
 
+enum { KEPT_ACTS = STATE_WAITING_MOST }; // an empty list with a larger capacity is freed
+
 // Kept for when there is no memory: an act that cannot be noted would be the end of the broker.
 enum { SPARE_BYTES = 256 << 10 };
 
@@ -176,6 +178,14 @@ static size_t append_all(struct state *state, const struct state_act *acts, size
     return done;
 }
 
+static void free_if_large(struct act_list *list)
+{
+    if (list->capacity <= KEPT_ACTS)
+        return;
+    free(list->acts);
+    *list = (struct act_list){0};
+}
+
 void state_publish(struct state_batch *batch)
 {
     struct state *state = batch->state;
@@ -189,6 +199,10 @@ void state_publish(struct state_batch *batch)
     batch->count = 0;
     for (; done < count; done++)
         release(state, &batch->acts[done]);
+    struct act_list list = {batch->acts, 0, batch->capacity};
+    free_if_large(&list);
+    batch->acts = list.acts;
+    batch->capacity = list.capacity;
 }
 
 void state_publish_now(struct state *state, struct state_batch *batch, const struct state_act *acts,
@@ -248,6 +262,7 @@ static void note_success(struct state *state)
     state->statistics.transactions++;
     state->statistics.acts += (int64_t)state->taken.count;
     state->taken.count = 0;
+    free_if_large(&state->taken);
     atomic_store_explicit(&state->is_failing, false, memory_order_relaxed);
     if (!atomic_load_explicit(&state->spare, memory_order_relaxed)) {
         void *none = NULL, *spare = malloc(SPARE_BYTES);
@@ -321,6 +336,14 @@ size_t state_waiting(struct state *state)
     size_t waiting = state->taken.count + state->list.count;
     pthread_mutex_unlock(&state->lock);
     return waiting;
+}
+
+size_t state_bytes(struct state *state)
+{
+    pthread_mutex_lock(&state->lock);
+    size_t acts = state->taken.capacity + state->list.capacity;
+    pthread_mutex_unlock(&state->lock);
+    return acts * sizeof(struct state_act);
 }
 
 bool state_is_failing(const struct state *state)

@@ -88,6 +88,7 @@ void state_unlock_retained(struct state *state);
 bool state_commit(struct state *state, uint64_t mark);
 bool state_commit_all(struct state *state);
 size_t state_waiting(struct state *state); // acts published and not durable
+size_t state_bytes(struct state *state);   // of the lists of such acts, without their texts. Any thread
 
 bool state_is_failing(const struct state *state);
 
