@@ -166,8 +166,8 @@ static void a_search_that_is_not_finished_is_dropped(void **state)
     struct topics *topics;
     assert_int_equal(topics_open(&topics, &fixture->account), 0);
     for (int i = 0; i < SESSIONS; i++)
-        assert_int_equal(
-            topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0), 1);
+        assert_int_equal(topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0),
+                         1);
     struct message *message =
         message_new(store_of(fixture->pool), mqtt_text_of("a"), (struct mqtt_bytes){"x", 1}, 0, false);
     assert_true(fan_outs_push_search(&fixture->fans, topics, message));
@@ -194,8 +194,8 @@ static void without_memory_for_the_sessions_found_nobody_is_left_out(void **stat
     struct topics *topics;
     assert_int_equal(topics_open(&topics, NULL), 0);
     for (int i = 0; i < SESSIONS; i++)
-        assert_int_equal(
-            topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0), 1);
+        assert_int_equal(topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0),
+                         1);
     struct message *message =
         message_new(store_of(fixture->pool), mqtt_text_of("a"), (struct mqtt_bytes){"x", 1}, 0, false);
     assert_true(fan_outs_push_search(&fixture->fans, topics, message));

@@ -70,7 +70,14 @@ static void usual_names_are_spread(void **state)
     name_key_make(&key);
     assert_int_equal(key.factor & 1, 1);
     for (int i = 0; i < NAMES; i++) {
-        char name[BYTES] = {'c', 'l', '-', (char)('0' + i / 512), (char)('0' + i / 64 % 8), (char)('0' + i / 8 % 8), (char)('0' + i % 8), 'x'};
+        char name[BYTES] = {'c',
+                            'l',
+                            '-',
+                            (char)('0' + i / 512),
+                            (char)('0' + i / 64 % 8),
+                            (char)('0' + i / 8 % 8),
+                            (char)('0' + i % 8),
+                            'x'};
         uint32_t hash = name_hash(&key, name, BYTES);
         used_low += !low[hash % NAMES];
         used_high += !high[hash >> 20];

@@ -133,15 +133,18 @@ static uint32_t fnv(uint32_t hash, const char *text)
     return hash;
 }
 
-static void letters_of(uint32_t number, char text[5])
+enum { LETTERS = 6 };
+
+static void letters_of(uint32_t number, char text[LETTERS + 1])
 {
-    for (int i = 0; i < 4; i++, number >>= 6)
-        text[i] = (char)('0' + (number & 63));
-    text[4] = '\0';
+    uint64_t bits = number * UINT64_C(0x9E3779B97F4A7C15) >> 28;
+    for (int i = 0; i < LETTERS; i++, bits >>= 6)
+        text[i] = (char)('0' + (bits & 63));
+    text[LETTERS] = '\0';
 }
 
-// Two texts of four letters that take the hash to the same value, which is returned.
-static uint32_t find_twins(uint32_t hash, char twins[2][5])
+// Two texts of so many letters that take the hash to the same value, which is returned.
+static uint32_t find_twins(uint32_t hash, char twins[2][LETTERS + 1])
 {
     enum { SLOTS = 1 << 20, TRIED = SLOTS / 2 };
     struct tried {
@@ -170,7 +173,7 @@ static void ids_that_a_client_chooses_do_not_meet_in_a_bucket(void **state)
 {
     enum { PAIRS = 10, IDS = 1 << PAIRS };
     (void)state;
-    char twins[PAIRS][2][5];
+    char twins[PAIRS][2][LETTERS + 1];
     uint32_t hash = 2166136261u;
     for (int i = 0; i < PAIRS; i++)
         hash = find_twins(hash, twins[i]);
@@ -178,9 +181,9 @@ static void ids_that_a_client_chooses_do_not_meet_in_a_bucket(void **state)
     struct session_table *table;
     assert_int_equal(session_table_open(&table), 0);
     for (int number = 0; number < IDS; number++) {
-        char id[4 * PAIRS + 1] = "";
+        char id[LETTERS * PAIRS + 1] = "";
         for (int i = 0; i < PAIRS; i++)
-            memcpy(id + (size_t)4 * (size_t)i, twins[i][number >> i & 1], 5);
+            memcpy(id + (size_t)LETTERS * (size_t)i, twins[i][number >> i & 1], LETTERS + 1);
         assert_int_equal(fnv(2166136261u, id), hash);
         struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of(id), 0, true);
         assert_non_null(session);

@@ -253,7 +253,8 @@ static void test_what_a_search_takes_is_in_the_account(void **state)
     assert_int_equal(account_sum(&account), held);
     account.limit = account.limit_of_stores = held + 2 * FILTERS * PLACE_BYTES;
     struct calls calls = {.count = 0};
-    assert_int_equal(topics_match(topics, mqtt_text_of("a/a/a/a/a/a/a/a"), NULL, record, &calls, &calls.work), -ENOMEM);
+    assert_int_equal(topics_match(topics, mqtt_text_of("a/a/a/a/a/a/a/a"), NULL, record, &calls, &calls.work),
+                     -ENOMEM);
     assert_int_equal(calls.count, 0);
     assert_int_equal(account_sum(&account), held);
     assert_int_equal(match(topics, "a/a/a/a/a/a/a/b").count, 1);

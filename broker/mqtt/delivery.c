@@ -96,8 +96,8 @@ static void deliver_found(void *context, struct session *session, struct message
 static bool search_more(struct worker *worker)
 {
     int64_t lost = 0;
-    bool has_more = fan_outs_search(&worker->fan_outs, SEARCH_WORK, deliver_found, worker, &lost,
-                                    &worker->turn->work);
+    bool has_more =
+        fan_outs_search(&worker->fan_outs, SEARCH_WORK, deliver_found, worker, &lost, &worker->turn->work);
     if (lost > 0)
         worker_count_all_dropped(worker, -ENOMEM, lost);
     return has_more;

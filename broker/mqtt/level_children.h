@@ -14,7 +14,7 @@
 #include "wire/mqtt.h"
 
 enum {
-    LEVEL_LIST_MAX = 8,     // children in a list; a table of fewer than LEVEL_TABLE_MIN becomes one again
+    LEVEL_LIST_MAX = 8, // children in a list; a table of fewer than LEVEL_TABLE_MIN becomes one again
     LEVEL_TABLE_MIN = 6,
     LEVEL_BUCKETS_MIN = 16,
     LEVEL_MOVES = 16,       // old buckets moved by one change

@@ -52,7 +52,9 @@ static void go_down(struct level_search *search, struct level_node *child, bool 
 static void go_up(struct level_search *search)
 {
     bool is_hash = is_named(search->node, '#');
-    search->done = is_hash ? LEVEL_DONE_HASH : is_named(search->node, '+') ? LEVEL_DONE_ALL : LEVEL_DONE_NAMED;
+    search->done = is_hash                       ? LEVEL_DONE_HASH
+                   : is_named(search->node, '+') ? LEVEL_DONE_ALL
+                                                 : LEVEL_DONE_NAMED;
     search->depth -= is_hash ? 0 : 1;
     search->node = search->node->parent;
 }

@@ -199,11 +199,10 @@ static void close_worker(struct worker *worker)
 
 static void set_rules(struct server *server, const struct server_options *options)
 {
-    server->flow_rules =
-        (struct flow_rules){.account = &server->account,
-                            .max_inflight = (uint32_t)options->max_inflight_messages,
-                            .max_queued = (uint32_t)options->max_queued_messages,
-                            .max_queued_bytes = options->max_queued_bytes};
+    server->flow_rules = (struct flow_rules){.account = &server->account,
+                                             .max_inflight = (uint32_t)options->max_inflight_messages,
+                                             .max_queued = (uint32_t)options->max_queued_messages,
+                                             .max_queued_bytes = options->max_queued_bytes};
     server->transport_rules = (struct transport_rules){.get_buffer = get_buffer,
                                                        .put_buffer = put_buffer,
                                                        .read_bytes = options->read_bytes,

@@ -32,7 +32,7 @@ struct flow_rules {
 
 #define FLOW_RULES_DEFAULTS                                                                                  \
     {                                                                                                        \
-        NULL, NULL, 256, 65536, 16 << 20                                                                           \
+        NULL, NULL, 256, 65536, 16 << 20                                                                     \
     }
 
 enum delivery_stage {
@@ -70,7 +70,7 @@ struct session_flow {
     int64_t inflight_bytes, queue_bytes; // sizes of their messages
     struct replays replays;              // retained messages for new subscriptions
     struct flow_part *part;              // NULL: no packet is handled in part
-    uint16_t before_packet_id; // the one before the first that it gave
+    uint16_t before_packet_id;           // the one before the first that it gave
     uint16_t last_packet_id;
     bool in_arena;      // the flow itself lies in the session's arena
     bool needs_restart; // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE

@@ -29,7 +29,6 @@ int session_table_insert(struct session_table *table, struct session *session)
     __attribute__((warn_unused_result));
 void session_table_remove(struct session_table *table, struct session *session);
 
-
 // For emptying the table: the first session from bucket `*at` down, which becomes its bucket. UINT32_MAX before the first
 // call. With the same `at` in all calls and nothing inserted meanwhile, each bucket is looked at once. NULL: empty.
 struct session *session_table_any(struct session_table *table, uint32_t *at);
@@ -47,7 +46,8 @@ size_t session_table_sweep(struct session_table *table, struct session_sweep *sw
 
 int64_t session_table_count(struct session_table *table);
 int64_t session_table_bytes(struct session_table *table); // memory of the table, without sessions
-int64_t session_table_longest(struct session_table *table); // most sessions of a bucket; walks the whole table
+int64_t
+session_table_longest(struct session_table *table); // most sessions of a bucket; walks the whole table
 bool session_table_is_valid(struct session_table *table);
 
 #endif

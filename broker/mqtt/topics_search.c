@@ -12,7 +12,7 @@ struct topics_search {
     struct topics *topics;
     struct mqtt_text name;
     size_t bytes;
-    uint32_t left;           // subscriptions of the node at the trail
+    uint32_t left;            // subscriptions of the node at the trail
     struct level_trail trail; // must be the last
 };
 
@@ -60,8 +60,7 @@ enum topics_progress topics_search_some(struct topics_search *search, uint32_t m
     struct level_search place;
     uint32_t done = 1;
     pthread_rwlock_rdlock(&search->topics->lock);
-    struct level_node *node =
-        level_search_resume(&place, search->topics->tree, search->name, &search->trail);
+    struct level_node *node = level_search_resume(&place, search->topics->tree, search->name, &search->trail);
     if (!node)
         search->left = 0;
     while (done < most && !place.is_over) {

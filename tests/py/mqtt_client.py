@@ -83,6 +83,16 @@ class Client:
         self._send(b"\xe0\0")
         self.drop()
 
+    def leave(self):
+        """DISCONNECT, which the broker has handled: before that, messages would still be sent, and be sent again later."""
+        self._send(b"\xe0\0")
+        try:
+            while self.socket.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+        self.drop()
+
     def drop(self):
         """Without a DISCONNECT."""
         if self.socket:
