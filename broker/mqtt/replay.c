@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKS = 64 }; // most places looked at for one message
+enum { LOOKS = 64, BYTES_PER_WORK = 512 }; // most places looked at for one message; bytes of a filter
 
 struct replay {
     struct replay *next;
@@ -63,8 +63,8 @@ struct message *replays_next(struct replays *replays, struct account *account, s
     struct mqtt_text filter = {replay->filter, replay->filter_bytes};
     struct message *message = retained_next(retained, filter, &replay->cursor, LOOKS, &looked);
     *qos = replay->qos;
-    // The search for the place costs about as much as a few nodes.
-    *work += 1 + (uint32_t)looked / 2;
+    // The search for the place costs about as much as a few nodes, and its filter is read anew.
+    *work += 1 + (uint32_t)looked / 2 + (uint32_t)filter.bytes / BYTES_PER_WORK;
     *lost += replay->cursor.is_lost;
     if (replay->cursor.is_done)
         replays_drop_first(replays, account);

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+enum { BYTES_PER_WORK = 512 };
+
 struct topics_search {
     struct topics *topics;
     struct mqtt_text name;
@@ -58,7 +60,7 @@ enum topics_progress topics_search_some(struct topics_search *search, uint32_t m
                                         void *context, uint32_t *work)
 {
     struct level_search place;
-    uint32_t done = 1;
+    uint32_t done = 1 + (uint32_t)search->name.bytes / BYTES_PER_WORK; // it is read anew
     pthread_rwlock_rdlock(&search->topics->lock);
     struct level_node *node = level_search_resume(&place, search->topics->tree, search->name, &search->trail);
     if (!node)
