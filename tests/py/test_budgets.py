@@ -118,3 +118,30 @@ def test_wrong_units_are_faults_of_the_file(tmp_path, bound, says):
     file.write_text(f'[[budget]]\nmetric = "connect.p99"\nmax = {bound}\n')
     with pytest.raises(UsageError, match=says):
         thresholds.load(file)
+
+
+@pytest.mark.parametrize("low, high", [('"60ms"', '"10ms"'), ('"1s"', '"999ms"'), ("2", "1")])
+def test_a_min_above_its_max_is_a_fault_in_any_unit(tmp_path, low, high):
+    file = tmp_path / "b.toml"
+    file.write_text(f'[[budget]]\nmetric = "connect.p99"\nmin = {low}\nmax = {high}\n')
+    with pytest.raises(UsageError, match=r"1 fault, nothing was started\n.*b\.toml:3: min = .* is above max"):
+        thresholds.load(file)
+
+
+@pytest.mark.parametrize("head", ["[[budgets]]", "[budget]", "[[budgt]]"])
+def test_a_table_of_another_name_or_kind_hides_no_fault_within_it(tmp_path, head):
+    file = tmp_path / "b.toml"
+    file.write_text(f'{head}\nmetric = "connect.p98"\nmax = "60 furlongs"\nmaxi = 1\n\n[x]\ny = 1\n')
+    with pytest.raises(UsageError) as caught:
+        thresholds.load(file)
+    told = str(caught.value)
+    assert "b.toml:1: " in told and "b.toml:3: max = " in told and "b.toml:4: 'maxi' is not known" in told and "b.toml:6: 'x' is not a key" in told
+    assert "is missing" not in told and "says no limit" not in told
+    assert len(told.splitlines()) in (5, 6)     # the metric's name is only known with the programs
+
+
+def test_a_file_that_is_not_utf_8_is_told_with_its_line(tmp_path):
+    file = tmp_path / "b.toml"
+    file.write_bytes('[[budget]]\nmetric = "connect.p99"\n# Größe\nmax = 1\n'.encode("latin-1"))
+    with pytest.raises(UsageError, match=r"b\.toml:3: byte 0xf6 is not UTF-8"):
+        thresholds.load(file)

@@ -17,18 +17,19 @@ Otherwise the metric is undecided. No other test decides then.
 import fnmatch
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.faults import Faults
+from poolmark.base.faults import Faults, likely
 from poolmark.base.forms import Json, Place
+from poolmark.base.toml_text import read_text
 from poolmark.base.units import parse_bytes, parse_count, parse_seconds
 from poolmark.compare.verdict_out import in_unit
 
+BUDGET = "budget"
 BOUNDS = ("max", "min")
 KEYS: Mapping[str, type[object] | tuple[type[object], ...]] = {
     "metric": str, "cell": str, "max": (int, float, str), "min": (int, float, str), "max_worse_percent": (int, float)}
@@ -97,6 +98,22 @@ def _check_units(faults: Faults, where: Place, table: Json, units: dict[str, str
         faults.add(where, "max and min are in different units; give both the same")
 
 
+def _in_its_unit(bound: object) -> tuple[float, str] | None:
+    """A bound and its unit, "" of a bare number; None for what is no bound."""
+    if isinstance(bound, str):
+        try:
+            return with_unit(bound)
+        except UsageError:
+            return None
+    return (float(bound), "") if isinstance(bound, (int, float)) and not isinstance(bound, bool) else None
+
+
+def _check_order(faults: Faults, where: Place, table: Json) -> None:
+    low, high = _in_its_unit(table.get("min")), _in_its_unit(table.get("max"))
+    if low and high and low[1] == high[1] and low[0] > high[0]:
+        faults.add((*where, "min"), f"min = {table['min']!r} is above max = {table['max']!r}: no value is within")
+
+
 def _check(faults: Faults, where: Place, table: Json, units: dict[str, str]) -> None:
     names = list(units)
     for key, value in table.items():
@@ -111,14 +128,13 @@ def _check(faults: Faults, where: Place, table: Json, units: dict[str, str]) -> 
             faults.add((*where, key), f"max_worse_percent = {value} is below 0")
     _check_units(faults, where, table, units)
     metric = table.get("metric")
-    if metric is None:
+    given = {likely(key, KEYS) for key in table}    # a key that is only misspelt is not missing
+    if "metric" not in given:
         faults.add(where, "'metric' is missing")
     elif isinstance(metric, str) and names and not described.is_measured(metric, names):
         faults.add((*where, "metric"), f"no program measures {metric!r}", names, metric)
-    low, high = table.get("min"), table.get("max")
-    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low > high:
-        faults.add((*where, "min"), f"min = {low!r} is above max = {high!r}: no value is within")
-    if not {"max", "min", "max_worse_percent"} & table.keys():
+    _check_order(faults, where, table)
+    if not {"max", "min", "max_worse_percent"} & given:
         faults.add(where, "says no limit; give max, min or max_worse_percent")
 
 
@@ -136,25 +152,35 @@ def _budget(table: Json) -> Budget:
     return Budget(**fields)
 
 
+def _tables(data: Json, faults: Faults) -> list[tuple[Place, Json]]:
+    """(place, table) of each budget, also of those in a table that is only called otherwise, such as [[budgets]], or in one [budget]: what
+    is wrong with them is told at once."""
+    found: list[tuple[Place, Json]] = []
+    for key, value in data.items():
+        if key != BUDGET:
+            faults.add((key,), f"{key!r} is not a key there: a file of budgets has [[{BUDGET}]] tables and nothing else", (BUDGET,), key)
+            if likely(key, (BUDGET,)) is None:
+                continue
+        elif not isinstance(value, list):
+            faults.add((key,), f"{BUDGET} is {'a table' if isinstance(value, dict) else repr(value)}; it must be a list of tables, [[{BUDGET}]]")
+        if isinstance(value, dict):
+            found.append(((key,), value))
+        for number, table in enumerate(value if isinstance(value, list) else []):
+            if isinstance(table, dict):
+                found.append(((key, number), table))
+            else:
+                faults.add((key, number), f"{key} is a list of tables, [[{BUDGET}]]; one is {table!r}")
+    return found
+
+
 def load(path: Path | str) -> list[Budget]:
     """Reads the budgets. Reports all faults of the file at once, with their lines."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
-    unknown = [key for key in data if key != "budget"]
-    tables = data.get("budget")
-    if unknown or not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
-        raise UsageError(f"{path}: holds [[budget]] tables and nothing else" +
-                         (f"; '{unknown[0]}' is not one" if unknown else ""))
-    if not tables:
-        raise UsageError(f"{path}: has no budget; leave --thresholds out")
+    text, data = read_text(Path(path))
     faults, units = Faults(str(path), text), _units()
-    for number, table in enumerate(tables):
-        _check(faults, ("budget", number), table, units)
+    tables = _tables(data, faults)
+    if not tables and not faults:
+        raise UsageError(f"{path}: has no budget; leave --thresholds out")
+    for place, table in tables:
+        _check(faults, place, table, units)
     faults.end()
-    return [_budget(table) for table in tables]
+    return [_budget(table) for _, table in tables]

@@ -32,7 +32,7 @@ from poolmark.base.forms import Json, Place
 from poolmark.base.paths import MIXES, for_people
 from poolmark.facts import described
 from poolmark.suites import mix_values
-from poolmark.suites.toml_text import read_text
+from poolmark.base.toml_text import read_text
 
 LOADGEN = "poolmark-loadgen"
 TOP = ("title", "group", "phase")
