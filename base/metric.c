@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/metric.h"
 
+#include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
 
 // Does a word of a pattern stand for this word?
@@ -36,13 +38,44 @@ const struct metric *metric_find(const struct metric *catalogue, const char *nam
     return NULL;
 }
 
+// Copies the next word of `*at` and moves on; false at the end.
+static bool next_word(const char **at, char *word, size_t size)
+{
+    *at += strspn(*at, " ");
+    size_t bytes = strcspn(*at, " ");
+    snprintf(word, size, "%.*s", (int)bytes, *at);
+    *at += bytes;
+    return bytes > 0;
+}
+
+bool metric_is_among(const struct metric *metric, const char *patterns)
+{
+    char word[80];
+    while (next_word(&patterns, word, sizeof word))
+        if (fnmatch(word, metric->name, 0) == 0)
+            return true;
+    return false;
+}
+
+json_t *metric_patterns_json(const char *patterns)
+{
+    char word[80];
+    json_t *list = json_array();
+    while (next_word(&patterns, word, sizeof word))
+        json_array_append_new(list, json_string(word));
+    return list;
+}
+
 json_t *metric_json(const struct metric *catalogue)
 {
     json_t *list = json_array();
     for (const struct metric *metric = catalogue; metric->name; metric++)
-        json_array_append_new(list,
-                              json_pack("{s:s,s:s,s:s,s:b,s:s}", "name", metric->name, "unit", metric->unit,
-                                        "better", metric->better, "primary", metric->rank == METRIC_PRIMARY,
-                                        "definition", metric->definition));
+        json_array_append_new(
+            list,
+            json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:s}", "name", metric->name, "unit", metric->unit,
+                      "better", metric->better, "primary", (metric->traits & METRIC_PRIMARY) != 0, "signed",
+                      (metric->traits & METRIC_SIGNED) != 0, "fault", (metric->traits & METRIC_FAULT) != 0,
+                      "if_any", (metric->traits & METRIC_IF_ANY) != 0, "tail",
+                      (metric->traits & METRIC_TAIL) != 0, "definition", metric->definition));
     return list;
 }

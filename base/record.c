@@ -31,6 +31,7 @@ struct record {
     int64_t started_ns, started_wall_ns; // one instant, by both clocks
     char not_made[128]; // the first value that could not be made since the last save; empty when all were
     const struct metric *catalogue; // NULL: accepts every metric
+    const char *measures;           // the rows of it that the record may have; NULL: all
     char stray[128]; // the first metric that is not as the catalogue has it; empty when all are
 };
 
@@ -259,9 +260,10 @@ void record_set(struct record *record, const char *dotted, json_t *value)
     }
 }
 
-void record_use(struct record *record, const struct metric *catalogue)
+void record_use(struct record *record, const struct metric *catalogue, const char *measures)
 {
     record->catalogue = catalogue;
+    record->measures = measures;
 }
 
 // record_close reports a stray metric: by then everything that was measured is saved.
@@ -270,7 +272,8 @@ static void check_metric(struct record *record, const char *name, const char *un
     if (!record->catalogue || record->stray[0])
         return;
     const struct metric *metric = metric_find(record->catalogue, name);
-    if (!metric || strcmp(metric->unit, unit) != 0 || strcmp(metric->better, better) != 0)
+    if (!metric || strcmp(metric->unit, unit) != 0 || strcmp(metric->better, better) != 0 ||
+        (record->measures && !metric_is_among(metric, record->measures)))
         snprintf(record->stray, sizeof record->stray, "%s [%s, %s]", name, unit, better);
 }
 
@@ -281,9 +284,30 @@ static void put_metric(struct record *record, const char *name, json_t *metric)
     }
 }
 
+// A metric that never is below 0, and here it is.
+static bool is_outside(const struct record *record, const char *name, double value)
+{
+    const struct metric *metric =
+        value < 0 && record->catalogue ? metric_find(record->catalogue, name) : NULL;
+    return metric && !(metric->traits & METRIC_SIGNED);
+}
+
+static void refuse_value(struct record *record, const char *name, double value, const char *unit,
+                         const char *better)
+{
+    char why[80];
+    snprintf(why, sizeof why, "%.9g came out, and it cannot be below 0", value);
+    record_metric_unknown(record, name, why, unit, better);
+    record_anomaly(record, "domain", "%s: %s: no figure", name, why);
+}
+
 void record_metric(struct record *record, const char *name, double value, const char *unit,
                    const char *better)
 {
+    if (is_outside(record, name, value)) {
+        refuse_value(record, name, value, unit, better);
+        return;
+    }
     check_metric(record, name, unit, better);
     put_metric(record, name,
                json_pack("{s:o,s:s,s:s}", "value", isfinite(value) ? json_real(value) : json_null(), "unit",
@@ -293,6 +317,10 @@ void record_metric(struct record *record, const char *name, double value, const 
 void record_metric_doubtful(struct record *record, const char *name, double value, const char *doubt,
                             const char *unit, const char *better)
 {
+    if (is_outside(record, name, value)) {
+        refuse_value(record, name, value, unit, better);
+        return;
+    }
     check_metric(record, name, unit, better);
     put_metric(
         record, name,
@@ -395,7 +423,8 @@ int record_close(struct record *record, const char *status, struct err *err)
     if (code == 0 && record->stray[0])
         code = err_set(
             listed < 0 ? NULL : err, -EINVAL,
-            "%s/run.json: the metric %s is not in the catalogue, or has another unit or direction there",
+            "%s/run.json: the metric %s is not in the catalogue, or has another unit or direction there, or "
+            "is none that such a run measures",
             record->dir, record->stray);
     free_record(record);
     return listed < 0 ? listed : code;

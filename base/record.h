@@ -43,13 +43,14 @@ char *record_path(const struct record *record, const char *name, char *path, uns
 // the next save writes everything else and returns -ENOMEM with the path in its text.
 void record_set(struct record *record, const char *dotted, json_t *value);
 
-// From now on every metric has to be in `catalogue`, with the same unit and direction. Another metric is
-// recorded all the same, but record_close fails with -EINVAL and names it: a bug that the program's tests
-// find.
-void record_use(struct record *record, const struct metric *catalogue);
+// From now on every metric has to be in `catalogue`, with the same unit and direction, and among the rows that
+// `measures` names (metric_is_among; NULL: all). Another metric is recorded all the same, but record_close fails
+// with -EINVAL and names it: a bug that the program's tests find. Both live as long as the record.
+void record_use(struct record *record, const struct metric *catalogue, const char *measures);
 
 // Adds to "metrics": {"NAME": {"value", "unit", "better"}}. `better` is "lower", "higher" or "none".
-// A value that is not finite is written as null.
+// A value that is not finite is written as null. So is one below 0 of a metric that is not METRIC_SIGNED, with a "why" and an
+// anomaly `domain`: no reader would take it.
 void record_metric(struct record *record, const char *name, double value, const char *unit,
                    const char *better);
 // A value that may be disturbed: `doubt` is the anomaly that says by what. It is finite. As above otherwise.

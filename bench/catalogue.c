@@ -16,12 +16,12 @@
 #define TIMES(prefix, text)                                                                                  \
     {prefix "p50_ns", "ns", "none", METRIC_SECONDARY, text "median"},                                        \
         {prefix "p90_ns", "ns", "none", METRIC_SECONDARY, text "1 in 10 took longer"},                       \
-        {prefix "p99_ns", "ns", "none", METRIC_SECONDARY, text "1 in 100 took longer"},                      \
-        {prefix "p99_9_ns", "ns", "none", METRIC_SECONDARY, text "1 in 1000 took longer"},                   \
-        {prefix "p99_99_ns", "ns", "none", METRIC_SECONDARY, text "1 in 10 000 took longer"},                \
-        {prefix "p99_999_ns", "ns", "none", METRIC_SECONDARY, text "1 in 100 000 took longer"},              \
+        {prefix "p99_ns", "ns", "none", METRIC_TAIL, text "1 in 100 took longer"},                           \
+        {prefix "p99_9_ns", "ns", "none", METRIC_TAIL, text "1 in 1000 took longer"},                        \
+        {prefix "p99_99_ns", "ns", "none", METRIC_TAIL, text "1 in 10 000 took longer"},                     \
+        {prefix "p99_999_ns", "ns", "none", METRIC_TAIL, text "1 in 100 000 took longer"},                   \
     {                                                                                                        \
-        prefix "longest_ns", "ns", "none", METRIC_SECONDARY, text "the longest"                              \
+        prefix "longest_ns", "ns", "none", METRIC_TAIL, text "the longest"                                   \
     }
 
 const struct metric bench_catalogue[] = {
@@ -29,22 +29,22 @@ const struct metric bench_catalogue[] = {
      "time of one operation (the workload's summary says of what); median, the rounds are its samples"},
     {"p50_ns", "ns", "lower", METRIC_SECONDARY, GETS "median"},
     {"p90_ns", "ns", "lower", METRIC_SECONDARY, GETS "1 in 10 took longer"},
-    {"p99_ns", "ns", "lower", METRIC_SECONDARY, GETS "1 in 100 took longer"},
-    {"p99_9_ns", "ns", "lower", METRIC_SECONDARY, GETS "1 in 1000 took longer"},
-    {"p99_99_ns", "ns", "lower", METRIC_SECONDARY, GETS "1 in 10 000 took longer"},
-    {"p99_999_ns", "ns", "none", METRIC_SECONDARY,
+    {"p99_ns", "ns", "lower", METRIC_TAIL, GETS "1 in 100 took longer"},
+    {"p99_9_ns", "ns", "lower", METRIC_TAIL, GETS "1 in 1000 took longer"},
+    {"p99_99_ns", "ns", "lower", METRIC_TAIL, GETS "1 in 10 000 took longer"},
+    {"p99_999_ns", "ns", "none", METRIC_TAIL,
      GETS "1 in 100 000 took longer; one or two gets of a run decide it"},
-    {"longest_ns", "ns", "none", METRIC_SECONDARY, GETS "the longest"},
+    {"longest_ns", "ns", "none", METRIC_TAIL, GETS "the longest"},
     {"any_speed_ns", "ns", "none", METRIC_SECONDARY, ANY "`time`"},
     TIMES("any_speed_", ANY),
     TIMES("uncorrected_", CALLS),
     {"put_p50_ns", "ns", "lower", METRIC_SECONDARY, PUTS "median"},
     {"put_p90_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 10 took longer"},
-    {"put_p99_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 100 took longer"},
-    {"put_p99_9_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 1000 took longer"},
-    {"put_p99_99_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 10 000 took longer"},
-    {"put_p99_999_ns", "ns", "none", METRIC_SECONDARY, PUTS "1 in 100 000 took longer"},
-    {"put_longest_ns", "ns", "none", METRIC_SECONDARY, PUTS "the longest"},
+    {"put_p99_ns", "ns", "lower", METRIC_TAIL, PUTS "1 in 100 took longer"},
+    {"put_p99_9_ns", "ns", "lower", METRIC_TAIL, PUTS "1 in 1000 took longer"},
+    {"put_p99_99_ns", "ns", "lower", METRIC_TAIL, PUTS "1 in 10 000 took longer"},
+    {"put_p99_999_ns", "ns", "none", METRIC_TAIL, PUTS "1 in 100 000 took longer"},
+    {"put_longest_ns", "ns", "none", METRIC_TAIL, PUTS "the longest"},
     {"samples_due", "1", "none", METRIC_SECONDARY,
      "gets that the workload had to make: the sum of the three that follow, or there is no figure"},
     {"samples_measured", "1", "none", METRIC_SECONDARY, "gets that are in the percentiles"},
@@ -69,12 +69,12 @@ const struct metric bench_catalogue[] = {
     {"preempted", "1", "none", METRIC_SECONDARY,
      "`grow`, `shrink`: how often the kernel took the thread off its processor; the longest times may be "
      "those"},
-    {"undisturbed_longest_ns", "ns", "none", METRIC_SECONDARY,
+    {"undisturbed_longest_ns", "ns", "none", METRIC_TAIL,
      "`grow`, `shrink`: the longest single get, from the call, in which the kernel did not take the thread "
      "off its processor; inline, the longest piece of growth"},
-    {"longest_put_ns", "ns", "none", METRIC_SECONDARY, "the longest single put"},
-    {"longest_sweep_ns", "ns", "none", METRIC_SECONDARY, "the longest single sweep"},
-    {"longest_expansion_ns", "ns", "none", METRIC_SECONDARY, "the longest single expansion"},
+    {"longest_put_ns", "ns", "none", METRIC_TAIL, "the longest single put"},
+    {"longest_sweep_ns", "ns", "none", METRIC_TAIL, "the longest single sweep"},
+    {"longest_expansion_ns", "ns", "none", METRIC_TAIL, "the longest single expansion"},
     {"expansions", "1", "none", METRIC_SECONDARY, "expansions of the pool"},
     {"shrinks", "1", "none", METRIC_SECONDARY, "how often it shrank"},
     {"misses", "1", "none", METRIC_SECONDARY, "gets that had to allocate"},
@@ -84,7 +84,7 @@ const struct metric bench_catalogue[] = {
     {"after_0s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup`: at once after it"},
     {"after_1s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup`: one second after it"},
     {"live_bytes", "B", "none", METRIC_SECONDARY, "`blowup`: the objects' own bytes"},
-    {"peak_ratio", "1", "lower", METRIC_SECONDARY,
+    {"peak_ratio", "1", "lower", METRIC_SIGNED,
      "`blowup`, `wear`: growth at the peak, divided by the objects' own bytes"},
     {"after_0s_ratio", "1", "lower", METRIC_SECONDARY,
      "`blowup`: memory at once after it, divided by before"},
@@ -97,22 +97,22 @@ const struct metric bench_catalogue[] = {
     {"after_10s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup_10s`: ten seconds after it"},
     {"after_10s_ratio", "1", "lower", METRIC_SECONDARY,
      "`blowup_10s`: memory ten seconds after it, divided by before"},
-    {"idle_bytes", "B", "lower", METRIC_SECONDARY,
+    {"idle_bytes", "B", "lower", METRIC_SIGNED,
      "`idle_threads`: resident memory that 1000 threads keep which have put all their objects"},
-    {"idle_1s_bytes", "B", "lower", METRIC_SECONDARY,
+    {"idle_1s_bytes", "B", "lower", METRIC_SIGNED,
      "`idle_threads`: idle_bytes 1 s later, the pool swept meanwhile"},
-    {"idle_thread_bytes", "B", "lower", METRIC_SECONDARY, "`idle_threads`: idle_bytes for each thread"},
+    {"idle_thread_bytes", "B", "lower", METRIC_SIGNED, "`idle_threads`: idle_bytes for each thread"},
     {"peak_huge_share", "1", "none", METRIC_SECONDARY,
      WEAR("when most were in use") "the part of the memory gained that is in huge pages"},
     {"peak_read_ns", "ns", "lower", METRIC_SECONDARY,
      WEAR("when most were in use") "a read of a random object"},
-    {"end_ratio", "1", "lower", METRIC_SECONDARY,
+    {"end_ratio", "1", "lower", METRIC_SIGNED,
      WEAR("at the end") "memory gained, divided by the bytes in use"},
     {"end_huge_share", "1", "none", METRIC_SECONDARY,
      WEAR("at the end") "the part of the memory gained that is in huge pages"},
     {"end_read_ns", "ns", "lower", METRIC_SECONDARY, WEAR("at the end") "a read of a random object"},
     {"back_bytes", "B", "none", METRIC_SECONDARY, "`pressure`: what the pools gave back"},
-    {"back_resident_bytes", "B", "higher", METRIC_SECONDARY,
+    {"back_resident_bytes", "B", "higher", METRIC_SIGNED,
      "`pressure`: by how much resident memory of the process fell"},
     {"back_25_ns", "ns", "lower", METRIC_SECONDARY,
      "`pressure`: until a quarter of what was asked for had come back"},

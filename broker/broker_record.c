@@ -100,7 +100,7 @@ int broker_record_open(struct broker_record **opened, const char *dir, int argc,
     int code = dir ? record_open(&record->record, dir, "broker", argc, argv, err) : 0;
     if (code < 0 || !dir)
         goto done;
-    record_use(record->record, broker_catalogue);
+    record_use(record->record, broker_catalogue, NULL);
     describe_config(record);
     code = csv_open(&record->pools, record_path(record->record, "pools.csv", path, sizeof path),
                     POOL_REPORT_HEADER, err);

@@ -7,13 +7,13 @@ const struct metric broker_catalogue[] = {
     {"pool.hit_rate", "%", "higher", METRIC_SECONDARY,
      "gets served from memory the pool already had, divided by gets; all pools, the whole run of the broker"},
     {"pool.expansions", "1", "none", METRIC_SECONDARY, "expansions of all pools"},
-    {"pool.longest_expansion_ns", "ns", "lower", METRIC_SECONDARY, "the longest of them"},
+    {"pool.longest_expansion_ns", "ns", "lower", METRIC_TAIL, "the longest of them"},
     {"pool.overflow", "1", "none", METRIC_SECONDARY, "gets past max of all pools, served by the heap"},
     {"pool.refused", "1", "none", METRIC_SECONDARY, "gets past max of all pools, refused"},
     {"pool.pressure_back_bytes", "B", "none", METRIC_SECONDARY,
      "bytes that pools gave back under memory pressure (--pressure)"},
     {"pool.pressure_trims", "1", "none", METRIC_SECONDARY, "times that a pool did"},
-    {"pool.pressure_longest_ns", "ns", "lower", METRIC_SECONDARY,
+    {"pool.pressure_longest_ns", "ns", "lower", METRIC_TAIL,
      "the longest time that one look gave memory back"},
     {"broker.peak_connections", "1", "none", METRIC_SECONDARY,
      "most objects of the pool `connections` in use at once"},
@@ -31,7 +31,7 @@ const struct metric broker_catalogue[] = {
      "likewise"},
     {"broker.memory_refused", "1", "none", METRIC_SECONDARY,
      "requests for memory that --memory-limit refused"},
-    {"broker.longest_turn_ns", "ns", "lower", METRIC_SECONDARY,
+    {"broker.longest_turn_ns", "ns", "lower", METRIC_TAIL,
      "longest turn of an event loop, in processor time of its thread: others on that loop waited so long; at "
      "most a millisecond too much; shorter than a tick of the kernel (1 to 10 ms) not every turn is timed; "
      "0: none was"},
@@ -43,7 +43,7 @@ const struct metric broker_catalogue[] = {
     {"broker.messages_dropped", "1", "none", METRIC_SECONDARY,
      "messages that full queues or a lack of memory dropped"},
 #define X(NAME, name, help)                                                                                  \
-    {"account." #name "_bytes", "B", "none", METRIC_SECONDARY,                                               \
+    {"account." #name "_bytes", "B", "none", METRIC_SIGNED,                                                  \
      "user memory by account, all instances, at the first level of the most connections: " help},
     BYTES_ACCOUNTS(X)
 #undef X
@@ -54,10 +54,10 @@ const struct metric broker_catalogue[] = {
     {"account.huge_bytes", "B", "none", METRIC_SECONDARY, "of that, in huge pages"},
     {"account.connections", "1", "none", METRIC_SECONDARY, "connections at that time"},
 #define MOMENT(name, words)                                                                                  \
-    {"account." name ".free_bytes", "B", "none", METRIC_SECONDARY, "free in the heap, " words},              \
+    {"account." name ".free_bytes", "B", "none", METRIC_SIGNED, "free in the heap, " words},                 \
         {"account." name ".reserve_bytes", "B", "none", METRIC_SECONDARY,                                    \
          "objects that the pools own and nobody uses, " words},                                              \
-        {"account." name ".rest_bytes", "B", "none", METRIC_SECONDARY, "not accounted for, " words},         \
+        {"account." name ".rest_bytes", "B", "none", METRIC_SIGNED, "not accounted for, " words},            \
         {"account." name ".pss_bytes", "B", "none", METRIC_SECONDARY, "proportional set size, " words},      \
         {"account." name ".anonymous_bytes", "B", "none", METRIC_SECONDARY, "anonymous memory, " words},     \
         {"account." name ".huge_bytes", "B", "none", METRIC_SECONDARY, "memory in huge pages, " words},      \

@@ -453,6 +453,7 @@ json_t *command_line_json(const struct config *config)
     return json;
 }
 
+// "measures_with": those of what it measures that it only does with an option.
 static json_t *describe_scenarios(const struct table *all)
 {
     json_t *list = json_array();
@@ -464,8 +465,13 @@ static json_t *describe_scenarios(const struct table *all)
                 json_array_append_new(options, json_string(option));
         }
         json_t *keys = (*at)->describe_keys ? (*at)->describe_keys() : NULL;
-        json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:o*}", "name", (*at)->name, "summary",
-                                              (*at)->summary, "options", options, "keys", keys));
+        bool returns = strstr((*at)->measures, SCENARIO_MEASURES_RETURNS) != NULL;
+        json_t *with =
+            json_pack("{s:o}", "backoff", metric_patterns_json(returns ? SCENARIO_MEASURES_RETURNS : ""));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:o,s:o,s:o*}", "name", (*at)->name, "summary",
+                                              (*at)->summary, "options", options, "measures",
+                                              metric_patterns_json((*at)->measures), "measures_with", with,
+                                              "keys", keys));
     }
     return list;
 }

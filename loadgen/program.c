@@ -229,7 +229,7 @@ static int begin(struct config *config, struct record **record, int argc, char *
         (void)!record_close(*record, "failed", NULL);
     plan_free(&plan);
     if (code == 0 && *record)
-        record_use(*record, loadgen_catalogue);
+        record_use(*record, loadgen_catalogue, config->scenario->measures);
     return code;
 }
 

@@ -10,7 +10,8 @@
 //         {0},
 //     };
 //     const struct scenario scenario_drip = {.name = "drip", ..., .options = options,
-//                                            .options_bytes = sizeof(struct drip), .play = play};
+//                                            .options_bytes = sizeof(struct drip),
+//                                            .measures = SCENARIO_MEASURES "connect.*", .play = play};
 //
 // A client connects once by FLEET_CONNECT. Clients leave and come back by FLEET_ARRIVE, whose schedule, latency and
 // counts are its own (scenarios/arrivals.h), or come back by themselves (scenarios/comeback.h). A run has at most FLEET_ORDERS_MAX orders (fleet.h): bound what
@@ -21,9 +22,25 @@
 #include "loadgen/run.h"
 #include "loadgen/summary.h"
 
+// What each scenario measures: its clients connect, and the generator, the host and the target's memory are watched.
+#define SCENARIO_MEASURES                                                                                    \
+    "clients.* connect.p* connect.max connect.mean connect.count connect.censored connect_uncorrected.* "    \
+    "memory.start_* memory.full_* generator.* schedule.* network.* cpu.throttled_ns cpu.idle_share "
+// Of those that connect by order_add_connect_rate.
+#define SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES "connect.* "
+#define SCENARIO_MEASURES_SLOPES "memory.per_connection_* kernel.* cpu.per_connection_ns "
+#define SCENARIO_MEASURES_ARRIVALS SCENARIO_MEASURES_CONNECTS "arrival* memory.peak_bytes memory.after_bytes "
+// Of those whose clients come back by themselves, with --backoff.
+#define SCENARIO_MEASURES_RETURNS "connect.retries arrival* "
+#define SCENARIO_MEASURES_MESSAGES "delivery.* delivery_uncorrected.* ack.* ack_uncorrected.* messages.* "
+
 struct scenario {
     const char *name;
     const char *summary; // one line
+
+    // The rows of the catalogue that its runs, or what reads their files, may have (metric_is_among). A run with another
+    // fails when its record is closed; a suite's file that asks for another is refused (--describe).
+    const char *measures;
 
     // Options beside those of every run. Their offsets are into the scenario's own struct of `options_bytes`,
     // stored in config->options. Options of one name in several scenarios are of one kind

@@ -4,7 +4,7 @@
 #
 #     bin/poolmark             a link to share/poolmark/poolmark, which finds its package and its data beside itself
 #     bin/poolmark-*           the programs
-#     share/poolmark/          python/poolmark, suites/, mixes/, monitoring/, node_modules/ (charts of a report), run.schema.json, claims.toml
+#     share/poolmark/          python/poolmark, suites/, mixes/, monitoring/, node_modules/ (charts of a report), run.schema.json, metrics.json, claims.toml
 #     lib/, include/poolmark/  the pools as a library
 #     share/man/man1, share/bash-completion/completions, share/zsh/site-functions
 
@@ -73,7 +73,7 @@ install-data: programs
 	@rm -rf $(product)
 	@$(INSTALL) -d $(product)/suites $(product)/mixes $(product)/monitoring $(product)/node_modules
 	$(Q)$(INSTALL) -m 755 scripts/poolmark $(product)
-	$(Q)$(INSTALL) -m 644 VERSION results/run.schema.json results/claims.toml third_party/package-lock.json $(B)/base/build_facts.h $(product)
+	$(Q)$(INSTALL) -m 644 VERSION results/run.schema.json results/metrics.json results/claims.toml third_party/package-lock.json $(B)/base/build_facts.h $(product)
 	$(Q)$(INSTALL) -m 644 scripts/suites/*.toml $(product)/suites
 	$(Q)$(INSTALL) -m 644 scripts/mixes/*.toml $(product)/mixes
 	$(Q)$(INSTALL) -m 644 scripts/monitoring/* $(product)/monitoring

@@ -42,7 +42,12 @@ static void every_metric_is_there_once_and_is_described(void **state)
                         strcmp(metric->better, "none") == 0);
             assert_true(metric->definition && metric->definition[0] && metric->unit[0]);
             // What has no good side decides nothing.
-            assert_true(metric->rank == METRIC_SECONDARY || strcmp(metric->better, "none") != 0);
+            bool bad = (metric->traits & (METRIC_PRIMARY | METRIC_FAULT)) != 0;
+            assert_true(!bad || strcmp(metric->better, "none") != 0);
+            assert_true(!(metric->traits & METRIC_IF_ANY) || (metric->traits & METRIC_FAULT));
+            // A count of what went wrong has a good side, and begins at 0.
+            if (metric->traits & METRIC_FAULT)
+                assert_true(strcmp(metric->unit, "1") == 0 && strcmp(metric->better, "lower") == 0);
         }
 }
 

@@ -177,17 +177,19 @@ static void a_metric_beside_the_catalogue_fails_the_record(void **state)
     static const struct metric catalogue[] = {
         {"connect.p99", "ns", "lower", METRIC_PRIMARY, "1 in 100 took longer"}, {0}};
     static const struct {
-        const char *name, *unit, *better;
+        const char *name, *unit, *better, *measures;
         int code;
-    } cases[] = {{"connect.p99", "ns", "lower", 0},
-                 {"connect.p98", "ns", "lower", -EINVAL},
-                 {"connect.p99", "us", "lower", -EINVAL},
-                 {"connect.p99", "ns", "none", -EINVAL}};
+    } cases[] = {{"connect.p99", "ns", "lower", NULL, 0},
+                 {"connect.p99", "ns", "lower", "delivery.* connect.*", 0},
+                 {"connect.p99", "ns", "lower", "delivery.* connect", -EINVAL},
+                 {"connect.p98", "ns", "lower", NULL, -EINVAL},
+                 {"connect.p99", "us", "lower", NULL, -EINVAL},
+                 {"connect.p99", "ns", "none", NULL, -EINVAL}};
     struct place *place = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct err err = {0};
         struct record *record = open_quietly(place);
-        record_use(record, catalogue);
+        record_use(record, catalogue, cases[i].measures);
         record_metric(record, cases[i].name, 1, cases[i].unit, cases[i].better);
         assert_int_equal(record_close(record, "complete", &err), cases[i].code);
         assert_true(cases[i].code == 0 || strstr(err.text, cases[i].name));
@@ -196,6 +198,30 @@ static void a_metric_beside_the_catalogue_fails_the_record(void **state)
         json_decref(root);
         assert_int_equal(unlink(place->json), 0);
     }
+}
+
+static void a_value_below_0_is_none_of_a_metric_that_has_none(void **state)
+{
+    static const struct metric catalogue[] = {
+        {"connect.p99", "ns", "lower", METRIC_PRIMARY, "1 in 100 took longer"},
+        {"soak.memory_slope", "B/h", "lower", METRIC_SIGNED, "growth an hour"},
+        {0}};
+    struct place *place = *state;
+    struct err err = {0};
+    struct record *record = open_quietly(place);
+    record_use(record, catalogue, NULL);
+    record_metric(record, "connect.p99", -1.5, "ns", "lower");
+    record_metric(record, "soak.memory_slope", -1.5, "B/h", "lower");
+    assert_int_equal(record_close(record, "complete", &err), 0);
+    json_t *root = load(place), *metrics = json_object_get(root, "metrics");
+    json_t *refused = json_object_get(metrics, "connect.p99");
+    assert_true(json_is_null(json_object_get(refused, "value")));
+    assert_non_null(strstr(json_string_value(json_object_get(refused, "why")), "-1.5 came out"));
+    json_t *anomaly = json_array_get(json_object_get(root, "anomalies"), 0);
+    assert_string_equal(json_string_value(json_object_get(anomaly, "what")), "domain");
+    json_t *slope = json_object_get(metrics, "soak.memory_slope");
+    assert_true(json_number_value(json_object_get(slope, "value")) < 0);
+    json_decref(root);
 }
 
 static void anomalies_are_kept_in_order_with_their_time(void **state)
@@ -432,6 +458,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(values_are_set_at_dotted_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metrics_have_value_unit_and_direction, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_metric_beside_the_catalogue_fails_the_record, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_value_below_0_is_none_of_a_metric_that_has_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(anomalies_are_kept_in_order_with_their_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flood_of_anomalies_is_cut_and_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_gives_status_and_end, set_up, tear_down),

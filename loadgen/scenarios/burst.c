@@ -168,6 +168,7 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_burst = {
     .name = "burst",
     .summary = "holds some clients; again and again many more come at once, stay, and leave",
+    .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
     .options = options,
     .options_bytes = sizeof(struct burst),
     .check = check,

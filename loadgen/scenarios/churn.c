@@ -56,6 +56,7 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_churn = {
     .name = "churn",
     .summary = "clients take turns at leaving and coming back, at a rate",
+    .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
     .options = options,
     .options_bytes = sizeof(struct churn),
     .check = check,

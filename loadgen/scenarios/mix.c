@@ -315,6 +315,9 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_mix = {
     .name = "mix",
     .summary = "groups of clients, each with a life of its own, in phases: a file says which",
+    .measures = SCENARIO_MEASURES SCENARIO_MEASURES_MESSAGES
+    "GROUP.* phase.* deliveries.expected delivery_slow.* recovery.* arrival.* "
+    "arrival_uncorrected.* arrivals.* subscribe.* unsubscribe.* memory.peak_bytes memory.after_bytes",
     .options = options,
     .options_bytes = sizeof(struct mix_options),
     .check = check,

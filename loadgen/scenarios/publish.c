@@ -444,6 +444,8 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_publish = {
     .name = "publish",
     .summary = "publishes over pairs, or another pattern, at a rate or as fast as it goes",
+    .measures = SCENARIO_MEASURES SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_MESSAGES
+    "deliveries.* cpu.per_message_ns cpu.per_delivery_ns",
     .options = options,
     .options_bytes = sizeof(struct publish),
     .check = check,

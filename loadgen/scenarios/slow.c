@@ -270,6 +270,9 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_slow = {
     .name = "slow",
     .summary = "some subscribers stop reading, or read slowly, and read again",
+    .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_MESSAGES
+    "deliveries.expected delivery_before.* delivery_after.* delivery_slow.* recovery.* slow.* "
+    "memory.peak_bytes memory.after_bytes",
     .options = options,
     .options_bytes = sizeof(struct slow),
     .check = check,

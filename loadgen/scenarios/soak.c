@@ -312,6 +312,9 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_soak = {
     .name = "soak",
     .summary = "hours of modest load, with a verdict: does the target's memory grow?",
+    .measures = SCENARIO_MEASURES_ARRIVALS SCENARIO_MEASURES_MESSAGES
+    "soak.memory_slope* soak.memory_growth soak.memory_level_bytes soak.memory_readings "
+    "soak.pool_fullness soak.reuse",
     .options = options,
     .options_bytes = sizeof(struct soak),
     .check = check,

@@ -422,6 +422,8 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_steps = {
     .name = "steps",
     .summary = "connects in rising steps; at each reads memory and measures delivery",
+    .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_SLOPES
+    "step.* delivery.* delivery_uncorrected.*",
     .options = options,
     .options_bytes = sizeof(struct options),
     .check = check,

@@ -89,6 +89,7 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_storm = {
     .name = "storm",
     .summary = "all clients lose their connections, and come back at once",
+    .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
     .options = options,
     .options_bytes = sizeof(struct storm),
     .check = check,

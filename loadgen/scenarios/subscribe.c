@@ -329,6 +329,9 @@ static void play(struct run *run, struct summary *summary)
 const struct scenario scenario_subscribe = {
     .name = "subscribe",
     .summary = "clients add subscriptions and remove them, by turns at a rate",
+    .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS
+    "subscribe.* unsubscribe.* subscriptions.* replay.* messages.duplicates memory.subscribed_bytes "
+    "memory.per_subscription_bytes memory.peak_bytes memory.after_bytes cpu.per_change_ns",
     .options = options,
     .options_bytes = sizeof(struct subscribe),
     .check = check,

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 SOURCES = ("pyproject.toml", "VERSION", "README.md", "LICENSE", "scripts/python", "scripts/suites", "scripts/monitoring", "results/run.schema.json",
-           "results/claims.toml", "third_party/package-lock.json")
+           "results/metrics.json", "results/claims.toml", "third_party/package-lock.json")
 BUILD = (ROOT / os.environ.get("POOLMARK_BUILD", "build")).resolve()
 
 

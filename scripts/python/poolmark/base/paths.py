@@ -21,6 +21,7 @@ RUNS = WORK / "results" / "runs"
 SUITES = DATA / "suites"
 MIXES = DATA / "mixes"
 SCHEMA = DATA / "run.schema.json" if INSTALLED else ROOT / "results" / "run.schema.json"
+METRICS = SCHEMA.parent / "metrics.json"
 MODULES = DATA / "node_modules" if INSTALLED else ROOT / "third_party" / "node_modules"
 # This command, for starting it again.
 COMMAND = DATA / "poolmark" if (DATA / "poolmark").is_file() else DATA.parents[1] / "bin" / "poolmark"

@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from poolmark.facts import described
+from poolmark.facts import described, metrics
 from poolmark.base.errors import UsageError
 from poolmark.base.forms import Json
 from poolmark.base.paths import ROOT, build_dir, need_checkout
 from poolmark.base.units import show_bytes, show_count
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "docs/design.md", "docs/benchmarks.md", "docs/mix.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "docs/design.md", "docs/benchmarks.md", "docs/mix.md", "results/metrics.json")
 BLOCK = re.compile(r"(<!-- facts: ([a-z]+) -->\n)(.*?)(<!-- end of facts -->)", re.S)
 LATENCY = ("p50", "p99", "p99_9", "max", "mean", "count", "censored")
 
@@ -30,7 +30,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def metric_row(metric: Json, name: str, definition: str) -> list[str]:
     decides = " (primary)" if metric["primary"] else ""
-    return [f"`{name}`{decides}", metric["unit"], metric["better"], definition]
+    return [f"`{name}`{decides}", metric["unit"] + (", may be below 0" if metric["signed"] else ""), metric["better"], definition]
 
 
 def metrics_table(build: Path | None) -> str:
@@ -100,13 +100,13 @@ TABLES = {"metrics": metrics_table, "engines": engines_table, "strategies": stra
 
 
 def filled(text: str, where: str, build: Path | None) -> str:
-    """The document's text with the current tables."""
+    """The document's text with the current tables. The one of JSON (facts/metrics.py) is such a table as a whole."""
     def fill(match: re.Match[str]) -> str:
         if match[2] not in TABLES:
             raise UsageError(f"{where}: there are no facts {match[2]!r}; there are: {', '.join(TABLES)}")
         return f"{match[1]}\n{TABLES[match[2]](build)}\n{match[4]}"
 
-    return BLOCK.sub(fill, text)
+    return metrics.text_of(described.catalogue(build)) if where.endswith(".json") else BLOCK.sub(fill, text)
 
 
 def documents(build: Path | None) -> dict[str, tuple[str, str]]:
