@@ -2,6 +2,7 @@
 #include "loadgen/json_lines.h"
 
 #include "base/streams.h"
+#include "loadgen/message_faults.h"
 
 #include <stdlib.h>
 
@@ -32,10 +33,7 @@ static json_t *second_json(const struct moment *moment)
                   {"messages_due", TALLY_DUE},
                   {"messages_sent", TALLY_PUBLISHED},
                   {"deliveries_due", TALLY_DELIVERY_DUE},
-                  {"messages_received", TALLY_RECEIVED},
-                  {"messages_not_sent", TALLY_NOT_SENT},
-                  {"messages_lost", TALLY_LOST},
-                  {"messages_unacknowledged", TALLY_UNACKED}};
+                  {"messages_received", TALLY_RECEIVED}};
     static const enum latency_kind kinds[] = {LATENCY_CONNECT, LATENCY_DELIVERY, LATENCY_ACK};
     const struct tally *tally = &moment->tally;
     json_t *json = json_pack(
@@ -49,6 +47,10 @@ static json_t *second_json(const struct moment *moment)
         "target_rss_bytes", known(moment->target_rss_bytes));
     for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
         json_object_set_new(json, counts[i].name, json_integer(tally->count[counts[i].what]));
+    for (const struct message_fault *one = message_faults(); json && one->metric; one++) {
+        char key[MESSAGE_FAULT_KEY_BYTES];
+        json_object_set_new(json, message_fault_key(one, key), json_integer(message_fault_count(one, tally)));
+    }
     for (size_t i = 0; json && i < sizeof kinds / sizeof kinds[0]; i++)
         json_object_set_new(json, latency_name(kinds[i]), latency_json(&moment->latency[kinds[i]]));
     return json;

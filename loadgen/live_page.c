@@ -3,6 +3,8 @@
 
 #include "base/build.h"
 #include "base/http_page.h"
+#include "loadgen/catalogue.h"
+#include "loadgen/message_faults.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -59,17 +61,17 @@ static void print_counters(const struct moment *moment, FILE *to)
         {TALLY_DELIVERY_DUE, "deliveries_due_total",
          "deliveries of the messages sent, one for each subscriber"},
         {TALLY_RECEIVED, "messages_received_total", "deliveries that arrived as they were sent"},
-        {TALLY_NOT_SENT, "messages_not_sent_total", "messages that were due and not sent"},
-        {TALLY_LOST, "messages_lost_total", "deliveries that did not arrive"},
-        {TALLY_CORRUPT, "messages_corrupt_total",
-         "deliveries that arrived with another content than was sent"},
-        {TALLY_UNACKED, "messages_unacknowledged_total", "messages without PUBACK or PUBCOMP at the end"},
-        {TALLY_DUPLICATES, "messages_duplicates_total", "messages that arrived a second time"},
     };
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
         head(to, counters[i].name, "counter", counters[i].help);
         fprintf(to, "poolmark_load_%s %" PRId64 "\n", counters[i].name,
                 moment->tally.count[counters[i].what]);
+    }
+    for (const struct message_fault *one = message_faults(); one->metric; one++) {
+        char key[MESSAGE_FAULT_KEY_BYTES], name[MESSAGE_FAULT_KEY_BYTES + sizeof "_total"];
+        snprintf(name, sizeof name, "%s_total", message_fault_key(one, key));
+        head(to, name, "counter", metric_find(loadgen_catalogue, one->metric)->definition);
+        fprintf(to, "poolmark_load_%s %" PRId64 "\n", name, message_fault_count(one, &moment->tally));
     }
     head(to, "cpu_seconds_total", "counter", "CPU time of the generator's workers");
     fprintf(to, "poolmark_load_cpu_seconds_total %.9g\n", (double)moment->tally.count[TALLY_CPU_NS] / 1e9);

@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "loadgen/engine.h"
+#include "loadgen/message_faults.h"
 #include "loadgen/scenario.h"
 
 #include <math.h>
@@ -226,20 +227,13 @@ static void print_losses(const struct overview *overview, FILE *to)
     static const struct {
         enum tally_count what;
         const char *text;
-    } losses[] = {{TALLY_NOT_SENT, "messages were due and not sent"},
-                  {TALLY_ARRIVAL_NOT_SENT, "arrivals were due and not begun"},
+    } losses[] = {{TALLY_ARRIVAL_NOT_SENT, "arrivals were due and not begun"},
                   {TALLY_ADD_NOT_SENT, "SUBSCRIBEs were due and not sent"},
                   {TALLY_ADD_FAILED, "SUBSCRIBEs were refused, or lost with their connection"},
                   {TALLY_ADD_LOST, "SUBSCRIBEs were not answered"},
                   {TALLY_REMOVE_NOT_SENT, "UNSUBSCRIBEs were due and not sent"},
                   {TALLY_REMOVE_FAILED, "UNSUBSCRIBEs were lost with their connection"},
-                  {TALLY_REMOVE_LOST, "UNSUBSCRIBEs were not answered"},
-                  {TALLY_LOST, "deliveries did not arrive"},
-                  {TALLY_UNACKED, "messages were not acknowledged"},
-                  {TALLY_CORRUPT, "deliveries had another content than was sent"},
-                  {TALLY_UNFINISHED, "deliveries were on their way when the run ended early"},
-                  {TALLY_MISDELIVERED, "messages of this run arrived at the wrong clients"},
-                  {TALLY_DUPLICATES, "messages arrived a second time"}};
+                  {TALLY_REMOVE_LOST, "UNSUBSCRIBEs were not answered"}};
     bool first = true;
     fputc('\n', to);
     print_reasons(run, to, &first, "failed", run->tally.failed);
@@ -249,6 +243,10 @@ static void print_losses(const struct overview *overview, FILE *to)
         if (count[losses[i].what] > 0)
             fprintf(to, "%-*s%lld %s\n", LABEL, label_once(&first, "lost"), (long long)count[losses[i].what],
                     losses[i].text);
+    for (const struct message_fault *one = message_faults(); one->metric; one++)
+        if (message_fault_count(one, &run->tally) > 0)
+            fprintf(to, "%-*s%lld %s\n", LABEL, label_once(&first, "lost"),
+                    (long long)message_fault_count(one, &run->tally), one->text);
     if (first)
         fprintf(to, "%-*snothing\n", LABEL, "lost");
 }

@@ -2,6 +2,7 @@
 #include "loadgen/overview_json.h"
 
 #include "loadgen/engine.h"
+#include "loadgen/message_faults.h"
 #include "loadgen/scenario.h"
 #include "loadgen/summary_ceilings.h"
 
@@ -34,13 +35,7 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
                   {"messages_due", TALLY_DUE},
                   {"messages_sent", TALLY_PUBLISHED},
                   {"deliveries_due", TALLY_DELIVERY_DUE},
-                  {"messages_received", TALLY_RECEIVED},
-                  {"messages_not_sent", TALLY_NOT_SENT},
-                  {"messages_lost", TALLY_LOST},
-                  {"messages_corrupt", TALLY_CORRUPT},
-                  {"messages_unacknowledged", TALLY_UNACKED},
-                  {"messages_unfinished", TALLY_UNFINISHED},
-                  {"messages_duplicates", TALLY_DUPLICATES}};
+                  {"messages_received", TALLY_RECEIVED}};
     json_t *json = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
         "schema", JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario",
@@ -55,5 +50,10 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
         text_or_null(config->record_dir), "seconds_left_out", (json_int_t)left_out);
     for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
         json_object_set_new(json, counts[i].name, json_integer(run->tally.count[counts[i].what]));
+    for (const struct message_fault *one = message_faults(); json && one->metric; one++) {
+        char key[MESSAGE_FAULT_KEY_BYTES];
+        json_object_set_new(json, message_fault_key(one, key),
+                            json_integer(message_fault_count(one, &run->tally)));
+    }
     return json;
 }

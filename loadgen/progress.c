@@ -3,6 +3,7 @@
 
 #include "base/streams.h"
 #include "base/units.h"
+#include "loadgen/message_faults.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -46,13 +47,16 @@ static void add_rate(char *text, size_t size, double had, double asked, const ch
         add(text, size, " of %.0f", asked);
 }
 
+// "not_sent" as "not sent".
+static void add_words(char *text, size_t size, const char *name)
+{
+    for (; *name; name++)
+        add(text, size, "%c", *name == '_' ? ' ' : *name);
+}
+
 // "timeout 3, reset 2, not sent 5"; "" when there are none.
 static void add_errors(char *text, size_t size, const char *before, const struct tally *tally)
 {
-    static const struct {
-        enum tally_count what;
-        const char *name;
-    } messages[] = {{TALLY_NOT_SENT, "not sent"}, {TALLY_LOST, "lost"}, {TALLY_UNACKED, "unacknowledged"}};
     for (int i = 0; i < REASON_COUNT; i++) {
         int64_t count = tally->failed[i] + tally->dropped[i];
         if (count == 0)
@@ -60,10 +64,13 @@ static void add_errors(char *text, size_t size, const char *before, const struct
         add(text, size, "%s%s %lld", before, tally_reason_name((enum tally_reason)i), (long long)count);
         before = ", ";
     }
-    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
-        if (tally->count[messages[i].what] == 0)
+    for (const struct message_fault *one = message_faults(); one->metric; one++) {
+        int64_t count = message_fault_count(one, tally);
+        if (count == 0)
             continue;
-        add(text, size, "%s%s %lld", before, messages[i].name, (long long)tally->count[messages[i].what]);
+        add(text, size, "%s", before);
+        add_words(text, size, strchr(one->metric, '.') + 1);
+        add(text, size, " %lld", (long long)count);
         before = ", ";
     }
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is shown of a moment of a run: the plain line and the frame of a terminal.
+#include "loadgen/catalogue.h"
+#include "loadgen/live_page.h"
+#include "loadgen/message_faults.h"
 #include "loadgen/moment.h"
 #include "loadgen/progress.h"
 #include "loadgen/run.h"
@@ -8,6 +11,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +127,50 @@ static void a_moment_has_the_rates_and_latencies_since_the_one_before(void **sta
     free(memory);
 }
 
+static const struct message_fault *fault_of(const char *metric)
+{
+    const struct message_fault *one = message_faults();
+    while (one->metric && strcmp(one->metric, metric) != 0)
+        one++;
+    return one->metric ? one : NULL;
+}
+
+// What the catalogue calls a fault of messages is counted, and nothing else is.
+static void every_fault_of_messages_is_counted(void **state)
+{
+    (void)state;
+    int found = 0, rows = 0;
+    for (const struct metric *metric = loadgen_catalogue; metric->name; metric++)
+        if (metric->traits & METRIC_FAULT && strncmp(metric->name, "messages.", 9) == 0) {
+            if (!fault_of(metric->name))
+                fail_msg("%s is not among message_faults", metric->name);
+            found++;
+        }
+    for (const struct message_fault *one = message_faults(); one->metric; one++)
+        rows++;
+    assert_int_equal(found, rows);
+}
+
+static void a_message_at_the_wrong_client_is_shown_while_the_run_goes_on(void **state)
+{
+    (void)state;
+    struct moment moment = publishing();
+    char line[512], *page = NULL;
+    size_t bytes = 0;
+    moment.tally.count[TALLY_MISDELIVERED] = 7;
+    moment.tally.count[TALLY_FOREIGN] = 2;
+    moment.tally.count[TALLY_STRANGE] = 3;
+    progress_line(&moment, line, sizeof line);
+    assert_non_null(strstr(line, "; timeout 1, reset 2, not sent 4, misdelivered 7, foreign 5"));
+    FILE *to = open_memstream(&page, &bytes);
+    assert_non_null(to);
+    live_page_print(&moment, "publish", "raw", to);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(strstr(page, "\npoolmark_load_messages_misdelivered_total 7\n"));
+    assert_non_null(strstr(page, "\npoolmark_load_messages_foreign_total 5\n"));
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +178,8 @@ int main(void)
         cmocka_unit_test(a_frame_is_cut_to_the_terminal_and_a_line_to_its_room),
         cmocka_unit_test(the_largest_frame_has_room),
         cmocka_unit_test(a_moment_has_the_rates_and_latencies_since_the_one_before),
+        cmocka_unit_test(every_fault_of_messages_is_counted),
+        cmocka_unit_test(a_message_at_the_wrong_client_is_shown_while_the_run_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
