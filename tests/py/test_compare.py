@@ -9,12 +9,14 @@ import pytest
 
 from poolmark.records import raw_data
 from poolmark.records.record import files_of
-from poolmark.compare import verdict, verdict_markdown, verdict_out, verdict_page
+from poolmark.compare import pairing, verdict, verdict_markdown, verdict_out, verdict_page
 from poolmark.compare import statistics_of_pairs as statistics
 
 
-def make_run(run_id="suite-20260101T000000Z-0001", commit="a" * 40, scale=1.0, repetitions=9, seed=1, spread=.01,
+def make_run(run_id=None, commit="a" * 40, scale=1.0, repetitions=9, seed=1, spread=.01,
              cells=3, metric="connect.p99", better="lower", unit="ns", level=1e6):
+    """Of each seed a run of its own."""
+    run_id = run_id or f"suite-20260101T000000Z-{seed:04x}"
     rng = numpy.random.default_rng(seed)
     made = []
     for number in range(cells):
@@ -139,7 +141,7 @@ def test_a_primary_metric_that_one_side_could_not_measure_is_no_clean_bill():
                    for one in found.reasons)
     both = verdict.compare(candidate, candidate)
     assert any("measured on neither side" in note for note in both.notes)
-    assert verdict.SAME_RUN in both.notes
+    assert both.code == verdict.INVALID and both.reasons == [pairing.SAME_RUN]
 
 
 def test_too_much_noise_is_undecided_not_fine():
@@ -209,7 +211,7 @@ def test_what_differs_is_said_in_words(ours, theirs, told):
 
 def test_a_run_compared_with_itself_is_told_in_one_sentence():
     found = verdict.compare(make_run(repetitions=1), make_run(repetitions=1))
-    assert found.code == verdict.INVALID and found.reasons == [] and found.notes == [verdict.SAME_RUN]
+    assert found.code == verdict.INVALID and found.reasons == [pairing.SAME_RUN] and found.notes == []
     assert found.rows[0].why.startswith("1 repetition can find nothing")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from poolmark.base.forms import CellData, Config, MetricData, RecordData, sound_value, value_of
 from poolmark.base.units import plural
+from poolmark.facts import metrics as catalogue
 from poolmark.records import raw_data
 from poolmark.verify import withheld
 from poolmark.bench import full_speed
@@ -21,6 +22,8 @@ from poolmark.compare.statistics_of_pairs import UNKNOWN, Effect
 LEAST_SAMPLES = 4       # with so many repetitions at full speed the others are left out
 NOT_COMPLETE = "cell.not_complete"  # always primary
 COMBINED = "combined"   # the role of a row over all cells
+SAME_RUN = ("baseline and candidate are one and the same run: nothing is learnt from that; name two runs, or let --run "
+            "measure two builds")
 
 
 @dataclass
@@ -197,6 +200,16 @@ def turns(cells: list[CellData], metric: str | None = None) -> list[int | None]:
             if metric is None or sound_value(cell["metrics"], metric) is not None]
 
 
+def shared_runs(base: RecordData, candidate: RecordData) -> str:
+    """Why a comparison of the two says nothing: they are one run, under whatever names, or both are merges that have a run in common. Empty
+    otherwise."""
+    if base == candidate:
+        return SAME_RUN
+    ours, theirs = ({run["id"], *(one["id"] for one in run.get("sources", []))} for run in (base, candidate))
+    both = sorted(ours & theirs) if base["id"] != candidate["id"] else []
+    return f"baseline and candidate both have the measurements of {', '.join(both)}: what they share cannot differ; compare others" if both else ""
+
+
 def in_turn(base: RecordData, candidate: RecordData) -> bool:
     """True for the two sides of one comparison that measured both builds in turn."""
     return isinstance(base.get("comparison"), str) and base["comparison"] == candidate.get("comparison")
@@ -210,6 +223,22 @@ def not_complete(name: str, ours: list[CellData], theirs: list[CellData], interl
         return []
     return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", base, candidate,
                    blocks=blocks_of(turns(ours), turns(theirs)) if interleaved and not rounds else None)]
+
+
+def with_zeros(cells: list[CellData], others: list[CellData]) -> list[CellData]:
+    """The cells, with 0 for each count that is only recorded where there were any, when a cell of either side has it. Messages at the wrong
+    clients in the candidate alone are more than in the baseline, and not a figure of one side."""
+    names = {name: one for cell in [*cells, *others] for name, one in cell["metrics"].items() if catalogue.is_if_any(name)}
+    return [with_zero_of(cell, names) for cell in cells] if names else cells
+
+
+def with_zero_of(cell: CellData, names: dict[str, MetricData]) -> CellData:
+    """`names`: counts of messages. A cell has none of them where its messages were not counted at all."""
+    none: dict[str, MetricData] = {name: {"value": 0, "unit": one["unit"], "better": one["better"]} for name, one in names.items()
+                                   if name not in cell["metrics"] and f"{name.rpartition('.')[0]}.lost" in cell["metrics"]}
+    made = cell.copy()
+    made["metrics"] = {**cell["metrics"], **none}
+    return made
 
 
 @dataclass
@@ -232,6 +261,7 @@ def pair(base: RecordData, candidate: RecordData) -> Paired:
             notes.append(f"{name}: only in the baseline")
             found.missing_cells.append(name)
             continue
+        cells, theirs[key] = with_zeros(cells, theirs[key]), with_zeros(theirs[key], cells)
         measured = len(cells) + len(theirs[key])
         cells, theirs[key] = at_full_speed(cells, theirs[key])
         left_out = measured - len(cells) - len(theirs[key])
@@ -256,7 +286,7 @@ def pair(base: RecordData, candidate: RecordData) -> Paired:
                 one_sided.append((name, metric))
             elif row.base and row.candidate:
                 if rounds:
-                    row.blocks = blocks_of(range(len(row.base)), range(len(row.candidate)))
+                    row.blocks = blocks_of(rounds_in_turn.turns(base, len(row.base)), rounds_in_turn.turns(candidate, len(row.candidate)))
                 row.left_out = without_value(cells, row.base) + without_value(theirs[key], row.candidate)
                 if interleaved and len(cells) > 1 < len(theirs[key]):
                     row.blocks = blocks_of(turns(cells, metric), turns(theirs[key], metric))

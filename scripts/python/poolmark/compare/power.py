@@ -16,18 +16,17 @@ import numpy
 
 from poolmark.base.distributions import t_beyond, t_quantile
 from poolmark.compare.permutation import least_p, trimmed
+from poolmark.facts import metrics
 
 TARGET_POWER = 0.95
 TOO_NOISY = 0.20        # a comparison that finds only larger changes is of no use
-TOO_NOISY_TAIL = 1.00   # tails vary more: for them a doubling must be found
+TOO_NOISY_TAIL = 1.00   # tails and counts of what went wrong vary more: for them a doubling must be found
 MOST_REPETITIONS = 1000   # rounds of benchmarks are short
-_TAILS = ("p99", "p99_9", "p99_99", "p99_999", "max", "longest", "lost", "failed", "dropped", "refused", "not_sent",
-          "duplicates", "unacknowledged", "overflow")
 
 
 def limit_of(metric: str) -> float:
     """The largest useful `finds` for this metric."""
-    return TOO_NOISY_TAIL if any(tail in metric for tail in _TAILS) else TOO_NOISY
+    return TOO_NOISY_TAIL if metrics.is_tail(metric) or metrics.is_fault(metric) else TOO_NOISY
 
 
 def deviation_of(values: Iterable[float]) -> float | None:

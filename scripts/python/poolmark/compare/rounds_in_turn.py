@@ -9,12 +9,13 @@ from pathlib import Path
 from poolmark.base.forms import CellData, Config, MetricData, RecordData
 from poolmark.bench.bench_statistics import known
 from poolmark.bench.full_speed import IN_TURN
-from poolmark.bench.in_turn import SIDES
+from poolmark.bench.in_turn import BLOCK, SIDES
 from poolmark.records.read_record import Run
 from poolmark.records.record import Cell, Record
 
 FAILED = ("skipped", "report", "process")   # anomalies of a cell, one for each round without a figure
 ROUND = "round_"
+EACH = "rounds_each"    # in the configuration: the rounds of each run of bench that was joined
 
 
 def are(base: RecordData, candidate: RecordData) -> bool:
@@ -35,7 +36,21 @@ def count_of(pairs: Sequence[Mapping[str, Run]]) -> int:
 
 
 def config_of(runs: Sequence[Run]) -> Config:
-    return {"windows": IN_TURN, "rounds": sum(int(run.data["config"]["rounds"]) for run in runs)} if runs else {}
+    each = [int(run.data["config"]["rounds"]) for run in runs]
+    return {"windows": IN_TURN, "rounds": sum(each), EACH: each} if runs else {}
+
+
+def turns(record: RecordData, count: int) -> list[int]:
+    """The turn of each of so many rounds. Those of a run begin a block (blocks.py): two looks of --until-sure may be minutes apart, where
+    suites are measured between them."""
+    each = record.get("config", {}).get(EACH)
+    if not isinstance(each, list) or sum(rounds for rounds in each if isinstance(rounds, int)) != count:
+        return list(range(count))   # a round without a figure, or a record that does not say: neighbours all the same
+    made: list[int] = []
+    for rounds in each:
+        start = (made[-1] // BLOCK + 1) * BLOCK if made else 0
+        made += range(start, start + rounds)
+    return made
 
 
 def command_of(run: Run) -> list[str]:

@@ -25,7 +25,7 @@ from poolmark.facts import comparable
 from poolmark.compare import blocks, permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
 from poolmark.compare.blocks import Array
-from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair, with_cells
+from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair, shared_runs, with_cells
 from poolmark.compare.power import TARGET_POWER, limit_of, repetitions_for
 
 ALPHA = 0.05
@@ -34,8 +34,6 @@ MOST_REACH = 5.0        # on the logarithm; a change of a factor above 150 count
 LEAST_FLOOR = 0.005     # half a percent alone is never a regression
 
 OK, REGRESSION, INVALID, NOT_COMPARABLE = 0, 1, 2, 3
-SAME_RUN = ("baseline and candidate are one and the same run: nothing is learnt from that; name two runs, or let --run "
-            "measure two builds")
 WORDS = {OK: "no regression", REGRESSION: "regression", INVALID: "undecided", NOT_COMPARABLE: "not comparable"}
 
 
@@ -405,9 +403,11 @@ def decide(verdict: Verdict) -> None:
         verdict.reasons.append("--allow-missing compares what both have")
     verdict.reasons += [one_side_told(one, verdict.notes) for one in verdict.one_sided]
     verdict.reasons += [f"{one}: a primary metric that was measured on neither side" for one in verdict.on_neither] + verdict.idle + unfinished
-    if verdict.base == verdict.candidate:
-        verdict.notes += [SAME_RUN] if SAME_RUN not in verdict.notes else []
-        verdict.reasons = [] if verdict.code == INVALID else verdict.reasons
+    shared = shared_runs(verdict.base, verdict.candidate)
+    if shared and verdict.code in (OK, INVALID):
+        verdict.code, verdict.reasons = INVALID, [shared]
+    elif shared and shared not in verdict.notes:
+        verdict.notes.append(shared)
 
 
 def one_side_told(one: str, notes: list[str]) -> str:

@@ -8,7 +8,7 @@ from poolmark.base.forms import Config
 
 HOST_FACTS = ("cores", "cpu_quota", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "compiler", "flags")
-CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "primary", "ratios")
+CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "primary", "ratios", "rounds_each")
 
 
 def flags_that_count(flags: str) -> str:

@@ -30,10 +30,11 @@ LATE_NS = 1e6               # as loadgen/limit.c
 # A rate was missed when its acts took longer than the schedule by a twentieth and 0.1 s: as loadgen/scenarios/orders.c.
 MISSED_SHARE, MISSED_S = 0.05, 0.1
 GENERATOR, HOST, OTHERS = "generator", "host", "others"
-# Counts that must be 0, and what they count.
+# Counts that must be 0, and what they count. A test compares them with the faults of the catalogue.
 LOSSES = {"clients.failed": "clients did not connect", "clients.dropped": "clients lost their connection",
           "messages.not_sent": "messages were due and not sent", "messages.lost": "messages did not arrive",
-          "messages.corrupt": "messages arrived with another content", "messages.unacknowledged": "messages were not acknowledged",
+          "messages.corrupt": "messages arrived with another content", "messages.misdelivered": "messages arrived at the wrong clients",
+          "messages.unacknowledged": "messages were not acknowledged",
           "messages.unfinished": "messages were on their way when the run ended early"}
 # Reasons of failed clients that are of the generator's own side (loadgen/tally.c).
 OWN_REASONS = {"no_port", "no_source", "no_descriptor", "no_memory", "stalled", "worker_died", "not_started"}

@@ -10,14 +10,21 @@ to the cell as a whole.
     whole(metrics, "messages.lost")         the cell's metric: the sum, or that of the only phase
     variants(cell, "delivery.p99")          {"": ...} or {"qos0": "qos0.delivery.p99", "qos1": ...}
 """
+import functools
+
 from poolmark.base.forms import CellData, Json, MetricData, Metrics, PhaseData, Taker, value_of
 from poolmark.facts import described
+from poolmark.facts import metrics as catalogue
 
 CELL = "cell"
-# Counts that are bad in any phase; a cell is judged by their sums.
-SUMMED = ("clients.failed", "clients.dropped", "arrivals.failed", "arrivals.not_sent", "subscriptions.failed", "subscriptions.not_sent",
-          "messages.not_sent", "messages.lost", "messages.duplicates",
-          "messages.unacknowledged")
+# Faults of these are bad in any phase; a cell is judged by their sums. What was unfinished when a run ended early is told by its end.
+SUMMED_GROUPS, NOT_SUMMED = ("clients", "arrivals", "subscriptions", "messages"), ".unfinished"
+
+
+@functools.cache
+def summed() -> tuple[str, ...]:
+    """The metrics of which a cell with several phases has sums."""
+    return tuple(name for name in catalogue.faults(*SUMMED_GROUPS) if not name.endswith(NOT_SUMMED))
 
 
 def publishes(phase: Json) -> bool:
@@ -45,7 +52,7 @@ def take(cell: Taker, phase: PhaseData, metrics: Metrics) -> None:
         cell.data["metrics"][f"{phase['prefix']}{name}"] = metric
     if not phase["several"]:
         return
-    for name in SUMMED:
+    for name in summed():
         if name in metrics:
             metric = metrics[name]
             # A part that is not known is not 0: neither is the sum then.

@@ -11,6 +11,7 @@ No text of a record can be trusted: escape it before it goes into a page or a te
 """
 import functools
 import hashlib
+import itertools
 import json
 import re
 import reprlib
@@ -23,6 +24,7 @@ from poolmark.base.errors import RecordError, UsageError
 from poolmark.base.forms import Json, Place, RecordData
 from poolmark.base.paths import RUNS
 from poolmark.base.paths import SCHEMA as SCHEMA_FILE
+from poolmark.facts import metrics
 from poolmark.records import packed
 from poolmark.records.record import SCHEMA, SEAL, files_of, sha256
 
@@ -167,7 +169,26 @@ def _complaint(error: Any) -> str:
     return f"{shown} breaks the rule '{error.validator}' of the schema"
 
 
-_fitting: set[bytes] = set()        # checksums of contents that fit the schema
+_fitting: set[bytes] = set()        # checksums of contents that fit the schema and the domains of its metrics
+
+
+def _below_0(one: Mapping[str, Any], name: str) -> Iterable[tuple[Place, object]]:
+    """(place, value) of each figure of a metric that is below 0 and cannot be."""
+    figures = [one["value"], *one.get("samples", [])]
+    if all(figure is None or figure >= 0 for figure in figures) or metrics.may_be_negative(name, one["unit"]):
+        return []
+    places: list[Place] = [("value",), *(("samples", i) for i in range(len(figures) - 1))]
+    return [(place, figure) for place, figure in zip(places, figures, strict=True) if figure is not None and figure < 0]
+
+
+def _outside(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """(field, text) of each figure outside of its metric's domain; `data` fits the schema. A damaged or edited record would be compared
+    otherwise, and would look good."""
+    parts: list[tuple[Place, Mapping[str, Any]]] = [((), data), *((("cells", i), cell) for i, cell in enumerate(data.get("cells", [])))]
+    for path, part in parts:
+        for name, one in part.get("metrics", {}).items():
+            for place, value in _below_0(one, name):
+                yield field_name((*path, "metrics", name, *place)), f"{value} is below 0, and {name} cannot be"
 
 
 def complaints(data: Mapping[str, Any], at_most: int = 20) -> list[tuple[str, str]]:
@@ -182,6 +203,7 @@ def complaints(data: Mapping[str, Any], at_most: int = 20) -> list[tuple[str, st
         twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
         if twice is not None:
             found.append(("cells", f"two of them have the id {reprlib.repr(twice)}"))
+        found += itertools.islice(_outside(data), at_most - len(found))
     return found
 
 
@@ -243,7 +265,7 @@ def seal_broken(folder: Path, content: bytes, data: RecordData) -> str:
 
 
 def load(where: Path | str) -> Run:
-    """The record at `where`, checked against the schema. Raises RecordError or UsageError."""
+    """The record at `where`, checked against the schema and the domains of its metrics. Raises RecordError or UsageError."""
     found = locate(where)
     if found.name != packed.PACKED:
         return _load(found)

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from poolmark.facts import facts
+from poolmark.facts import facts, metrics
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import AnomalyData, CellData, Config, FileData, MetricData, PhaseData, RecordData, value_of
 from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
@@ -132,6 +132,15 @@ def metric(value: float | None, unit: str, better: str = "none", samples: Iterab
     return made
 
 
+def in_domain(name: str, made: MetricData) -> MetricData:
+    """The metric; without a figure, and with the reason, where one came out below 0 and cannot be: no reader would take the record."""
+    figures = [made["value"], *made.get("samples", [])]
+    below = [figure for figure in figures if figure is not None and figure < 0]
+    if not below or metrics.may_be_negative(name, made["unit"]):
+        return made
+    return {"value": None, "unit": made["unit"], "better": made["better"], "why": f"{below[0]:.9g} came out, and it cannot be below 0"}
+
+
 class Cell:
     """One cell of a run: configuration and measurements. Belongs to its record."""
 
@@ -151,7 +160,7 @@ class Cell:
 
     def metric(self, name: str, value: float | None, unit: str, better: str = "none",
                samples: Iterable[float | None] | None = None) -> None:
-        self.data["metrics"][name] = metric(value, unit, better, samples)
+        self.data["metrics"][name] = in_domain(name, metric(value, unit, better, samples))
 
     def value(self, name: str) -> float | None:
         """A metric's value, or None."""
@@ -232,7 +241,7 @@ class Record:
 
     def metric(self, name: str, value: float | None, unit: str, better: str = "none",
                samples: Iterable[float | None] | None = None) -> None:
-        self.data["metrics"][name] = metric(value, unit, better, samples)
+        self.data["metrics"][name] = in_domain(name, metric(value, unit, better, samples))
 
     def anomaly(self, what: str, text: str) -> None:
         self.data["anomalies"].append(self.anomaly_of(what, text))

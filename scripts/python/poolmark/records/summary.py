@@ -77,6 +77,8 @@ ROWS = [
     ("clients that did not come back", "arrivals.failed"),
     ("subscriptions refused or lost", "subscriptions.failed"),
     ("messages lost", "messages.lost"),
+    ("messages with another content", "messages.corrupt"),
+    ("messages at the wrong clients", "messages.misdelivered"),
     ("highest memory of the broker", "broker.memory_highest_bytes"),
     ("bound of that, by its options", "broker.memory_bound_bytes"),
     ("longest turn of the broker", "broker.longest_turn_ns"),
@@ -148,7 +150,7 @@ def shared_words(names: list[str]) -> str:
 
 def chosen(cells: list[CellData], label: str, metric: str) -> list[tuple[str, str]]:
     """(label, metric) of the rows for one of ROWS: for the whole cell, or for each phase that has it."""
-    if metric in phases.SUMMED:
+    if metric in phases.summed():
         sums = f"{phases.CELL}.{metric}"
         return [(label, sums if any(sums in cell["metrics"] for cell in cells) else metric)]
     found: dict[str, str] = {}
