@@ -32,7 +32,7 @@ subscribe = "yes"                          # ! subscribe is 'yes'; it must be tr
 
 [axes]
 strategy = [
-    "malloc",
+    "slab",
     "expnad",                              # ! strategy 'expnad' is not known; did you mean 'expand'?
 ]
 target = ["poolmark", "mosquito"]          # ! did you mean 'mosquitto'?
@@ -358,11 +358,10 @@ def test_a_dry_run_says_what_the_host_lacks(monkeypatch, capsys):
 
 def test_the_document_names_every_key_and_its_example_has_no_fault(tmp_path):
     from poolmark.base.paths import ROOT
-    from poolmark.suites import suite_check
-    from poolmark.suites.suite_beside import BESIDE_KEYS, IMPOSSIBLE_KEYS
+    from poolmark.suites import suite_form
 
     text = (ROOT / "docs/suite-files.md").read_text(encoding="utf-8")
-    keys = {*suite_check.KEYS, *suite_check.OVERRIDE_KEYS, *suite_check.RATIO_KEYS, *BESIDE_KEYS, *IMPOSSIBLE_KEYS} | {
+    keys = {*suite_form.KEYS, *suite_form.OVERRIDE_KEYS, *suite_form.RATIO_KEYS, *suite_form.BESIDE_KEYS, *suite_form.IMPOSSIBLE_KEYS} | {
         "target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "ranks"}
     assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
     example = "\n".join(line[4:] for line in text.split("\n") if line.startswith("    ")).split("scripts/poolmark", 1)[0]

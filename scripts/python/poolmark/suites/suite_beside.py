@@ -12,18 +12,14 @@
     when = { scenario = "reset", engine = "paho" }
     why = "the library sends a DISCONNECT whenever it closes a connection"
 """
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from poolmark.base.faults import Faults
 from poolmark.base.forms import Json
-from poolmark.facts import described
 from poolmark.suites.suite_cells import CellPlan
 from poolmark.suites.suite_check import Check
-
-BESIDE_KEYS: Mapping[str, type[object]] = {"axis": str, "rows": list, "difference": bool, "figures": dict}
-IMPOSSIBLE_KEYS: Mapping[str, type[object]] = {"when": dict, "why": str}
+from poolmark.suites.suite_form import BESIDE_KEYS, IMPOSSIBLE_KEYS
 
 
 @dataclass
@@ -63,44 +59,33 @@ def check_form(check: Check) -> None:
             check.faults.add(("beside", "figures", name), f"{name} is {metrics!r}; it must be a list of names of metrics")
 
 
-def check_figures(check: Check, build: Path) -> None:
-    """Whether some program measures each figure. A name may begin with its phase."""
-    names = [metric["name"] for metric in described.catalogue(build)]
-    phases = {str(phase.get("name")) for _, part in check.parts for phase in check.tables(part, "phase")}
-    for name, metrics in check.table(check.table(check.data, "beside"), "figures").items():
-        for i, metric in enumerate(metrics if is_texts(metrics) else []):
-            if not described.is_measured(metric, names, phases):
-                check.faults.add(("beside", "figures", name, i), f"no program measures {metric!r}", names, metric)
-
-
-def sides_of(table: Json, base: list[CellPlan], faults: Faults) -> Json | None:
-    """[beside] with its sides, in the order of the file; None with a fault when the cells are not as it says."""
+def sides_of(table: Json, base: list[CellPlan], faults: Faults, gone: Collection[str]) -> Json:
+    """[beside] with its sides, in the order of the file. Adds a fault for each way in which the cells are not as it says; of a key whose values
+    have faults of their own nothing is said."""
     axis, rows = table["axis"], table["rows"]
+    touched = {part for place in faults.places for part in place} | set(gone)
     for key in (axis, *rows):
         without = next((cell for cell in base if key not in cell.config), None)
-        if without:
+        if without and key not in gone:
             faults.add(("beside", "axis" if key == axis else "rows"), f"cell {without.id} has no {key!r}")
-            return None
-    sides = list(dict.fromkeys(str(cell.config[axis]) for cell in base))
-    if len(sides) != 2:
+    sides = list(dict.fromkeys(str(cell.config[axis]) for cell in base if axis in cell.config))
+    if len(sides) != 2 and sides and axis not in touched:
         faults.add(("beside", "axis"), f"{axis} has {len(sides)} values in the cells ({', '.join(sides)}); beside takes two")
-    named = dict.fromkeys(str(cell.config[rows[0]]) for cell in base)
-    for name in table["figures"]:
+    named = dict.fromkeys(str(cell.config[rows[0]]) for cell in base if rows[0] in cell.config)
+    for name in table["figures"] if rows[0] not in touched else ():
         if name not in named:
             faults.add(("beside", "figures", name), f"no cell has {rows[0]} = {name!r}", named, name)
     for name in named:
-        if name not in table["figures"]:
+        if name not in table["figures"] and rows[0] not in touched:
             faults.add(("beside", "figures"), f"figures: there are none for {rows[0]} = {name!r}")
     return {**table, "sides": sides}
 
 
-def split(data: Json, base: list[CellPlan], faults: Faults) -> tuple[list[CellPlan], TwoSides]:
-    """(the cells to make, what the record says of the others). Call it with a file without faults of form."""
+def split(data: Json, base: list[CellPlan], faults: Faults, gone: Collection[str]) -> tuple[list[CellPlan], TwoSides]:
+    """(the cells to make, what the record says of the others). `data` has no faults of form; `gone`: keys that were left out for theirs."""
     found = TwoSides()
-    if faults:
-        return base, found
     if "beside" in data:
-        found.table = sides_of(data["beside"], base, faults)
+        found.table = sides_of(data["beside"], base, faults, gone)
     keys = [data["beside"]["axis"], *data["beside"]["rows"]] if "beside" in data else []
     kept: list[CellPlan] = []
     for cell in base:

@@ -3,7 +3,7 @@
 import copy
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,14 +93,13 @@ def make_cell(data: Json, group: Json, combination: Json, connections: int | Non
                     {key: fill(value, count) for key, value in load.items()}, phases)
 
 
-def base_cells(data: Json, strategies: list[str] | None, connections: int | None, fit: Fit) -> list[CellPlan]:
-    """Every cell once. `strategies`: those of the broker, None when it was not asked."""
-    base: list[CellPlan] = []
+def combined(data: Json, strategies: list[str] | None) -> Iterator[tuple[Json, Json]]:
+    """(group, combination) of every cell. `strategies`: those of the broker, None when it was not asked."""
     for group in data.get("group") or [{}]:
         axes = {**data.get("axes", {}), **group.get("axes", {})}
         known = {**data.get("axes_if_known", {}), **group.get("axes_if_known", {})}
-        base += [make_cell(data, group, one, connections, fit) for one in combinations(axes, known, strategies)]
-    return base
+        for one in combinations(axes, known, strategies):
+            yield group, one
 
 
 def williams(count: int) -> list[list[int]]:

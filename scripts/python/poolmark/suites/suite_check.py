@@ -4,7 +4,7 @@
 This module checks keys, types, names and references. suite_options.py checks the programs' options.
 """
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,8 @@ from poolmark.base.forms import Json, Place
 from poolmark.base.options import MOST_CONNECTIONS, MOST_REPETITIONS
 from poolmark.records.attacked import CALM
 from poolmark.records.bare import BARE, GENERATOR
+from poolmark.suites.suite_form import GROUP_KEYS, KEYS, OVERRIDE_KEYS, RATIO_KEYS, Kinds
 
-Kinds = Mapping[str, type[object]]     # key -> the type of its value
-
-KEYS: Kinds = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
-               "config": dict, "axes": dict, "axes_if_known": dict, "broker": dict, "load": dict, "phase": list, "group": list,
-               "override": list, "ratio": list, "beside": dict, "impossible": list}
-GROUP_KEYS: Kinds = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "broker", "load", "phase")}
-OVERRIDE_KEYS: Kinds = {"when": dict, "config": dict, "broker": dict, "load": dict}
-RATIO_KEYS: Kinds = {"metric": str, "of": dict, "to": dict, "by": str, "within": float}
 KINDS, PLOTS = ("suite", "steps"), ("memory",)
 # The keys of a cell, in the order of its name.
 NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "scenario", "client", "ranks")
@@ -44,7 +37,7 @@ def is_type(value: object, kind: type[object]) -> bool:
 
 
 class Check:
-    """The check of one file. `build`: the programs to ask; None skips checks that need them."""
+    """The check of one file. `data`: as suite_form.understood() has it. `build`: the programs to ask; None skips checks that need them."""
 
     def __init__(self, data: Json, faults: Faults, build: Path | None) -> None:
         self.data, self.faults, self.build = data, faults, build
@@ -65,10 +58,10 @@ class Check:
                 self.faults.add((*path, key), f"{key!r} is not a key there", allowed)
             elif not is_type(value, allowed[key]):
                 self.faults.add((*path, key), f"{key} is {value!r}; it must be {TYPES[allowed[key]]}")
-            elif allowed[key] is list and key != "primary":
-                for i, one in enumerate(value):
-                    if not isinstance(one, dict):
-                        self.faults.add((*path, key, i), f"{key} is a list of tables, [[{key}]]; one is {one!r}")
+
+    def is_sound(self, path: Place) -> bool:
+        """Whether there is no fault at or within a part of the file so far. What is missing there may only be misspelt."""
+        return all(place[:len(path)] != path for place in self.faults.places)
 
     def one_of(self, path: Place, value: object, known: Collection[object], what: str) -> None:
         if value not in known:
@@ -98,7 +91,8 @@ class Check:
             self.one_of(("kind",), self.data["kind"], KINDS, "kind")
         if isinstance(self.data.get("plot"), str):
             self.one_of(("plot",), self.data["plot"], PLOTS, "plot")
-        if not self.data.get("phase") and not all(group.get("phase") for group in self.tables(self.data, "group") or [{}]):
+        measures = self.data.get("phase") or all(group.get("phase") for group in self.tables(self.data, "group") or [{}])
+        if not measures and self.is_sound(("phase",)) and self.is_sound(("group",)):
             self.faults.add((), "phase: there is none, so nothing would be measured")
 
     def structure(self) -> None:
@@ -107,15 +101,17 @@ class Check:
             if path:
                 self.keys(part, GROUP_KEYS, path)
             self.phases(part, path)
+            self.twice(part, path)
             for key in ("axes", "axes_if_known"):
                 for name, values in self.table(part, key).items():
                     if not isinstance(values, list) or not values:
                         self.faults.add((*path, key, name), f"{name} is {values!r}; an axis is a list of values")
         for i, override in enumerate(self.tables(self.data, "override")):
             self.keys(override, OVERRIDE_KEYS, ("override", i))
-            if not override.get("when"):
+            sound = self.is_sound(("override", i))
+            if not override.get("when") and sound:
                 self.faults.add(("override", i), "override: 'when' is missing: where does it apply?")
-            elif not any(override.get(key) for key in OVERRIDE_KEYS if key != "when"):
+            if not any(override.get(key) for key in OVERRIDE_KEYS if key != "when") and sound:
                 self.faults.add(("override", i), "override: it changes nothing; give config, broker or load")
         for i, ratio in enumerate(self.tables(self.data, "ratio")):
             self.keys(ratio, RATIO_KEYS, ("ratio", i))
@@ -124,6 +120,15 @@ class Check:
                     self.faults.add(("ratio", i), f"ratio: {key!r} is missing")
             if isinstance(ratio.get("within"), float) and not 0 < ratio["within"] < 1:
                 self.faults.add(("ratio", i, "within"), f"within is {ratio['within']:g}; it is a share above 0 and below 1, such as 0.1")
+
+    def twice(self, part: Json, path: Place) -> None:
+        """A key of [config] that an axis of the same cells has as well would count for nothing. Axes of the whole file are those of its
+        groups too."""
+        for key in self.table(part, "config"):
+            axis = next((axes for axes in ("axes", "axes_if_known") for one in (part, self.data) if key in self.table(one, axes)), None)
+            if axis:
+                self.faults.add((*path, "config", key), f"{key} is in [config] and in [{axis}]: the axis gives it to each cell, so this value "
+                                                        "counts for nothing; leave one of both out")
 
     @staticmethod
     def table(part: Json, key: str) -> Json:
@@ -249,19 +254,3 @@ class Check:
             wrong = described.ask("poolmark-broker", ["--shape", value], self.build)[1]
             if wrong:
                 self.faults.add(path, f"shape {wrong.removeprefix('--shape: ')}", described.shapes(self.build), value)
-
-    # --- metrics
-
-    def metrics(self) -> None:
-        known = described.catalogue(self.build)
-        phases = {str(phase.get("name")) for _, part in self.parts for phase in self.tables(part, "phase")} | {CELL}
-        for i, ratio in enumerate(self.tables(self.data, "ratio")):
-            if isinstance(ratio.get("metric"), str):
-                self.metric(("ratio", i, "metric"), ratio["metric"], known, phases)
-        for i, pattern in enumerate(self.data.get("primary") or [] if isinstance(self.data.get("primary"), list) else []):
-            self.metric(("primary", i), str(pattern).rpartition(":")[2], known, phases)
-
-    def metric(self, path: Place, pattern: str, known: list[Json], phases: Collection[str]) -> None:
-        names = [metric["name"] for metric in known]
-        if not described.is_measured(pattern, names, phases):
-            self.faults.add(path, f"no program measures {pattern!r}", names if len(pattern) < 60 else (), pattern)

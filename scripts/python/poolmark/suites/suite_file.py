@@ -23,28 +23,35 @@
 "{connections}", "{2*connections}" and "{connections/4}" in an option become numbers. "{connections}" in the title becomes the largest number of any
 cell. connections = "fit" is the number that fits the host's memory. Other keys in config or axes let overrides select cells.
 
-The whole file is checked before a cell is made: suite_check.py, suite_options.py.
+The whole file is checked before anything starts: its form (suite_form.py), keys and names (suite_check.py), options (suite_options.py), metrics
+(suite_metrics.py), and the cells of all that has no fault so far (suite_clean.py). So every fault is told at once.
 """
+import contextlib
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.faults import Faults
-from poolmark.base.forms import Json
+from poolmark.base.faults import Faults, likely
+from poolmark.base.forms import Json, Place
 from poolmark.base.paths import SUITES, for_people
 from poolmark.suites import suite_beside
 from poolmark.suites.suite_beside import TwoSides
-from poolmark.suites.suite_cells import CellPlan, Fit, base_cells, interleaved
-from poolmark.suites.suite_check import Check
+from poolmark.suites.suite_cells import CellPlan, Fit, combined, interleaved, make_cell
+from poolmark.suites.suite_check import NAMED, Check
+from poolmark.suites.suite_clean import without
+from poolmark.suites.suite_form import understood
+from poolmark.suites.suite_metrics import Measurable
 from poolmark.suites import suite_pools
-from poolmark.suites.suite_options import OptionCheck, check_cell, without_pools
+from poolmark.suites.suite_options import CellCheck, OptionCheck
 from poolmark.suites.suite_set import apply
-from poolmark.suites.toml_text import read_text
+from poolmark.base.toml_text import read_text
 from poolmark.base.units import show_count
+
+STAND_IN = 1000     # connections of a cell that has none, for the check of its other options
 
 
 @dataclass
@@ -82,6 +89,7 @@ def read(name_or_file: str) -> tuple[str, Json]:
     path = find(name_or_file)
     text, data = read_text(path)
     faults = Faults(for_people(path), text)
+    data = understood(data, faults)
     Check(data, faults, None).structure()
     faults.end()
     return path.stem, data
@@ -114,50 +122,84 @@ def check(checked: Check, faults: Faults, build: Path | None) -> None:
     suite_beside.check_form(checked)
     if build:
         OptionCheck(checked).run()
-        checked.metrics()
-        suite_beside.check_figures(checked, build)
+        Measurable(checked).run()
 
 
 def are_lists(axes: object) -> bool:
     return not isinstance(axes, dict) or all(isinstance(values, list) for values in axes.values())
 
 
-def check_cells(data: Json, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
-    """Checks what needs the cells. Of a file that has faults already, command lines are not asked again: they would tell these twice."""
-    faulty = bool(faults)
-    if not base and not faulty and data.get("impossible"):
-        faults.add(("impossible", 0), "with these nothing is left to measure: every cell is called impossible")
-    for number, cell in enumerate(base):
-        if any(cell.id == other.id for other in base[:number]):
-            if not faulty or are_lists(data.get("axes")):   # of a text as an axis each letter is a value
-                faults.add((), f"two cells are called {cell.id}; make an axis of what differs")
-        elif build and faulty:
-            without_pools(data, cell, faults)
-        elif build:
-            check_cell(data, cell, faults, build)
-    faults.end()
+class Cells:
+    """Makes the cells of a file, and checks what needs them. Of a file that has faults the cells are those of its other parts."""
 
+    def __init__(self, data: Json, faults: Faults, build: Path | None, strategies: list[str] | None, connections: int | None, fit: Fit) -> None:
+        self.data, self.faults, self.build, self.strategies = data, faults, build, strategies
+        self.connections, self.fit = connections, fit
 
-def cells_of(data: Json, faults: Faults, strategies: list[str] | None, connections: int | None, fit: Fit) -> list[CellPlan]:
-    """The cells. Of a file with faults as far as there are any: its faults say why not."""
-    try:
-        return base_cells(data, strategies, connections, fit)
-    except UsageError as error:
-        if not faults:
-            faults.add(("config",), str(error))
-        faults.end()
-        raise
-    except (PoolmarkError, TypeError, ValueError, KeyError, AttributeError, OverflowError):
-        faults.end()
-        raise
+    def made(self, data: Json, gone: Collection[str]) -> list[CellPlan]:
+        """Every cell once. One without a number of connections has one here, so that the rest of it is checked."""
+        base: list[CellPlan] = []
+        for group, one in combined(data, self.strategies):
+            try:
+                base.append(make_cell(data, group, one, self.connections, self.fit))
+            except UsageError as error:
+                if "connections" not in gone and all(place != ("config",) for place in self.faults.places):
+                    self.faults.add(("config",), str(error))
+                with contextlib.suppress(UsageError):
+                    base.append(make_cell(data, group, one, STAND_IN, self.fit))
+        return base
 
+    def written(self) -> list[str]:
+        """Names of the cells as the file has them; [] where it has none for its faults."""
+        try:
+            return [make_cell(self.data, group, one, self.connections, self.fit).id for group, one in combined(self.data, self.strategies)]
+        except (PoolmarkError, TypeError, ValueError, KeyError, AttributeError, OverflowError):
+            return []
 
-def check_primary(data: Json, base: list[CellPlan], faults: Faults) -> None:
-    """CELL:METRIC of a cell that is not made decides nothing."""
-    for i, pattern in enumerate(data["primary"] if isinstance(data.get("primary"), list) else []):
-        cells = str(pattern).rpartition(":")[0]
-        if cells and not any(fnmatch.fnmatchcase(cell.id, cells) for cell in base):
-            faults.add(("primary", i), f"no cell is called {cells!r}", [cell.id for cell in base], cells)
+    def check_names(self, names: list[str]) -> None:
+        if are_lists(self.data.get("axes")):   # of a text as an axis each letter is a value
+            for name in dict.fromkeys(one for number, one in enumerate(names) if one in names[:number]):
+                self.faults.add((), f"two cells are called {name}; make an axis of what differs")
+
+    def check_primary(self, names: list[str]) -> None:
+        """CELL:METRIC of a cell that is not made decides nothing."""
+        for i, pattern in enumerate(self.data["primary"] if isinstance(self.data.get("primary"), list) else []):
+            cells = str(pattern).rpartition(":")[0]
+            if cells and not any(fnmatch.fnmatchcase(name, cells) for name in names):
+                self.faults.add(("primary", i), f"no cell is called {cells!r}", names, cells)
+
+    def run(self, mended: Collection[Place], as_in_file: bool, give: Callable[[list[CellPlan]], None]) -> tuple[list[CellPlan], TwoSides]:
+        """(the cells, what the record says of those that are not made); UsageError with every fault of the file. `mended`: places of faults
+        that are read as they were meant. `as_in_file`: no other cells than the file's were asked for."""
+        faulty, data, gone = bool(self.faults), self.data, set[str]()
+        if faulty:
+            data, gone = without(self.data, self.faults.places - set(mended))
+            gone |= {meant for one in gone if (meant := likely(one, self.known()))}
+        try:
+            base = self.made(data, gone)
+        except (PoolmarkError, TypeError, ValueError, KeyError, AttributeError, OverflowError):
+            self.faults.end()
+            raise
+        gone -= {key for key in NAMED if key != "connections" and all(key in cell.config for cell in base)}
+        give(base)
+        written = self.written() if faulty else [cell.id for cell in base]
+        if as_in_file:
+            self.check_primary([*written, *(cell.id for cell in base)])
+        self.check_names(written)
+        kept, sides = suite_beside.split(data, base, self.faults, gone)
+        if base and not kept:
+            self.faults.add(("impossible", 0), "with these nothing is left to measure: every cell is called impossible")
+        if self.build:
+            check_cells = CellCheck(self.data, self.faults, self.build, gone)
+            for cell in kept:
+                check_cells.cell(cell)
+        self.faults.end()
+        return kept, sides
+
+    def known(self) -> list[str]:
+        """Names that a misspelt key may have been meant for."""
+        return [*NAMED, *(one for told in ((described.broker(self.build), described.loadgen(self.build)) if self.build else ())
+                          for one in described.options(told))]
 
 
 def choose(base: list[CellPlan], only: str | None, name: str) -> list[CellPlan]:
@@ -181,22 +223,15 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     path = find(name_or_file)
     text, data = read_text(path)
     name, faults = path.stem, Faults(for_people(path), text)
+    data = understood(data, faults)
+    mended = set(faults.places)
     checked = Check(data, faults, build)
     checked.written = checked.choices()
-    try:
-        apply(data, sets, faults, build)
-    except (TypeError, ValueError, KeyError, AttributeError):   # of a file whose parts are no tables
-        checked.structure()
-        faults.end()
-        raise
+    apply(data, sets, faults, build)
     checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults)
     check(checked, faults, build)
-    base = cells_of(data, faults, [*described.strategies(build), *checked.own] if build else None, connections, fit)
-    suite_pools.give(base, checked.own, checked.libraries)
-    if not sets and connections is None:    # other cells than the file's may be asked for
-        check_primary(data, base, faults)
-    base, sides = suite_beside.split(data, base, faults)
-    check_cells(data, base, faults, build)
+    cells = Cells(data, faults, build, [*described.strategies(build), *checked.own] if build else None, connections, fit)
+    base, sides = cells.run(mended, not sets and connections is None, lambda base: suite_pools.give(base, checked.own, checked.libraries))
     base = choose(base, only, name)
     sides.impossible = [one for one in sides.impossible if re.search(only or "", one["id"])]
     count = repetitions or int(data.get("repetitions", 1))

@@ -4,10 +4,12 @@
 The programs' own parsers check the values (`--describe`), so faults have their wording.
 """
 import math
+import re
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from poolmark.base.faults import Faults
+from poolmark.base.faults import Faults, likely
 from poolmark.base.forms import Config, Json, Place
 from poolmark.base.paths import need_checkout
 from poolmark.facts import described
@@ -16,6 +18,7 @@ from poolmark.base.errors import UsageError
 from poolmark.suites import mix_file
 from poolmark.suites.suite_check import Check
 from poolmark.suites.suite_cells import CellPlan, fill
+from poolmark.suites.suite_clean import follows
 from poolmark.suites.targets import MOSQUITTO_FLAGS, SHARED, option_words, wrong_for_mosquitto
 
 BROKER, LOADGEN, BARE_CLIENT = "poolmark-broker", "poolmark-loadgen", "bare-client"
@@ -40,6 +43,8 @@ class OptionCheck:
     def __init__(self, check: Check) -> None:
         self.check, self.faults, self.build = check, check.faults, check.build
         self.scenarios = described.scenarios(self.build)
+        engines = described.engines(self.build)
+        self.able = max(engines, key=lambda one: len(engines[one]["capabilities"]))     # each cell's own engine is checked with the cell
 
     def parts(self, key: str) -> list[tuple[Place, Json]]:
         """All tables of that key: in the file, in groups, in overrides."""
@@ -94,37 +99,43 @@ class OptionCheck:
                     if wrong:
                         self.faults.add(place, wrong)
 
+    def stand_ins(self, scenarios: list[str], name: str) -> list[str]:
+        """Of scenarios that are not known: one that takes the option, the one that is likely meant first. A value is checked with it, so that
+        its fault is told together with the scenario's."""
+        meant = [guess for one in scenarios if (guess := likely(one, self.scenarios))]
+        return [one for one in (*meant, *self.scenarios) if name in self.scenarios[one]["options"]][:1]
+
+    def wrong_value(self, scenario: str, name: str, value: Any, table: Json) -> str:
+        """What is wrong with a value in a scenario; "" for nothing. `table`: where it stands; an option may need others of there."""
+        alone = {name: fill(value, EXAMPLE)}
+        others = {one: fill(table[one], EXAMPLE) for one in CLIENTS if one in table and one != name and is_option_value(table[one])}
+
+        def told(options: Json) -> str:
+            try:
+                words = option_words(with_plain_mix(options))
+            except UsageError as error:     # of the mix, whose faults are told at its own line
+                return str(error)
+            return described.ask(LOADGEN, [scenario, "--engine", self.able, *words], self.build)[1]
+
+        wrong = told(alone)
+        if wrong and others and f"--{name}:" not in wrong:
+            together = told(others | alone)
+            return "" if together and together == told(others) else together    # the others' fault is told at their line
+        return wrong
+
     def load_value(self, path: Place, name: str, value: Any, scenarios: list[str], table: Json) -> None:
-        """`scenarios`: those that would get the option. It must be valid for each; a fault is reported once. `table`: where it
-        stands; an option may need others of there."""
+        """`scenarios`: those that would get the option. It must be valid for each; a fault is reported once."""
         if not self.is_known(LOADGEN, path, name, value):
             return
-        known = [one for one in scenarios if one in self.scenarios]
-        engines = described.engines(self.build)
-        able = max(engines, key=lambda one: len(engines[one]["capabilities"]))  # each cell's own is checked with the cell
+        known = [one for one in scenarios if one in self.scenarios] or self.stand_ins(scenarios, name)
         if name == "mix" and set(known) == {"mix"}:
-            for text in mix_file.faults_of(str(fill(value, EXAMPLE)), self.build, ["--engine", able]):
+            for text in mix_file.faults_of(str(fill(value, EXAMPLE)), self.build, ["--engine", self.able]):
                 self.faults.add(path, f"mix: {text}")
             return
-        for scenario in known:
-            alone = {name: fill(value, EXAMPLE)}
-            others = {one: fill(table[one], EXAMPLE) for one in CLIENTS
-                      if one in table and one != name and is_option_value(table[one])}
-
-            def told(options: Json, scenario: str = scenario) -> str | None:
-                try:
-                    words = option_words(with_plain_mix(options))
-                except UsageError as error:     # of the mix, whose faults are told at its own line
-                    return str(error)
-                return described.ask(LOADGEN, [scenario, "--engine", able, *words], self.build)[1]
-
-            wrong = told(alone)
-            if wrong and others and f"--{name}:" not in wrong:
-                together = told(others | alone)
-                wrong = None if together and together == told(others) else together  # the others' fault is told at their line
+        for i, one in enumerate(value if isinstance(value, list) else [value]):
+            wrong = next((text for scenario in known if (text := self.wrong_value(scenario, name, one, table))), "")
             if wrong:
-                self.faults.add(path, wrong)
-                return
+                self.faults.add((*path, i) if isinstance(value, list) else path, wrong)
 
     def load(self) -> None:
         everywhere = [str(phase.get("scenario")) for _, part in self.check.parts for phase in self.check.tables(part, "phase")]
@@ -204,25 +215,64 @@ def wrong_for_bare(plan: CellPlan, phase: Json, build: Path | None) -> str | Non
     return described.ask(BARE_CLIENT, bare_words(plan.load, phase), build)[1] or None
 
 
-def check_cell(data: Json, plan: CellPlan, faults: Faults, build: Path | None) -> None:
-    """Checks the complete command lines of a cell's programs."""
-    without_pools(data, plan, faults)
-    if plan.config.get("target", "poolmark") == "poolmark":
+def together(name: str) -> set[str]:
+    """An option with those that are only right beside it."""
+    return {name, *(CLIENTS if name in CLIENTS else ())}
+
+
+def each_wrong(ask: Callable[[Json], str], options: Json) -> Iterator[str]:
+    """The faults of a command line. A program tells its first; it is asked again without the option that this names."""
+    left, gone = dict(options), set[str]()
+    while wrong := ask(left):
+        if follows(wrong, gone):
+            return
+        yield wrong
+        named = re.match(r"--([a-z-]+)", wrong)
+        if not named or named[1] not in left:
+            return
+        gone |= together(named[1])
+        del left[named[1]]
+
+
+class CellCheck:
+    """Checks the complete command lines of each cell's programs. One fault of several cells is told once. `gone`: keys that are left out of
+    the cells, since they have faults of their own; what may only follow from that is not told."""
+
+    def __init__(self, data: Json, faults: Faults, build: Path | None, gone: Collection[str] = ()) -> None:
+        self.data, self.faults, self.build = data, faults, build
+        self.gone = {one for name in gone for one in together(name)}
+        self.told: set[tuple[Place, str]] = set()
+
+    def add(self, place: Place, where: str, wrong: str) -> None:
+        if (place, wrong) not in self.told and not follows(wrong, self.gone):
+            self.faults.add(place, f"{where}: {wrong}")
+        self.told.add((place, wrong))
+
+    def broker(self, plan: CellPlan) -> None:
         options = {"pool": plan.config.get("strategy"), "shape": plan.config.get("shape"), **plan.broker}
-        wrong = described.ask(BROKER, option_words(options), build)[1]
-        if wrong:
-            faults.add(place_of(data, plan, "strategy"), f"cell {plan.id}: {wrong}")
-    for phase in plan.phases:
-        wrong = described.ask(LOADGEN, load_words(plan.config, plan.load, phase), build)[1]
-        if not wrong and plan.config.get("client") == BARE:
-            wrong = wrong_for_bare(plan, phase, build) or ""
-        if not wrong:
-            continue
-        of_mix = mix_file.faults_of(phase["mix"], build, ["--engine", described.engine_of(plan.config, build)]) if "mix" in phase else []
+        for wrong in each_wrong(lambda left: described.ask(BROKER, option_words(left), self.build)[1], options):
+            self.add(place_of(self.data, plan, "strategy"), f"cell {plan.id}", wrong)
+
+    def phase(self, plan: CellPlan, phase: Json) -> None:
+        place, engine = place_of_phase(self.data, phase), described.engine_of(plan.config, self.build)
+        options = load_options(plan.config, plan.load, phase)
+        found = list(each_wrong(lambda left: described.ask(LOADGEN, [phase["scenario"], *option_words(left)], self.build)[1], options))
+        of_mix = mix_file.faults_of(phase["mix"], self.build, ["--engine", engine]) if found and "mix" in phase else []
         for text in of_mix:     # of all cells with that engine
-            faults.add(place_of_phase(data, phase), f"engine {described.engine_of(plan.config, build)}, phase {phase['name']}: {text}")
-        if not of_mix:
-            faults.add(place_of_phase(data, phase), f"cell {plan.id}, phase {phase['name']}: {wrong}")
+            self.add(place, f"engine {engine}, phase {phase['name']}", text)
+        if of_mix:
+            return
+        if not found and plan.config.get("client") == BARE and (wrong := wrong_for_bare(plan, phase, self.build)):
+            found = [wrong]
+        for wrong in found:
+            self.add(place, f"cell {plan.id}, phase {phase['name']}", wrong)
+
+    def cell(self, plan: CellPlan) -> None:
+        without_pools(self.data, plan, self.faults)
+        if plan.config.get("target", "poolmark") == "poolmark" and not {"target", "strategy", "shape"} & self.gone:
+            self.broker(plan)
+        for phase in plan.phases if not {"target", "engine", "client"} & self.gone else []:
+            self.phase(plan, phase)
 
 
 def place_of_phase(data: Json, phase: Json) -> Place:

@@ -104,7 +104,7 @@ class Setting:
             return
         if self.top() or self.config() or self.options() or self.phases():
             return
-        names = [one["name"] for _, part in self.parts() for _, one in _tables(part, "phase")]
+        names = [one.get("name") for _, part in self.parts() for _, one in _tables(part, "phase")]
         known: list[str] = [*NUMBERS, *NAMED, *(described.options(described.loadgen(self.build)) if self.build else ())]
         known += [f"{name}.{key}" for name in names for key in known] if "." in self.key else []
         self.faults.came_from(("set", self.key), self.where)
