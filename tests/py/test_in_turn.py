@@ -2,13 +2,15 @@
 """Benchmarks of two builds measured in turn: the order, what counts, how rounds are joined and judged, the whole by a command."""
 import copy
 import json
+from types import SimpleNamespace
 
 import numpy
 
 from poolmark.base.paths import build_dir
-from poolmark.bench import full_speed, in_turn
+from poolmark.bench import bench, full_speed, in_turn
 from poolmark.bench.bench_plan import THE_SIZE, Bench, Contender
 from poolmark.bench.bench_report import Measured
+from poolmark.bench.noise import Noise, Teller
 from poolmark.compare import rounds_in_turn, verdict
 from poolmark.compare.interleave import Job
 from poolmark.compare.sequential import LOOKS, times_of
@@ -80,6 +82,21 @@ def test_rounds_without_a_figure_count_as_failures():
     assert found.code == verdict.REGRESSION and [row.metric for row in found.of("regression")] == ["cell.not_complete"]
 
 
+def test_what_two_builds_have_to_say_of_the_host_is_said_once():
+    """The host is one, and was told busy once for each build, by two percentages."""
+    said, noise = [], Noise()
+    noise._others, noise._throttle = SimpleNamespace(percent=iter([23.4, 99.0]).__next__), SimpleNamespace(text=lambda: None)
+    teller = Teller(said.append)
+    runners = [SimpleNamespace(noise=noise, say=teller, record=SimpleNamespace(found=[])) for _ in in_turn.SIDES]
+    for runner in runners:
+        runner.record.anomaly = lambda what, text, runner=runner: runner.record.found.append((what, text))
+        bench.Runner.tell_noise(runner)
+    assert said == ["other processes had 23 % of the processors' time: times are longer than on a quiet host"]
+    assert [one.record.found for one in runners] == [[("busy", said[0])]] * 2 and noise.percent == 23.4
+    teller("candidate: lifo/slab/3072: was ended by SIGSEGV")
+    assert len(said) == 2
+
+
 def test_rounds_of_several_runs_become_one_cell(tmp_path):
     runs = []
     for number, samples in enumerate(([3.0, 4.0], [5.0, 6.0, 7.0])):
@@ -101,6 +118,21 @@ def test_rounds_of_several_runs_become_one_cell(tmp_path):
     assert cell["command"] == ["poolmark", "bench", "--build", "b"]
     pairs = [{"base": run, "candidate": run} for run in runs]
     assert rounds_in_turn.count_of(pairs) == 5 and rounds_in_turn.config_of(runs)["rounds"] == 5
+    assert rounds_in_turn.turns({"config": rounds_in_turn.config_of(runs)}, 5) == [0, 1, 4, 5, 6]
+
+
+def test_no_block_of_rounds_is_of_two_looks():
+    """Suites are measured between two looks, for minutes: rounds of both are no neighbours."""
+    of_looks = {"config": {"rounds_each": [4, 2, 3, 4, 6]}}
+    turns = rounds_in_turn.turns(of_looks, 19)
+    looks = [look for look, rounds in enumerate(of_looks["config"]["rounds_each"]) for _ in range(rounds)]
+    assert all(len({look for look, at in zip(looks, turns, strict=True) if at // in_turn.BLOCK == block}) <= 1 for block in range(turns[-1]))
+    assert turns[:6] == [0, 1, 2, 3, 4, 5] and turns[6] == 8
+    assert rounds_in_turn.turns(of_looks, 18) == list(range(18)) and rounds_in_turn.turns({}, 2) == [0, 1]
+    ours, theirs = two_records(.0, 1, rounds=20)
+    for run in (ours, theirs):
+        run["config"]["rounds_each"] = [6, 14]
+    assert verdict.compare(ours, theirs).rows[0].blocks[0] == (0, 0, 0, 0, 1, 1, *(2,) * 4, *(3,) * 4, *(4,) * 4, *(5,) * 2)
 
 
 def test_benchmarks_alone_get_more_rounds():

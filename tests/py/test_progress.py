@@ -12,6 +12,7 @@ from poolmark.suites import suite_file
 from poolmark.run import estimate
 from poolmark.base.paths import build_dir
 from poolmark.base.progress import Beat, Eta, span
+from poolmark.facts.quiet import load_text
 from poolmark.records.record import Record
 from poolmark.suites.suite_options import phases_text
 
@@ -47,6 +48,31 @@ def test_what_is_left_is_mended_by_what_the_parts_took():
     assert eta.left_s() == 0
 
 
+def test_an_estimate_that_was_off_is_told_once_a_part_has_shown_it():
+    clock = SimpleNamespace(now=0.0)
+    eta = Eta([10, 10], now=lambda: clock.now)
+    eta.begin()
+    clock.now = 30.0            # a busy host
+    eta.end()
+    assert eta.off("cells") == "cells take 3 times as long as estimated: about 30 s left"
+    eta = Eta([30, 10, 10], now=lambda: clock.now)
+    eta.begin()
+    clock.now += 40             # a third more is no news
+    eta.end()
+    assert eta.off("cells") == ""
+    eta = Eta([10], now=lambda: clock.now)
+    eta.begin()
+    clock.now += 90
+    eta.end()
+    assert eta.off("cells") == ""       # nothing is left
+
+
+def test_a_host_that_is_busy_before_the_start_is_told():
+    assert load_text(0.9, 2) is None
+    told = load_text(5.12, 2)
+    assert told and told.startswith("the host was busy in the last minute (load 5.1, 2 processors)") and "longer than estimated" in told
+
+
 def test_a_beat_speaks_while_the_main_thread_waits_and_ends_with_its_block():
     program = f"""
 import select, subprocess, sys
@@ -71,7 +97,7 @@ def test_an_estimate_is_by_the_options_until_a_run_has_shown_better(tmp_path):
     suite = suite_file.load("quick", build=BUILD, sets=["strategy=malloc"])
     cell = suite.cells[0]
     first = estimate.Estimate("quick", BUILD, tmp_path)
-    assert 25 < first.of(cell) < 60 and first.sentence(suite.cells).endswith("by the suite's options")
+    assert 25 < first.of(cell) < 60 and first.sentence(suite.cells).endswith("by the suite's options, on a quiet host")
     longer = suite_file.load("quick", build=BUILD, sets=["strategy=malloc", "duration=60s"])
     assert first.of(longer.cells[0]) == pytest.approx(first.of(cell) + 100)
     record = Record.create("suite", suite="quick", folder=tmp_path / "run", seed=1)
@@ -84,6 +110,7 @@ def test_an_estimate_is_by_the_options_until_a_run_has_shown_better(tmp_path):
     second = estimate.Estimate("quick", BUILD, tmp_path)
     assert second.of(cell) == 33.5 and second.sentence(suite.cells) == f"about 34 s in all, by run {record.id}"
     assert second.of(longer.cells[0]) != 33.5
+    assert second.by([cell, longer.cells[0]]) == f"run {record.id} for 1 of 2 cells, else the suite's options, on a quiet host"
 
 
 @pytest.mark.skipif(not os.access(BUILD / "poolmark-loadgen", os.X_OK), reason="the programs are not built")

@@ -21,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 EVERY_S, ON_TERMINAL_S = 9.0, 1.0
+OFF = 1.5       # an estimate that is off by so much is told
 
 
 def span(seconds: float) -> str:
@@ -57,6 +58,13 @@ class Eta:
 
     def factor(self) -> float:
         return self._took / self._thought if self._thought > 0 else 1.0
+
+    def off(self, parts: str) -> str:
+        """A text where the estimate of the parts so far was off by more than half; "" otherwise, and when nothing is left."""
+        factor = self.factor()
+        if self.done >= len(self.thought_s) or 1 / OFF < factor < OFF:
+            return ""
+        return f"{parts} take {factor:.2g} times as long as estimated: {self.left()}"
 
     def left_s(self) -> float:
         ahead = self.factor() * sum(self.thought_s[self.done:])

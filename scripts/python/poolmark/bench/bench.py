@@ -29,12 +29,12 @@ from poolmark.facts.children import Children, Interrupted
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.forms import Config, Json
 from poolmark.bench.full_speed import Speed
+from poolmark.bench.noise import Noise, Say, Teller
 from poolmark.base.options import count, span
 from poolmark.base.paths import RUNS, choose_build, for_people
 from poolmark.base.progress import Beat, Eta
 from poolmark.base.progress import span as span_text
 from poolmark.base.units import plural
-from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text
 from poolmark.records.record import Cell, Record, new_id
 
 PROGRAM = "poolmark-bench"
@@ -99,7 +99,8 @@ class Runner:
         self.slower = 1.0  # measured over estimated time
         self.now, self.runs = "the processor's full speed", 0  # current run, its number
         self.deadline, self.eta = float("inf"), Eta([])
-        self.others, self.throttle = OthersClock(), ThrottleClock()
+        self.noise, self.side = Noise(), ""     # of two builds in turn both have one Noise, and each its side
+        self.say: Say = say
 
     def learn_speed(self, children: Children) -> None:
         """Finds the processor's full speed, and whether the program knows of it."""
@@ -116,7 +117,7 @@ class Runner:
         self.failures += 1
         if not series.failures:
             self.record.anomaly(what, f"{bench.name}: {text}")
-            say(f"{bench.name}: {text}")
+            self.say(f"{self.side}{bench.name}: {text}")
         series.failures.append(text)
         self.cell(bench).anomaly(what, text)
 
@@ -182,7 +183,7 @@ class Runner:
                 self.keep(attempt, measured, report)
         except (bench_report.NoFigure, PoolmarkError) as error:
             self.cell(bench).anomaly("again", f"round {number}: {error}")
-            say(f"{bench.name}, again: {error}")
+            self.say(f"{self.side}{bench.name}, again: {error}")
         finally:
             if self.kept.get((bench.name, number)) is not attempt:
                 self.discard(attempt)
@@ -303,7 +304,7 @@ class Runner:
                     + (f"they are in the figures of {slow} of {len(self.results.series)} benchmarks, which say more of the host "
                        "for it" if slow else "they are in no figure"))
             self.record.anomaly("slow", text)
-            say(text)
+            self.say(f"{self.side}{text}")
 
     def close_books(self) -> None:
         """Each measurement of a started round is measured, failed, or not started for lack of time."""
@@ -327,20 +328,14 @@ class Runner:
         if unknown:
             self.record.anomaly("catalogue", f"the program's catalogue has no {', '.join(unknown)}: their unit is not known")
 
-    def tell_noise(self) -> float | None:
-        percent = self.others.percent()
-        text = busy_text(percent, "times are longer")
-        if text:
-            self.record.anomaly("busy", text)
-            say(text)
-        if text := self.throttle.text():
-            self.record.anomaly("throttled", text)
-            say(text)
-        return percent
+    def tell_noise(self) -> None:
+        for what, text in self.noise.findings:
+            self.record.anomaly(what, text)
+            self.say(text)
 
     def close(self, code: int) -> str:
         self.write_cells()
-        percent = self.tell_noise()
+        self.tell_noise()
         self.tell_slow()
         self.tell_uncatalogued()
         for name, series in self.results.series.items():
@@ -359,7 +354,7 @@ class Runner:
         self.record.data["status"] = status
         self.record.data["config"]["allocators"] = self.allocators()
         self.record.data["summary"] = {
-            "others_cpu_percent": percent, "step_ns": self.speed.step_ns or None,
+            "others_cpu_percent": self.noise.percent, "step_ns": self.speed.step_ns or None,
             "narrow": bench_narrow.told(self),
             # Of a part of the set: which contenders a headline would have needed. verify makes the headlines again.
             "planned": [{"workload": workload, "bytes": size, "threads": threads, "contenders": names}
@@ -409,7 +404,7 @@ class Plan:
                    [pool.told() for pool in own.values()])
 
     def runner(self, args: argparse.Namespace, seed: int, budget_s: float, folder: Path | str | None,
-               command: list[str] | None = None) -> Runner:
+               command: list[str] | None = None, say: Say = say) -> Runner:
         """Makes the record and says what cannot be measured."""
         cleared = allocators.variables_set()
         config: Config = {"selection": args.set, "filter": args.filter, "repetitions": args.repetitions,
@@ -437,8 +432,10 @@ def run_in_turn(args: argparse.Namespace, ours: Plan, seed: int) -> int:
     rounds = plan.rounds(list({bench.name: bench for bench in [*ours.benches, *theirs.benches]}.values()), args.repetitions, seed)
     blocks_s = [2 * sum(bench.estimate_s(args.min_time) for _, bench in block) for block in in_turn.blocks(rounds)]
     command = [".." if word == args.out else word for word in sys.argv]  # the record's folder is inside
-    runners = [one.runner(args, seed, budget_s, folder / side, command) for one, side in zip((ours, theirs), in_turn.SIDES, strict=True)]
-    for runner in runners:
+    teller, noise = Teller(say), Noise()    # what both builds have to say of the host is said once
+    runners = [one.runner(args, seed, budget_s, folder / side, command, teller) for one, side in zip((ours, theirs), in_turn.SIDES, strict=True)]
+    for runner, side in zip(runners, in_turn.SIDES, strict=True):
+        runner.noise, runner.say, runner.side = noise, teller, f"{side}: "
         in_turn.begin(runner, comparison, len(rounds))
     say(f"{plural(len(rounds[0]), 'benchmark')} of two builds in turn, {plural(len(rounds), 'round')}, about "
         f"{span_text(min(budget_s, sum(blocks_s)))} in all, into {for_people(folder)}")

@@ -11,8 +11,8 @@ add_arguments = bench.add_arguments
 START_S = 1.5   # of the command itself: what runs before and after the measurements
 
 
-def estimate_s(args: argparse.Namespace) -> float:
-    """Seconds, by the estimates of its benchmarks and its budget, with the start of the command."""
+def estimated(args: argparse.Namespace) -> tuple[float, str]:
+    """(seconds, by what they are known), by the estimates of its benchmarks and its budget, with the start of the command."""
     program = build_dir(args.build) / bench.PROGRAM
     own = own_pools.for_bench(args.pool, program.parent)
     on, _ = bench_plan.installed(bench_plan.added(args.allocator))
@@ -20,4 +20,4 @@ def estimate_s(args: argparse.Namespace) -> float:
     benches, _ = bench_plan.possible(bench_plan.select(every, args.set, args.filter))
     rounds = bench_plan.rounds(benches, args.repetitions, args.seed or 1)
     budget_s = args.budget or (float("inf") if args.set == "full" else bench.DEFAULT_BUDGET_S)
-    return START_S + min(budget_s, sum(thought_s(rounds, args.min_time, args.again)))
+    return START_S + min(budget_s, sum(thought_s(rounds, args.min_time, args.again))), "the least times of its benchmarks"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
-from poolmark.facts import build_commit, described
+from poolmark.facts import build_commit, described, quiet
 from poolmark.compare import job_time, power_told, sequential, thresholds
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import nearest
@@ -105,19 +105,19 @@ def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: 
     for job in jobs:
         cells = check_job(job, builds["candidate"].folder)
         every += map(stem, cells)
-        one_s = job_time.seconds_of(job, builds["candidate"].folder)
+        one_s, by = job_time.seconds_of(job, builds["candidate"].folder)
         all_s += one_s
         lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} {'rounds' if job.is_bench else 'runs'} of "
-                     f"each build, interleaved, {job_time.told(one_s, looks[0], most, args.until_sure)}")
+                     f"each build, interleaved, {job_time.told(one_s, looks[0], most, args.until_sure)}, by {by}")
         lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint), known)
     check_asked(args, every, builds["candidate"].folder)
     if len(jobs) > 1:
         lines.append(f"all of it: {job_time.told(all_s, looks[0], most, args.until_sure)}")
-    return lines
+    return lines + ([text] if (text := quiet.load_text()) else [])
 
 
 def check_asked(args: argparse.Namespace, cells: list[str], build: Path) -> None:
-    """UsageError where --judge or a budget names what no cell of the jobs has; found now, and not after they have run."""
+    """UsageError with each name of --judge and of a budget that no cell of the jobs has; found now, and not after they have run."""
     known = [*(metric["name"] for metric in described.catalogue(build)), NOT_COMPLETE]
     asked = [(f"{args.thresholds}: budget of {one.metric}", one.cell, one.metric)
              for one in (thresholds.load(args.thresholds) if args.thresholds else [])]
@@ -125,11 +125,14 @@ def check_asked(args: argparse.Namespace, cells: list[str], build: Path) -> None
         cell, _, metric = pattern.rpartition(":")
         if pattern not in ("all", "primary"):
             asked.append((f"--judge {pattern}", cell, metric))
+    wrong: list[str] = []
     for where, cell, metric in asked:
         if not described.is_measured(metric, known):
-            raise UsageError(f"{where}: no program measures {metric!r}{nearest(metric, known)}")
+            wrong.append(f"{where}: no program measures {metric!r}{nearest(metric, known)}")
         if cell and not args.allow_missing and not any(fnmatch.fnmatchcase(one, cell) for one in cells):
-            raise UsageError(f"{where}: no cell of --run is called {cell!r}{nearest(cell, cells)}")
+            wrong.append(f"{where}: no cell of --run is called {cell!r}{nearest(cell, cells)}")
+    if wrong:
+        raise UsageError("\n".join(wrong))
 
 
 def fingerprint_of(build: build_commit.Build) -> str | None:

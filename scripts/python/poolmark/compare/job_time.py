@@ -12,20 +12,22 @@ from poolmark.base.progress import span
 from poolmark.bench.in_turn import SIDES
 from poolmark.compare.interleave import Job
 
-MODULES = {"suite": "run.suite", "bench": "bench.bench_estimate"}     # each has add_arguments(parser) and estimate_s(args)
+MODULES = {"suite": "run.suite", "bench": "bench.bench_estimate"}     # each has add_arguments(parser) and estimated(args)
 
 
-def seconds_of(job: Job, build: Path) -> float:
-    """Of one run on one build; of benchmarks: of one round. The job was checked before."""
+def seconds_of(job: Job, build: Path) -> tuple[float, str]:
+    """Of one run on one build; of benchmarks: of one round; and by what they are known. The job was checked before."""
     kind, *words = job.words
     module = importlib.import_module(f"poolmark.{MODULES[kind]}")
     parser = make_parser()
     module.add_arguments(parser)
     args = parser.parse_args([*words, "--build", str(build), "--repetitions", "1"])
     if not job.is_bench:
-        return float(module.estimate_s(args))
+        seconds, by = module.estimated(args)
+        return float(seconds), str(by)
     args.again, args.budget = 0, args.budget or math.inf    # as bench --beside measures
-    return max(0.0, float(module.estimate_s(args)) - float(module.START_S))
+    seconds, by = module.estimated(args)
+    return max(0.0, float(seconds) - float(module.START_S)), str(by)
 
 
 def told(one_s: float, least: int, most: int, until_s: float | None) -> str:

@@ -16,6 +16,7 @@ from poolmark.facts import allowance, proc_files
 from poolmark.base.units import plural
 
 BUSY_PERCENT = 10.0
+BUSY_LOAD = 0.5         # of each processor: more was under way before we began
 QUOTA_USED = 0.5        # average use of a quota above which it was probably exhausted for part of the time
 SHORTEST_S = 2.0        # of all processors together; the kernel's ticks are too coarse for less
 
@@ -95,3 +96,16 @@ def busy_text(percent: float | None, effect: str) -> str | None:
     if percent is None or percent <= BUSY_PERCENT:
         return None
     return f"other processes had {percent:.0f} % of the processors' time: {effect} than on a quiet host"
+
+
+def load_text(load: float | None = None, cores: int | None = None) -> str | None:
+    """Before a measurement: a text when much was under way in the last minute; otherwise None."""
+    try:
+        load = os.getloadavg()[0] if load is None else load
+    except OSError:
+        return None
+    cores = cores or os.cpu_count() or 1
+    if load < BUSY_LOAD * cores:
+        return None
+    return (f"the host was busy in the last minute (load {load:.1f}, {plural(cores, 'processor')}): if that goes on, this takes longer than estimated, "
+            "and its figures are of a busy host; the time left is corrected by what is done")

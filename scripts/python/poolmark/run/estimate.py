@@ -17,7 +17,7 @@ from poolmark.base.forms import Json
 from poolmark.base.progress import span
 from poolmark.run.attacker import PREPARE_S, attack_of
 from poolmark.suites.suite_cells import CellPlan
-from poolmark.base.units import parse_count, parse_seconds
+from poolmark.base.units import parse_count, parse_seconds, plural
 
 CONNECTS_PER_S = 7_000      # of a small host that has both ends
 START_S, PHASE_S = 1.5, 1.5  # start of a target; start and end of a generator with its workers
@@ -142,18 +142,27 @@ class Estimate:
     def __init__(self, name: str, build: Path, runs: Path) -> None:
         self.build = build
         self.found, self.run = earlier(name, runs)
-        self.used = False       # True when a time of the earlier run was used
+
+    def before(self, planned: CellPlan) -> float | None:
+        """What the earlier run took for it."""
+        return self.found.get((stem(planned.id), suite_options.phases_text(planned)))
 
     def of(self, planned: CellPlan) -> float:
-        before = self.found.get((stem(planned.id), suite_options.phases_text(planned)))
+        before = self.before(planned)
         if before is not None:
-            self.used = True
             return before
         try:
             return of_options(planned, self.build)
         except PoolmarkError:
             return 60.0
 
+    def by(self, cells: list[CellPlan]) -> str:
+        """Where the estimate comes from."""
+        known = sum(self.before(cell) is not None for cell in cells)
+        options = "the suite's options, on a quiet host"
+        if known == 0:
+            return options
+        return f"run {self.run}" + (f" for {known} of {plural(len(cells), 'cell')}, else {options}" if known < len(cells) else "")
+
     def sentence(self, cells: list[CellPlan]) -> str:
-        total = sum(map(self.of, cells))
-        return f"about {span(total)} in all, by " + (f"run {self.run}" if self.used else "the suite's options")
+        return f"about {span(sum(map(self.of, cells)))} in all, by {self.by(cells)}"

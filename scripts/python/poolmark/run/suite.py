@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from poolmark.cluster import mpirun
-from poolmark.facts import allocators, allowance, described, host, own_pools
+from poolmark.facts import allocators, allowance, described, host, own_pools, quiet
 from poolmark.records import tables
 from poolmark.suites import suite_file
 from poolmark.model import plot
@@ -177,6 +177,8 @@ def run_cells(suite: Suite, record: Record, build: Path, limit: int, thought: Es
                 progress.say(f"[{begun}/{len(suite.cells)}] {planned.id}")
                 run_cell(suite, record, planned, build, limit, children, progress)
                 progress.eta.end()
+                if begun == 1 and (text := progress.eta.off("cells")):
+                    progress.say(f"  {text}")
         except Interrupted as interrupted:
             left = len(suite.cells) - begun
             record.anomaly("interrupted", str(interrupted) + (f"; {left} of {len(suite.cells)} cells were not begun" if left
@@ -237,11 +239,12 @@ def load_suite(args: argparse.Namespace, build: Path) -> Suite:
                            connections=args.connections, only=args.only, sets=args.set, fit=fits_here)
 
 
-def estimate_s(args: argparse.Namespace) -> float:
-    """Seconds that this call should take, for commands that call it."""
+def estimated(args: argparse.Namespace) -> tuple[float, str]:
+    """Seconds that this call should take, and by what they are known; for commands that call it."""
     build = build_dir(args.build)
     suite = load_suite(args, build)
-    return sum(map(Estimate(suite.name, build, RUNS).of, suite.cells))
+    thought = Estimate(suite.name, build, RUNS)
+    return sum(map(thought.of, suite.cells)), thought.by(suite.cells)
 
 
 def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> None:
@@ -304,6 +307,8 @@ def run(args: argparse.Namespace) -> int:
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
     say(f"{suite.title}: {plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}, into {for_people(record.folder)}")
     tell_power(suite, record)
+    if text := quiet.load_text():
+        say(text)
     if cleared := allocators.variables_set():
         say(f"{', '.join(cleared)} of this environment: taken off the measured programs")
     for text in plans:
