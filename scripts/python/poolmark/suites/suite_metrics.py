@@ -7,6 +7,7 @@ A scenario says what its runs measure (`measures` in --describe); with several p
 records/phases.py. The broker and an attack beside the load measure of the cell as a whole.
 """
 import fnmatch
+from collections.abc import Iterable
 from pathlib import Path
 
 from poolmark.base.faults import likely, nearest
@@ -31,9 +32,13 @@ def is_of(pattern: str, name: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern)
 
 
+def matches_any(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def scenarios_that_measure(name: str, build: Path | None) -> list[str]:
     return [one for one, told in described.scenarios(build).items()
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in told.get("measures", []))]
+            if matches_any(name, told.get("measures", []))]
 
 
 class Measurable:
@@ -44,6 +49,8 @@ class Measurable:
         self.catalogue = described.catalogue(self.build)
         self.scenarios = described.scenarios(self.build)
         self.loads = [one["name"] for one in described.loadgen(self.build)["metrics"]]
+        self.options = {name for _, part in check.parts for table in (check.table(part, "load"), *check.tables(part, "phase")) for name in table}
+        self.options |= {name for one in check.tables(check.data, "override") for name in check.table(one, "load")}
         self.names = list(dict.fromkeys([*self.of_target(), *(name for part in self.parts() for name in self.of_part(part))]))
 
     def parts(self) -> list[list[Json]]:
@@ -53,9 +60,12 @@ class Measurable:
         return [tables(group, "phase") or top for group in tables(self.check.data, "group") or [{}]]
 
     def of_scenario(self, scenario: str) -> list[str]:
-        """All metrics of one that is not known, or does not say: its fault is told at its own line."""
+        """What it measures with the options that the file has. All metrics of one that is not known, or does not say: its fault is told at its
+        own line."""
         told = self.scenarios.get(scenario, {})
-        return [name for name in self.loads if any(fnmatch.fnmatchcase(name, pattern) for pattern in told.get("measures", ["*"]))]
+        without = [pattern for option, patterns in told.get("measures_with", {}).items() if option not in self.options for pattern in patterns]
+        patterns = [pattern for pattern in told.get("measures", ["*"]) if pattern not in without]
+        return [name for name in self.loads if matches_any(name, patterns) and not matches_any(name, without)]
 
     def scenario(self, phase: Json) -> str:
         """The scenario of a phase; of a misspelt one that which was meant."""
