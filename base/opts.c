@@ -259,8 +259,8 @@ static int refuse_option(const struct opt *table, int code, const char *argument
 static const char *refused_argument(char **argv)
 {
     const char *before = argv[optind - 1];
-    bool is_short = optopt > 0 && optopt < CODE_HELP;
-    if (is_short && !(before[0] == '-' && before[1] != '-' && before[strlen(before) - 1] == optopt)) {
+    bool is_short = optopt != 0 && optopt < CODE_HELP; // negative for a letter beyond ASCII
+    if (is_short && !(before[0] == '-' && before[1] != '-' && before[strlen(before) - 1] == (char)optopt)) {
         return argv[optind];
     }
     return before;

@@ -272,6 +272,8 @@ static void unknown_options_name_themselves(void **state)
     says("connect --nope", "--nope: is not an option; --help lists them all");
     says("-x --quiet", "\"-x\" is not an option (they begin with two dashes); --help lists them all");
     says("-x -y", "\"-x\" is not an option (they begin with two dashes); --help lists them all");
+    says("-\xc3\xa9t\xc3\xa9",
+         "\"-\xc3\xa9t\xc3\xa9\" is not an option (they begin with two dashes); --help lists them all");
     says("-quiet", "\"-quiet\" is not an option (they begin with two dashes); --help lists them all");
 }
 
