@@ -12,16 +12,6 @@ static const struct division *division_of(const struct config *config, int share
     return config->ranks ? &config->ranks->shares.of[share].division : NULL;
 }
 
-// A target on this host has a core left to it: where every core has a busy worker, target and workers wait for each other, and act in
-// slices of some milliseconds (docs/speed.md). paho has threads of its own, which share a core badly.
-static int cores_for_workers(const struct config *config)
-{
-    int64_t cores = host_cores();
-    bool left = config->watch.count > 0 && !(config->engine->caps & ENGINE_CAP_RESTLESS);
-    cores -= left;
-    return cores > 1 ? (int)cores : 1;
-}
-
 // `division`: of several ranks; NULL: there is one. The plan of the probes is one worker with the first routes, on rank 0.
 static int fill_request(struct plan_request *request, const struct config *config, int64_t clients,
                         const struct division *division, bool probes, struct err *err)
@@ -42,7 +32,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
                               : (int)config->workers,
         .engine_clients = engine->clients < holds ? engine->clients : holds,
         .clients_max = holds,
-        .cores = cores_for_workers(config),
+        .cores = (int)host_cores(),
         .ranks = division ? division->ranks : 1,
         .rank = division ? division->rank : 0,
         .rank_workers = division ? division->workers : NULL,

@@ -116,8 +116,8 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
         goto fail_preheat;
     code = slab_thread_open(pool);
     if (code < 0) {
-        code =
-            err_set(err, -EAGAIN, "pool %s: its thread cannot be started: %s", config->name, strerror(-code));
+        code = err_set(err, -EAGAIN, "pool %s: its thread cannot be started: pthread_create: %s",
+                       config->name, strerror(-code));
         goto fail_preheat;
     }
     pool->watch.on_exit = slab_row_thread_exits;

@@ -432,8 +432,8 @@ static int expand_open(struct pool **opened, const struct pool_config *config, s
     if (code < 0)
         goto fail_preheat;
     if (pool->background && (code = start_grower(pool)) < 0) {
-        code =
-            err_set(err, -EAGAIN, "pool %s: its thread cannot be started: %s", config->name, strerror(-code));
+        code = err_set(err, -EAGAIN, "pool %s: its thread cannot be started: pthread_create: %s",
+                       config->name, strerror(-code));
         goto fail_grower;
     }
     if (config->threads == POOL_THREADS_ONE) {

@@ -91,7 +91,7 @@ def wait_for_peak(folder, connections):
 
 SUITE = """
 title = "fresh"
-primary = ["memory.per_connection_bytes"]
+primary = ["first.memory.per_connection_bytes"]
 [config]
 shape = "classic"
 strategy = "fixed"

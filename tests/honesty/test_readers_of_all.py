@@ -35,6 +35,7 @@ scenario = "connect"
 prove = true
 subscribe = true
 settle = "1s"
+backoff = "100ms"
 [[group]]
 config = { connections = 1501 }
 [[group.phase]]

@@ -16,10 +16,10 @@ FUZZ = ROOT / "tests/fuzz"
 # Functions of other libraries that the broker calls and no fault is made for, by reason.
 CANNOT_FAIL = """
 abort __errno_location __cxa_finalize __gmon_start__ __libc_start_main __sched_cpucount _ITM_deregisterTMCloneTable
-_ITM_registerTMCloneTable clock_getcpuclockid clock_gettime clock_nanosleep nanosleep dirname dlerror ferror floor fmod free freeaddrinfo
+_ITM_registerTMCloneTable clock_getcpuclockid clock_gettime clock_nanosleep nanosleep dirname dlerror ferror floor fmod fnmatch free freeaddrinfo
 gai_strerror getcpu getegid geteuid getpid getopt_long gmtime_r gnu_get_libc_version inet_ntop mallinfo2 malloc_trim mallopt malloc_usable_size memchr memcmp memcpy
 memmove memset munmap qsort round sched_yield signal sigaddset sigemptyset sigfillset snprintf strchr strcmp strcspn strerror strftime
-strlen strncasecmp strncmp strnlen strpbrk strrchr strsep strspn strstr strtod strtoll sysconf uname vsnprintf __isoc99_sscanf
+strlen sysinfo strncasecmp strncmp strnlen strpbrk strrchr strsep strspn strstr strtod strtoll sysconf uname vsnprintf __isoc99_sscanf
 pthread_attr_destroy pthread_attr_getstack pthread_attr_getstacksize pthread_attr_init pthread_attr_setstacksize pthread_cond_broadcast pthread_cond_destroy pthread_cond_init
 pthread_cond_timedwait pthread_cond_wait pthread_condattr_destroy pthread_condattr_init pthread_condattr_setclock pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock
 pthread_mutexattr_destroy pthread_mutexattr_init pthread_mutexattr_setprotocol pthread_mutexattr_settype pthread_once
@@ -67,7 +67,7 @@ def test_the_fuzzer_of_command_lines_begins_with_each_option():
     """Those that bring something of the host into it are left out."""
     words = {program: set() for program in ("broker", "generator")}
     for path in (FUZZ / "corpus/options").iterdir():
-        program, *more = path.read_text(encoding="utf-8").split("\n")
+        program, *more = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
         words[program] |= set(more)
     tables = {"broker": ("broker/config.c",), "generator": ("loadgen/command_line.c", "loadgen/identity_options.c")}
     for program, files in tables.items():

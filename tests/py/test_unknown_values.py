@@ -59,10 +59,10 @@ class Curve:
         return {"steps": self.steps, "memory": self.memory}.get(name, [])
 
     def groups(self):
-        return {Name("x", "malloc", ""): [(None, {})]}
+        return {Name("x", "malloc", ""): [(None, {"metrics": {}})]}
 
     def first_cells(self):
-        return [(None, {}, Name("x", "malloc", ""))]
+        return [(None, {"metrics": {}}, Name("x", "malloc", ""))]
 
 
 def test_kernel_memory_in_a_chart_counts_from_the_start_and_is_no_0_where_it_is_not_known():
