@@ -476,29 +476,13 @@ static json_t *describe_scenarios(const struct table *all)
     return list;
 }
 
-static json_t *describe_engines(void)
-{
-    static const struct describe_flag caps[] = {
-        {ENGINE_CAP_BIND, "bind"}, {ENGINE_CAP_PING, "ping"}, {ENGINE_CAP_RESTLESS, "restless"}, {0}};
-    json_t *list = json_array();
-    for (const struct engine *const *at = engine_list(); *at; at++)
-        json_array_append_new(
-            list,
-            json_pack("{s:s,s:s,s:o,s:I,s:I,s:i,s:I,s:I,s:i}", "name", (*at)->name, "summary", (*at)->summary,
-                      "capabilities", describe_flags(caps, (*at)->caps), "clients",
-                      (json_int_t)(*at)->clients, "clients_max", (json_int_t)(*at)->clients_max, "tokens",
-                      (*at)->tokens, "client_bytes", (json_int_t)(*at)->client_bytes, "process_bytes",
-                      (json_int_t)(*at)->process_bytes, "process_threads", (*at)->process_threads));
-    return list;
-}
-
 json_t *command_line_describe(void)
 {
     struct table all;
     make_table(&all, NULL);
     json_t *root = describe_new("poolmark-loadgen", all.rows, loadgen_catalogue);
     json_object_set_new(root, "scenarios", describe_scenarios(&all));
-    json_object_set_new(root, "engines", describe_engines());
+    json_object_set_new(root, "engines", engines_describe());
     json_object_set_new(root, "withheld", withheld_describe());
     return root;
 }

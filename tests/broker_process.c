@@ -281,6 +281,16 @@ int64_t process_statistic(struct process *broker, const char *name)
     return value;
 }
 
+void process_await_connections(struct process *broker, int64_t count)
+{
+    int64_t until_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
+    while (process_statistic(broker, "connections") < count) {
+        if (clock_now_ns() > until_ns)
+            fail_msg("the clients did not connect");
+        clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
+    }
+}
+
 void process_stop_saying(struct process *broker, const char *words)
 {
     process_signal(broker, SIGTERM);

@@ -65,6 +65,9 @@ int process_stop(struct process *process);
 // Of a broker: a value of its statistics, by the name that begins its line.
 int64_t process_statistic(struct process *broker, const char *name);
 
+// Waits until a broker has so many connections; fails after PROCESS_GUARD_S.
+void process_await_connections(struct process *broker, int64_t count);
+
 // Ends a broker, which must exit with 0 and have said `words` on stderr.
 void process_stop_saying(struct process *broker, const char *words);
 

@@ -58,6 +58,14 @@ double load_run_metric(const struct load_run *load, const char *name)
     return json_number_value(value);
 }
 
+int64_t load_run_book(const struct load_run *load, const char *source, const char *column)
+{
+    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
+    if (!line)
+        fail_msg("the books have no line %s", source);
+    return json_integer_value(json_object_get(line, column));
+}
+
 const char *load_run_status(const struct load_run *load)
 {
     return json_string_value(json_object_get(load->json, "status"));

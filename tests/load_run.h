@@ -41,6 +41,8 @@ void load_run_read(struct load_run *load);
 void load_run_finish(struct load_run *load); // with the record
 
 double load_run_metric(const struct load_run *load, const char *name);
+// Of the line `source` of the record's books.
+int64_t load_run_book(const struct load_run *load, const char *source, const char *column);
 const char *load_run_status(const struct load_run *load);
 
 // Runs it to its end. Fails with the record's status, books and anomalies unless it ends with 0 and a complete record.

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-void raw_open(struct raw_client *client, uint16_t port)
+void raw_open_from(struct raw_client *client, const char *source, uint16_t port)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -26,7 +26,15 @@ void raw_open(struct raw_client *client, uint16_t port)
     assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &guard, sizeof guard), 0);
     assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &guard, sizeof guard), 0);
     assert_int_equal(setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
+    assert_int_equal(bind(client->fd, (struct sockaddr *)&from, sizeof from), 0);
     assert_int_equal(connect(client->fd, (struct sockaddr *)&to, sizeof to), 0);
+}
+
+void raw_open(struct raw_client *client, uint16_t port)
+{
+    raw_open_from(client, "127.0.0.1", port);
 }
 
 void raw_close(struct raw_client *client)

@@ -25,7 +25,9 @@ struct raw_client {
 };
 
 void raw_open(struct raw_client *client, uint16_t port); // TCP only
-void raw_close(struct raw_client *client);               // without DISCONNECT; may be called twice
+// The same from an address of 127.0.0.0/8.
+void raw_open_from(struct raw_client *client, const char *source, uint16_t port);
+void raw_close(struct raw_client *client); // without DISCONNECT; may be called twice
 void raw_send(struct raw_client *client, const void *data, size_t bytes);
 #define RAW_SEND(client, literal) raw_send((client), (literal), sizeof(literal) - 1)
 

@@ -19,14 +19,6 @@
 
 enum { CLIENTS = 20 };
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    if (!line)
-        fail_msg("the books have no line %s", source);
-    return json_integer_value(json_object_get(line, column));
-}
-
 static void assert_balanced(const struct load_run *load)
 {
     const char *source, *column;
@@ -135,16 +127,16 @@ static void prepare(struct load_run *load, uint16_t port, const char *engine, si
 static void assert_came_back(const struct load_run *load, size_t number)
 {
     assert_balanced(load);
-    assert_int_equal(book(load, "connects", "attempted"), CLIENTS + scenarios[number].probes);
-    assert_int_equal(book(load, "connects", "measured"), CLIENTS + scenarios[number].probes);
+    assert_int_equal(load_run_book(load, "connects", "attempted"), CLIENTS + scenarios[number].probes);
+    assert_int_equal(load_run_book(load, "connects", "measured"), CLIENTS + scenarios[number].probes);
     assert_true(load_run_metric(load, "clients.dropped") == 0);
-    assert_int_equal(book(load, "arrivals", "attempted"), CLIENTS + scenarios[number].probes);
-    assert_true(book(load, "arrivals", "measured") >= CLIENTS);
+    assert_int_equal(load_run_book(load, "arrivals", "attempted"), CLIENTS + scenarios[number].probes);
+    assert_true(load_run_book(load, "arrivals", "measured") >= CLIENTS);
     assert_true(load_run_metric(load, "arrivals.count") >= CLIENTS);
     assert_true(load_run_metric(load, "arrivals.failed") == 0);
     assert_true(load_run_metric(load, "arrivals.retries") > 0); // nobody listened for a while
     if (strcmp(scenarios[number].scenario, "connect") == 0)
-        assert_int_equal(book(load, "subscribes", "attempted"), 2 * CLIENTS);
+        assert_int_equal(load_run_book(load, "subscribes", "attempted"), 2 * CLIENTS);
 }
 
 static void restart_under(const char *engine, size_t number)
@@ -203,8 +195,8 @@ static void test_clients_await_a_target_that_is_not_there_yet(void **state)
             load_run_read(&load);
             load_run_check_complete(&load, code);
             assert_balanced(&load);
-            assert_int_equal(book(&load, "connects", "measured"), CLIENTS);
-            assert_int_equal(book(&load, "subscribes", "measured"), CLIENTS);
+            assert_int_equal(load_run_book(&load, "connects", "measured"), CLIENTS);
+            assert_int_equal(load_run_book(&load, "subscribes", "measured"), CLIENTS);
             assert_true(load_run_metric(&load, "clients.alive") == CLIENTS);
             assert_true(load_run_metric(&load, "connect.retries") >= CLIENTS);
             // The first connect began before the target, so the latency is more than that of the try that succeeded.

@@ -11,21 +11,14 @@
 
 #include <cmocka.h>
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    assert_non_null(line);
-    return json_integer_value(json_object_get(line, column));
-}
-
 // Every arrival that was due came.
 static void assert_all_came(const struct load_run *load, int64_t connects, int64_t arrivals)
 {
     assert_string_equal(load_run_status(load), "complete");
-    assert_int_equal(book(load, "connects", "attempted"), connects);
-    assert_int_equal(book(load, "connects", "measured"), connects);
-    assert_int_equal(book(load, "arrivals", "attempted"), arrivals);
-    assert_int_equal(book(load, "arrivals", "measured"), arrivals);
+    assert_int_equal(load_run_book(load, "connects", "attempted"), connects);
+    assert_int_equal(load_run_book(load, "connects", "measured"), connects);
+    assert_int_equal(load_run_book(load, "arrivals", "attempted"), arrivals);
+    assert_int_equal(load_run_book(load, "arrivals", "measured"), arrivals);
     assert_true(load_run_metric(load, "arrivals.count") == (double)arrivals);
     assert_true(load_run_metric(load, "arrival.count") == (double)arrivals);
     assert_true(load_run_metric(load, "arrival.p50") >=
@@ -48,7 +41,7 @@ static void test_churn_lets_every_client_take_its_turns(void **state)
                      "1s", "--subscribe", "--prove", "--settle", "500ms", "--watch-pid", watch, NULL);
         assert_int_equal(load_run_to_end(&load), 0);
         assert_all_came(&load, 100, 50);
-        assert_int_equal(book(&load, "subscribes", "measured"), 150);
+        assert_int_equal(load_run_book(&load, "subscribes", "measured"), 150);
         assert_true(load_run_metric(&load, "clients.alive") == 100);
         assert_true(load_run_metric(&load, "memory.peak_bytes") >=
                     load_run_metric(&load, "memory.full_bytes"));
@@ -72,7 +65,8 @@ static void test_kept_sessions_are_resumed(void **state)
         assert_int_equal(load_run_to_end(&load), 0);
         assert_all_came(&load, 50, 50);
         assert_true(load_run_metric(&load, "arrivals.resumed") == 50);
-        assert_int_equal(book(&load, "subscribes", "measured"), 50); // a resumed session has its subscription
+        assert_int_equal(load_run_book(&load, "subscribes", "measured"),
+                         50); // a resumed session has its subscription
         load_run_finish(&load);
     }
     assert_int_equal(process_stop(broker), 0);
@@ -126,9 +120,10 @@ static void test_a_turn_that_comes_too_early_is_in_the_books(void **state)
                  "--schedule", "poisson", NULL);
     assert_int_equal(load_run_to_end(&load), 1);
     assert_string_equal(load_run_status(&load), "incomplete");
-    assert_true(book(&load, "arrivals", "not_sent") > 0);
-    assert_int_equal(book(&load, "arrivals", "attempted"),
-                     book(&load, "arrivals", "measured") + book(&load, "arrivals", "not_sent"));
+    assert_true(load_run_book(&load, "arrivals", "not_sent") > 0);
+    assert_int_equal(load_run_book(&load, "arrivals", "attempted"),
+                     load_run_book(&load, "arrivals", "measured") +
+                         load_run_book(&load, "arrivals", "not_sent"));
     load_run_finish(&load);
     assert_int_equal(process_stop(broker), 0);
 }
@@ -144,8 +139,8 @@ static void test_bursts_come_stay_and_leave(void **state)
                      "--calm", "100ms", "--subscribe", "--prove", NULL);
         assert_int_equal(load_run_to_end(&load), 0);
         assert_all_came(&load, 50, 300);
-        assert_int_equal(book(&load, "arrivals_lines", "measured"), 300);
-        assert_int_equal(book(&load, "subscribes", "measured"), 350);
+        assert_int_equal(load_run_book(&load, "arrivals_lines", "measured"), 300);
+        assert_int_equal(load_run_book(&load, "subscribes", "measured"), 350);
         assert_true(load_run_metric(&load, "clients.alive") == 50);
         load_run_assert_file(&load, "arrivals.csv", "\n2,199,0,");
         load_run_finish(&load);

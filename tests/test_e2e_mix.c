@@ -12,18 +12,10 @@
 
 #include <cmocka.h>
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    if (!line)
-        fail_msg("the books have no line %s", source);
-    return json_integer_value(json_object_get(line, column));
-}
-
 static void assert_line(const struct load_run *load, const char *source, int64_t attempted)
 {
-    assert_int_equal(book(load, source, "attempted"), attempted);
-    assert_int_equal(book(load, source, "measured"), attempted);
+    assert_int_equal(load_run_book(load, source, "attempted"), attempted);
+    assert_int_equal(load_run_book(load, source, "measured"), attempted);
 }
 
 static void assert_metric(const struct load_run *load, const char *name, double value)

@@ -111,16 +111,9 @@ static void silent_connections_do_not_keep_every_descriptor(void **state)
 // Connects from `source`, and gives the return code of the CONNACK.
 static int connect_from(struct raw_client *client, const char *source, uint16_t port, const char *id)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct mqtt_connect connect_packet = {.clean_session = true, .client_id = mqtt_text_of(id)};
     uint8_t packet[64], answer[4];
-    raw_open(client, port);
-    close(client->fd);
-    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
-    assert_int_equal(bind(client->fd, (struct sockaddr *)&from, sizeof from), 0);
-    assert_int_equal(connect(client->fd, (struct sockaddr *)&to, sizeof to), 0);
+    raw_open_from(client, source, port);
     int bytes = mqtt_connect_encode(packet, sizeof packet, &connect_packet);
     assert_true(bytes > 0);
     raw_send(client, packet, (size_t)bytes);

@@ -107,16 +107,6 @@ static void clients_that_live_do_so_on_all_ranks(void **state)
 
 // --- ranks that are lost -----------------------------------------------------------------------------------
 
-static void await_connections(struct process *broker, int64_t count)
-{
-    int64_t until_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
-    while (process_statistic(broker, "connections") < count) {
-        if (clock_now_ns() > until_ns)
-            fail_msg("the clients did not connect");
-        clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
-    }
-}
-
 static void start_holding(struct load_run *load, struct ranks_run *run, struct process *broker,
                           const char *engine)
 {
@@ -124,7 +114,7 @@ static void start_holding(struct load_run *load, struct ranks_run *run, struct p
     load_run_add(load, "--connections", "90", "--workers", "2", "--hold", "1h", "--settle", "0", "--quiet",
                  NULL);
     ranks_run_start(run, RANKS_LOAD, load->arguments);
-    await_connections(broker, 90);
+    process_await_connections(broker, 90);
     // The last counts of all are there a second later, at the latest. Nothing depends on it but how much is known.
     clock_sleep_until_ns(clock_now_ns() + 1500 * NS_PER_MS);
 }

@@ -25,20 +25,13 @@ enum { COLUMNS = 7 };
 
 // --- what the record says ----------------------------------------------------------------------------------
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    if (!line)
-        fail_msg("the books have no line %s", source);
-    return json_integer_value(json_object_get(line, column));
-}
-
 static void assert_line(const struct load_run *load, const char *source, int64_t attempted)
 {
-    if (book(load, source, "attempted") != attempted || book(load, source, "measured") != attempted)
+    if (load_run_book(load, source, "attempted") != attempted ||
+        load_run_book(load, source, "measured") != attempted)
         fail_msg("%s: %lld attempted, %lld measured, and not %lld", source,
-                 (long long)book(load, source, "attempted"), (long long)book(load, source, "measured"),
-                 (long long)attempted);
+                 (long long)load_run_book(load, source, "attempted"),
+                 (long long)load_run_book(load, source, "measured"), (long long)attempted);
 }
 
 static void assert_metric(const struct load_run *load, const char *name, double value)

@@ -15,14 +15,6 @@
 
 #include <cmocka.h>
 
-static int64_t measured(const struct load_run *load, const char *source)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    if (!line)
-        fail_msg("the books have no line %s", source);
-    return json_integer_value(json_object_get(line, "measured"));
-}
-
 // Each rank has its order: its memory.csv has a line of that phase.
 static void await_phase(const struct load_run *load, const char *name, const char *phase)
 {
@@ -69,23 +61,13 @@ static void a_target_that_comes_back_gets_the_clients_of_all_ranks(void **state)
             ranks_load_print(&load);
         assert_int_equal(code, 0);
         assert_string_equal(load_run_status(&load), "complete");
-        assert_int_equal(measured(&load, "arrivals"), 90);
+        assert_int_equal(load_run_book(&load, "arrivals", "measured"), 90);
         assert_int_equal(ranks_load_sum(&load, "arrived"), 90);
         assert_true(load_run_metric(&load, "clients.alive") == 90);
         for (size_t rank = 0; rank < RANKS_LOAD; rank++)
             assert_int_equal(ranks_load_count(&load, rank, "arrived"), 30);
         load_run_finish(&load);
         assert_int_equal(process_stop(broker), 0);
-    }
-}
-
-static void await_connections(struct process *broker, int64_t count)
-{
-    int64_t until_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
-    while (process_statistic(broker, "connections") < count) {
-        if (clock_now_ns() > until_ns)
-            fail_msg("the clients did not connect");
-        clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
     }
 }
 
@@ -108,7 +90,7 @@ static void clients_of_all_ranks_come_back_by_themselves(void **state)
     assert_int_equal(process_wait(broker), -SIGKILL);
     broker = process_start("poolmark-broker", again);
     assert_non_null(process_wait_line(broker, "ready"));
-    await_connections(broker, 90);
+    process_await_connections(broker, 90);
     for (int rank = 0; rank < RANKS_LOAD; rank++) // as mpirun does when its user ends it
         assert_int_equal(kill(ranks_run_relay(&run, rank), SIGTERM), 0);
     assert_int_equal(ranks_run_wait(&run), 1);
@@ -118,7 +100,7 @@ static void clients_of_all_ranks_come_back_by_themselves(void **state)
     int64_t unfinished =
         json_integer_value(json_object_get(line, "unfinished")); // CONNACKs that were not read yet
     assert_int_equal(json_integer_value(json_object_get(line, "attempted")), 90);
-    assert_int_equal(measured(&load, "arrivals") + unfinished, 90);
+    assert_int_equal(load_run_book(&load, "arrivals", "measured") + unfinished, 90);
     assert_true(load_run_metric(&load, "clients.dropped") == 0);
     load_run_finish(&load);
     assert_int_equal(process_stop(broker), 0);
@@ -150,9 +132,9 @@ static void each_subscribe_brings_the_retained_messages_of_all_ranks(void **stat
     load_run_add(&load, "--connections", "30", "--retained", "60", "--repeat", "1", "--subscribe-rate", "20",
                  "--qos", "1", "--settle", "0", NULL);
     ranks_load_completes(&load);
-    assert_int_equal(measured(&load, "retains"), 2 * RETAINED); // published, and removed
-    assert_int_equal(measured(&load, "replays"), READERS);
-    assert_int_equal(measured(&load, "replayed"), READERS * RETAINED);
+    assert_int_equal(load_run_book(&load, "retains", "measured"), 2 * RETAINED); // published, and removed
+    assert_int_equal(load_run_book(&load, "replays", "measured"), READERS);
+    assert_int_equal(load_run_book(&load, "replayed", "measured"), READERS * RETAINED);
     load_run_finish(&load);
     assert_int_equal(process_stop(broker), 0);
 }
@@ -174,8 +156,9 @@ static void a_soak_has_its_verdicts_and_the_turns_of_all_ranks(void **state)
     load_run_add(&load, "--connections", "60", "--churn-rate", "30", "--pairs", "3", "--publish-rate", "100",
                  "--duration", "2s", "--settle", "0", "--watch-pid", watch, NULL);
     ranks_load_completes(&load);
-    assert_int_equal(measured(&load, "arrivals"), 60);
-    assert_int_equal(measured(&load, "probe_deliveries"), 200); // of the pairs, which are on rank 0
+    assert_int_equal(load_run_book(&load, "arrivals", "measured"), 60);
+    assert_int_equal(load_run_book(&load, "probe_deliveries", "measured"),
+                     200); // of the pairs, which are on rank 0
     assert_true(ranks_load_count(&load, 2, "arrived") > 0);
     assert_string_equal(verdict(&load, "memory"), "too short to tell");
     load_run_finish(&load);

@@ -26,16 +26,6 @@ static const char *anomaly(const struct load_run *load, const char *what)
     return "";
 }
 
-static void await_connections(struct process *broker, int64_t count)
-{
-    int64_t until_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
-    while (process_statistic(broker, "connections") < count) {
-        if (clock_now_ns() > until_ns)
-            fail_msg("the clients did not connect");
-        clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
-    }
-}
-
 // A churn over all ranks, with so many clients of others that come meanwhile and stay.
 static void churn_beside(struct load_run *load, struct process *broker, int others)
 {
@@ -47,7 +37,7 @@ static void churn_beside(struct load_run *load, struct process *broker, int othe
     load_run_add(load, "--connections", "90", "--churn-rate", "90", "--away", "10ms", "--duration", "500ms",
                  "--settle", "200ms", "--watch-pid", pid, "--quiet", NULL);
     ranks_run_start(&run, RANKS, load->arguments);
-    await_connections(broker, CLIENTS);
+    process_await_connections(broker, CLIENTS);
     if (others > 0)
         many_clients_connect(&strangers, process_port(broker), others, 8, "other");
     assert_int_equal(ranks_run_wait(&run), 0);

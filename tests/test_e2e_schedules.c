@@ -14,18 +14,10 @@
 
 #include <cmocka.h>
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    if (!line)
-        fail_msg("the books have no line %s", source);
-    return json_integer_value(json_object_get(line, column));
-}
-
 static void assert_all_made(const struct load_run *load, const char *source, int64_t acts)
 {
-    assert_int_equal(book(load, source, "attempted"), acts);
-    assert_int_equal(book(load, source, "measured"), acts);
+    assert_int_equal(load_run_book(load, source, "attempted"), acts);
+    assert_int_equal(load_run_book(load, source, "measured"), acts);
 }
 
 static void assert_rate(const struct load_run *load, const char *name, double wanted)
@@ -127,8 +119,8 @@ static void assert_messages(const struct load_run *load, enum schedule_kind kind
 {
     int64_t acts = acts_of_a_second(kind, 200);
     if (kind == SCHEDULE_POISSON) {
-        assert_true(llabs(book(load, "publishes", "attempted") - acts) < 4 * 15);
-        acts = book(load, "publishes", "attempted");
+        assert_true(llabs(load_run_book(load, "publishes", "attempted") - acts) < 4 * 15);
+        acts = load_run_book(load, "publishes", "attempted");
     }
     assert_all_made(load, "publishes", acts);
     assert_all_made(load, "deliveries", acts);
@@ -175,8 +167,8 @@ static void test_turns_of_churn(void **state)
         assert_config(config, kind, from_of(kind, 50), 1e9);
         int64_t acts = acts_of_a_second(kind, 50);
         if (kind == SCHEDULE_POISSON) {
-            assert_true(llabs(book(&load, "arrivals", "attempted") - acts) < 4 * 8);
-            acts = book(&load, "arrivals", "attempted");
+            assert_true(llabs(load_run_book(&load, "arrivals", "attempted") - acts) < 4 * 8);
+            acts = load_run_book(&load, "arrivals", "attempted");
         }
         if (kind == SCHEDULE_STAIRS) // 27.5: the last is due within the second
             acts = 28;
@@ -255,7 +247,7 @@ static void assert_mixed(const struct load_run *load)
     assert_all_made(load, "chat.rising.deliveries", 200);
     assert_rate(load, "chat.rising.messages.rate_asked", 200);
     assert_all_made(load, "phones.rising.arrivals", 45); // 30 in the mean for half a second, then 60
-    int64_t sent = book(load, "chat.random.publishes", "attempted");
+    int64_t sent = load_run_book(load, "chat.random.publishes", "attempted");
     assert_true(llabs(sent - 200) < 4 * 15);
     assert_all_made(load, "chat.random.deliveries", sent);
     assert_rate(load, "chat.random.messages.rate_asked", (double)sent);

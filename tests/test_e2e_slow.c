@@ -10,13 +10,6 @@
 
 #include <cmocka.h>
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    assert_non_null(line);
-    return json_integer_value(json_object_get(line, column));
-}
-
 // Ten subscribers, two of them slow: 100 messages before, 100 meanwhile, 100 after it.
 static void prepare(struct load_run *load, uint16_t port, const char *engine)
 {
@@ -34,12 +27,12 @@ static void test_slow_readers_recover_and_the_others_lose_nothing(void **state)
         prepare(&load, process_port(broker), load_run_engines[i]);
         load_run_add(&load, "--after", "1s", "--prove", NULL);
         load_run_completes(&load);
-        assert_int_equal(book(&load, "publishes", "measured"), 300);
-        assert_int_equal(book(&load, "deliveries", "attempted"), 8 * 300);
-        assert_int_equal(book(&load, "deliveries", "measured"), 8 * 300);
-        assert_int_equal(book(&load, "slow_deliveries", "attempted"), 2 * 300);
-        assert_int_equal(book(&load, "slow_deliveries", "measured"), 2 * 300);
-        assert_int_equal(book(&load, "recoveries", "measured"), 2);
+        assert_int_equal(load_run_book(&load, "publishes", "measured"), 300);
+        assert_int_equal(load_run_book(&load, "deliveries", "attempted"), 8 * 300);
+        assert_int_equal(load_run_book(&load, "deliveries", "measured"), 8 * 300);
+        assert_int_equal(load_run_book(&load, "slow_deliveries", "attempted"), 2 * 300);
+        assert_int_equal(load_run_book(&load, "slow_deliveries", "measured"), 2 * 300);
+        assert_int_equal(load_run_book(&load, "recoveries", "measured"), 2);
         assert_true(load_run_metric(&load, "delivery_before.count") == 800);
         assert_true(load_run_metric(&load, "delivery.count") == 800);
         assert_true(load_run_metric(&load, "delivery_after.count") == 800);
@@ -62,12 +55,12 @@ static void test_what_is_never_read_is_missed_and_no_loss(void **state)
         prepare(&load, process_port(broker), load_run_engines[i]);
         load_run_add(&load, "--after", "0", NULL);
         load_run_completes(&load);
-        assert_int_equal(book(&load, "deliveries", "measured"), 8 * 200);
-        assert_int_equal(book(&load, "slow_deliveries", "attempted"), 2 * 200);
-        assert_true(book(&load, "slow_deliveries", "failed") >= 2 * 90);
-        assert_int_equal(book(&load, "slow_deliveries", "attempted"),
-                         book(&load, "slow_deliveries", "measured") +
-                             book(&load, "slow_deliveries", "failed"));
+        assert_int_equal(load_run_book(&load, "deliveries", "measured"), 8 * 200);
+        assert_int_equal(load_run_book(&load, "slow_deliveries", "attempted"), 2 * 200);
+        assert_true(load_run_book(&load, "slow_deliveries", "failed") >= 2 * 90);
+        assert_int_equal(load_run_book(&load, "slow_deliveries", "attempted"),
+                         load_run_book(&load, "slow_deliveries", "measured") +
+                             load_run_book(&load, "slow_deliveries", "failed"));
         assert_true(load_run_metric(&load, "delivery_slow.censored") ==
                     load_run_metric(&load, "slow.missed"));
         load_run_finish(&load);

@@ -11,13 +11,6 @@
 
 #include <cmocka.h>
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    assert_non_null(line);
-    return json_integer_value(json_object_get(line, column));
-}
-
 static const char *verdict(const struct load_run *load, const char *name)
 {
     json_t *verdicts = json_object_get(json_object_get(load->json, "summary"), "verdicts");
@@ -39,10 +32,10 @@ static void test_churn_and_messages_are_loaded_at_once(void **state)
                      "100", "--duration", "2s", "--subscribe", "--prove", "--settle", "500ms", "--watch-pid",
                      watch, "--qos", "1", NULL);
         load_run_completes(&load);
-        assert_int_equal(book(&load, "arrivals", "measured"), 40);
-        assert_int_equal(book(&load, "probe_publishes", "measured"), 200);
-        assert_int_equal(book(&load, "probe_deliveries", "measured"), 200);
-        assert_int_equal(book(&load, "probe_acks", "measured"), 200);
+        assert_int_equal(load_run_book(&load, "arrivals", "measured"), 40);
+        assert_int_equal(load_run_book(&load, "probe_publishes", "measured"), 200);
+        assert_int_equal(load_run_book(&load, "probe_deliveries", "measured"), 200);
+        assert_int_equal(load_run_book(&load, "probe_acks", "measured"), 200);
         assert_true(load_run_metric(&load, "messages.received") == 200);
         assert_true(load_run_metric(&load, "arrivals.count") == 40);
         assert_true(load_run_metric(&load, "clients.alive") == 50);

@@ -11,13 +11,6 @@
 
 #include <cmocka.h>
 
-static int64_t book(const struct load_run *load, const char *source, const char *column)
-{
-    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
-    assert_non_null(line);
-    return json_integer_value(json_object_get(line, column));
-}
-
 enum { CLIENTS = 40, FILTERS = 5, REPEATS = 2, ALL = CLIENTS * FILTERS * REPEATS };
 
 // A change that is due while the client's change before is under way is not sent, by the definition of the scenario. On a
@@ -45,12 +38,14 @@ static int64_t come_and_go(struct process *broker, const char *engine, const cha
     load_run_add(&load, "--connections", "40", "--filters", "5", "--repeat", "2", "--subscribe-rate", rate,
                  "--wildcards", "0.5", "--workers", "2", "--prove", NULL);
     int code = load_run_to_end(&load);
-    int64_t added = book(&load, "subacks", "measured"), removed = book(&load, "unsubacks", "measured");
-    int64_t not_sent = book(&load, "subacks", "not_sent") + book(&load, "unsubacks", "not_sent");
+    int64_t added = load_run_book(&load, "subacks", "measured"),
+            removed = load_run_book(&load, "unsubacks", "measured");
+    int64_t not_sent =
+        load_run_book(&load, "subacks", "not_sent") + load_run_book(&load, "unsubacks", "not_sent");
     assert_int_equal(code, not_sent > 0 ? 1 : 0);
     assert_string_equal(load_run_status(&load), not_sent > 0 ? "incomplete" : "complete");
-    assert_int_equal(book(&load, "subacks", "attempted"), ALL);
-    assert_int_equal(book(&load, "unsubacks", "attempted"), ALL);
+    assert_int_equal(load_run_book(&load, "subacks", "attempted"), ALL);
+    assert_int_equal(load_run_book(&load, "unsubacks", "attempted"), ALL);
     assert_int_equal(added + removed + not_sent, 2 * ALL);
     assert_true(load_run_metric(&load, "subscriptions.added") == (double)added);
     assert_true(load_run_metric(&load, "subscriptions.removed") == (double)removed);
@@ -134,7 +129,8 @@ static void replay(struct process *broker, const char *engine, const char *qos, 
                      rate, "--workers", "2", "--qos", qos, NULL);
         if (load_run_to_end(load) == 0)
             return;
-        int64_t not_sent = book(load, "subacks", "not_sent") + book(load, "unsubacks", "not_sent");
+        int64_t not_sent =
+            load_run_book(load, "subacks", "not_sent") + load_run_book(load, "unsubacks", "not_sent");
         if (not_sent == 0) // it is not the rate
             load_run_check_complete(load, 1);
         load_run_finish(load);
@@ -150,9 +146,9 @@ static void test_each_subscribe_brings_all_retained_messages(void **state)
     for (int i = 0; i < LOAD_ENGINES * 3; i++) {
         struct load_run load;
         replay(broker, load_run_engines[i / 3], levels[i % 3], &load);
-        assert_int_equal(book(&load, "retains", "measured"), 2 * RETAINED); // published, and removed
-        assert_int_equal(book(&load, "replays", "measured"), READERS * ROUNDS);
-        assert_int_equal(book(&load, "replayed", "measured"), READERS * ROUNDS * RETAINED);
+        assert_int_equal(load_run_book(&load, "retains", "measured"), 2 * RETAINED); // published, and removed
+        assert_int_equal(load_run_book(&load, "replays", "measured"), READERS * ROUNDS);
+        assert_int_equal(load_run_book(&load, "replayed", "measured"), READERS * ROUNDS * RETAINED);
         assert_true(load_run_metric(&load, "replay.messages") == READERS * ROUNDS * RETAINED);
         assert_true(load_run_metric(&load, "replay.count") == READERS * ROUNDS);
         assert_true(load_run_metric(&load, "replay.p50") > 0);

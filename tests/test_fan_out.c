@@ -113,6 +113,23 @@ static void deliver(void *context, struct session *session, struct message *mess
     ++*(int *)context;
 }
 
+static struct topics *all_subscribe(struct fixture *fixture, struct account *account)
+{
+    struct topics *topics;
+    assert_int_equal(topics_open(&topics, account), 0);
+    for (int i = 0; i < SESSIONS; i++)
+        assert_int_equal(topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0),
+                         1);
+    return topics;
+}
+
+static void all_leave(struct fixture *fixture, struct topics *topics)
+{
+    for (int i = 0; i < SESSIONS; i++)
+        topics_leave(topics, &fixture->sessions[i]->subscriber);
+    topics_close(topics);
+}
+
 // Each session has two filters that match; it gets the message once, at the higher QoS.
 static void a_message_that_is_searched_for_in_portions_reaches_each_session_once(void **state)
 {
@@ -154,20 +171,14 @@ static void a_message_that_is_searched_for_in_portions_reaches_each_session_once
     }
     assert_int_equal(count, SESSIONS + 1);
     message_unref(message);
-    for (int i = 0; i < SESSIONS; i++)
-        topics_leave(topics, &fixture->sessions[i]->subscriber);
-    topics_close(topics);
+    all_leave(fixture, topics);
 }
 
 // What was found already is given back, as at the end of the broker.
 static void a_search_that_is_not_finished_is_dropped(void **state)
 {
     struct fixture *fixture = *state;
-    struct topics *topics;
-    assert_int_equal(topics_open(&topics, &fixture->account), 0);
-    for (int i = 0; i < SESSIONS; i++)
-        assert_int_equal(topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0),
-                         1);
+    struct topics *topics = all_subscribe(fixture, &fixture->account);
     struct message *message =
         message_new(store_of(fixture->pool), mqtt_text_of("a"), (struct mqtt_bytes){"x", 1}, 0, false);
     assert_true(fan_outs_push_search(&fixture->fans, topics, message));
@@ -182,20 +193,14 @@ static void a_search_that_is_not_finished_is_dropped(void **state)
     }
     assert_in_range(count, 50, 100);
     message_unref(message);
-    for (int i = 0; i < SESSIONS; i++)
-        topics_leave(topics, &fixture->sessions[i]->subscriber);
-    topics_close(topics);
+    all_leave(fixture, topics);
 }
 
 // Those that cannot be noted get the message at once.
 static void without_memory_for_the_sessions_found_nobody_is_left_out(void **state)
 {
     struct fixture *fixture = *state;
-    struct topics *topics;
-    assert_int_equal(topics_open(&topics, NULL), 0);
-    for (int i = 0; i < SESSIONS; i++)
-        assert_int_equal(topics_subscribe(topics, &fixture->sessions[i]->subscriber, mqtt_text_of("#"), 0),
-                         1);
+    struct topics *topics = all_subscribe(fixture, NULL);
     struct message *message =
         message_new(store_of(fixture->pool), mqtt_text_of("a"), (struct mqtt_bytes){"x", 1}, 0, false);
     assert_true(fan_outs_push_search(&fixture->fans, topics, message));
@@ -213,9 +218,7 @@ static void without_memory_for_the_sessions_found_nobody_is_left_out(void **stat
     assert_true(early > 0 && count > 0 && lost == 0);
     assert_int_equal(early + count, SESSIONS);
     message_unref(message);
-    for (int i = 0; i < SESSIONS; i++)
-        topics_leave(topics, &fixture->sessions[i]->subscriber);
-    topics_close(topics);
+    all_leave(fixture, topics);
 }
 
 static void without_memory_nothing_is_added(void **state)

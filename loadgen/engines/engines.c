@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/engines/engines.h"
 
+#include "base/describe.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,4 +45,20 @@ int engine_parse(const char *name, void *place, struct err *err)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", names[0] ? ", " : "",
                  (*at)->name);
     return err_set(err, -EINVAL, "there is no such engine; there are: %s", names);
+}
+
+json_t *engines_describe(void)
+{
+    static const struct describe_flag caps[] = {
+        {ENGINE_CAP_BIND, "bind"}, {ENGINE_CAP_PING, "ping"}, {ENGINE_CAP_RESTLESS, "restless"}, {0}};
+    json_t *list = json_array();
+    for (const struct engine *const *at = engines; *at; at++)
+        json_array_append_new(
+            list,
+            json_pack("{s:s,s:s,s:o,s:I,s:I,s:i,s:I,s:I,s:i}", "name", (*at)->name, "summary", (*at)->summary,
+                      "capabilities", describe_flags(caps, (*at)->caps), "clients",
+                      (json_int_t)(*at)->clients, "clients_max", (json_int_t)(*at)->clients_max, "tokens",
+                      (*at)->tokens, "client_bytes", (json_int_t)(*at)->client_bytes, "process_bytes",
+                      (json_int_t)(*at)->process_bytes, "process_threads", (*at)->process_threads));
+    return list;
 }
