@@ -22,16 +22,41 @@ struct scene {
     uint16_t port; // of the client; 0: any
 };
 
+static void visit_row(void *context, const struct sockdiag_row *row)
+{
+    bool *found = context;
+    *found = *found || row->peer.port != 0;
+}
+
+// A client in TIME-WAIT has the port of a listener that is closed, and the kernel gives that port again.
+static bool has_connections(uint16_t port)
+{
+    bool found = false;
+    assert_int_equal(sockdiag_list((struct sockdiag_ports){port, port}, visit_row, &found), 0);
+    return found;
+}
+
+static int listen_at_an_unused_port(struct sockaddr_in *address)
+{
+    for (;;) {
+        socklen_t bytes = sizeof *address;
+        *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(listener, (struct sockaddr *)address, bytes), 0);
+        assert_int_equal(listen(listener, 5), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *)address, &bytes), 0);
+        if (!has_connections(ntohs(address->sin_port)))
+            return listener;
+        close(listener);
+    }
+}
+
 static int set_up(void **state)
 {
     static struct scene scene;
     scene = (struct scene){.client = -1, .server = -1};
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t bytes = sizeof address;
-    scene.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(scene.listener, (struct sockaddr *)&address, bytes), 0);
-    assert_int_equal(listen(scene.listener, 5), 0);
-    assert_int_equal(getsockname(scene.listener, (struct sockaddr *)&address, &bytes), 0);
+    struct sockaddr_in address;
+    scene.listener = listen_at_an_unused_port(&address);
     memcpy(&scene.target.address, &address, sizeof address);
     scene.target.address_bytes = sizeof address;
     struct plan plan = {.target_count = 1, .targets = &scene.target};
