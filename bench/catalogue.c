@@ -101,6 +101,10 @@ const struct metric bench_catalogue[] = {
      "`idle_threads`: resident memory that 1000 threads keep which have put all their objects"},
     {"idle_1s_bytes", "B", "lower", METRIC_SIGNED,
      "`idle_threads`: idle_bytes 1 s later, the pool swept meanwhile"},
+    {"idle_trimmed_bytes", "B", "lower", METRIC_SIGNED,
+     "`idle_threads`: idle_bytes after that, when one thread has asked the pool (`pool_trim`) and the "
+     "allocator (`malloc_trim` or its "
+     "relative) for all that is free"},
     {"idle_thread_bytes", "B", "lower", METRIC_SIGNED, "`idle_threads`: idle_bytes for each thread"},
     {"peak_huge_share", "1", "none", METRIC_SECONDARY,
      WEAR("when most were in use") "the part of the memory gained that is in huge pages"},

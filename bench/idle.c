@@ -6,9 +6,11 @@
 //
 // Memory is the process's resident set. Before the first get all threads have run and wait. Counters:
 // idle_bytes, the memory gained when the last thread has put its objects; idle_1s_bytes, the same 1 s later,
-// the pool swept meanwhile as a server does; idle_thread_bytes, idle_bytes for each thread. per_op is one
-// thread's part.
+// the pool swept meanwhile as a server does; idle_trimmed_bytes, after that, when the main thread has asked for all
+// that is free: by pool_trim, and the allocator by malloc_trim or its relative (heap_trim); idle_thread_bytes,
+// idle_bytes for each thread. per_op is one thread's part.
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/procmem.h"
 #include "bench/visits.h"
 #include "bench/way.h"
@@ -82,6 +84,9 @@ static void measure(struct gb_state *state, struct idle *idle, struct visits *vi
     gb_set_iteration_time(state, (double)(end_ns - from_ns) * 1e-9);
     gb_set_counter(state, "idle_bytes", after - before, GB_COUNTER_1024);
     gb_set_counter(state, "idle_1s_bytes", resident_bytes() - before, GB_COUNTER_1024);
+    bench_trim(idle->bench);
+    heap_trim();
+    gb_set_counter(state, "idle_trimmed_bytes", resident_bytes() - before, GB_COUNTER_1024);
     gb_set_counter(state, "idle_thread_bytes", (after - before) / IDLE_THREADS, GB_COUNTER_1024);
 }
 

@@ -88,6 +88,12 @@ void bench_sweep(const struct bench_case *bench)
         pool_sweep(bench->pool);
 }
 
+void bench_trim(const struct bench_case *bench)
+{
+    if (bench->pool)
+        pool_trim(bench->pool);
+}
+
 void bench_report_ops(struct gb_state *state, int64_t ops)
 {
     gb_set_counter(state, "per_op", (double)ops,

@@ -80,10 +80,11 @@ void bench_close(struct gb_state *state, void *bench_case);
 struct pool_config bench_config(const struct bench_case *bench, int64_t objects);
 void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config);
 
-// pool_stats and pool_sweep. Without a pool: zeros, and nothing. A counter that follows from statistics is left
+// pool_stats, pool_sweep and pool_trim. Without a pool: zeros, and nothing. A counter that follows from statistics is left
 // out where they are unknown.
 void bench_stats(const struct bench_case *bench, struct pool_stats *stats);
 void bench_sweep(const struct bench_case *bench);
+void bench_trim(const struct bench_case *bench);
 
 // After the loop: the number of operations that this thread did.
 void bench_report_ops(struct gb_state *state, int64_t ops);

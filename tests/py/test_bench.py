@@ -98,6 +98,8 @@ def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
     (("--build", "/nonexistent"), "poolmark-bench is not there; make builds it"),
     (("--set", "some"), "invalid choice: 'some'"),
     (("--allocator", "/nonexistent/liba.so"), "allocator '/nonexistent/liba.so': there is no such file"),
+    (("--allocator", __file__), "test_bench.py': the loader does not take it (invalid ELF header)"),
+    (("--allocator", "/lib/x86_64-linux-gnu/libz.so.1"), "libz.so.1': it has no malloc of its own"),
     (("--narrow", "-3"), "-3"),
 ])
 def test_wrong_calls_are_named_and_leave_nothing(poolmark, tmp_path, words, named):

@@ -211,12 +211,27 @@ def test_the_heap_begins_elsewhere_in_each_round_and_for_all_contenders_alike():
     assert Attempt(one, 3, 2).heap_shift(7) != shifts[2]
 
 
+@pytest.mark.parametrize("target, values, told", [
+    ("at most 0.40", [0.30, 0.40, 0.31], "at most 0.40: reached"),
+    ("at most 0.40", [0.41, 0.50, 0.45], "at most 0.40: missed"),
+    ("at most 0.40", [0.30, 0.41, 0.31], "at most 0.40: open, the interval has both"),
+    ("below 1000", [900.0, 1000.0, 950.0], "below 1000: open, the interval has both"),
+    ("below 1000", [1000.0, 1001.0, 1000.0], "below 1000: missed"),
+    ("0", [0.0, 0.0, 0.0], "0: reached"),
+    ("0", [1.0, 1.0, 2.0], "0: missed"),
+    ("to compare", [1.0, 1.0, 2.0], "to compare"),
+])
+def test_an_aim_is_reached_by_the_whole_interval(target, values, told):
+    rows = bench_tables.headline_rows([bench_headlines.Headline("a", statistics.known(values), "x", target)])
+    assert rows[0][4] == told
+
+
 def test_the_table_has_median_interval_and_both_ratios():
     results = results_of({"lifo/bare/64": {"time": [2.0, 2.0, 2.0]}, "lifo/direct-glibc/64": {"time": [20.0, 19.0, 21.0]},
                           "lifo/sync/64": {"time": [5.0, 4.0, 6.0]}})
     rows = bench_tables.time_rows(results)
     assert [row[1] for row in rows] == ["bare", "sync", "direct-glibc"]
-    assert rows[1] == ["lifo/64", "sync", "5.00", "4.00 to 6.00 (75 %)", "-", "-", "0.25", "2.50"]
+    assert rows[1] == ["lifo/64", "sync", "5.00", "4.00 to 6.00 (75 %)", "-", "-", "0.25 (0.21 to 0.29)", "2.50 (2.00 to 3.00)"]
     assert "not measured" in bench_tables.terminal(results)
 
 

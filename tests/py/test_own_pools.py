@@ -232,11 +232,11 @@ def test_a_suite_names_an_allocator_by_its_path(poolmark, tmp_path):
     assert done.returncode == 0 and "LD_PRELOAD=libother.so.2 " in done.stdout
 
 
-def test_an_allocator_that_takes_no_programs_malloc_fails_the_cell(poolmark, thin, tmp_path):
+def test_a_file_that_serves_no_programs_malloc_is_no_allocator(poolmark, thin, tmp_path):
     text = SUITE.replace('strategy = ["malloc", "{path}"]', 'strategy = ["malloc"]').replace('shape = "classic"', 'allocator = "{path}"')
     (tmp_path / "own.toml").write_text(text.split("[[override]]")[0].format(path=thin) + "[[phase]]" + SUITE.split("[[phase]]")[1])
     done = poolmark("suite", tmp_path / "own.toml", "--build", BUILD, "--out", tmp_path / "run")
-    assert done.returncode == 1 and "allocator: thin.so was asked for; loaded was glibc" in done.stderr
+    assert done.returncode == 2 and f"own.toml:3: allocator '{thin}': it has no malloc of its own" in done.stderr
     (tmp_path / "none.toml").write_text((tmp_path / "own.toml").read_text().replace(str(thin), "/nonexistent/liba.so"))
     done = poolmark("suite", tmp_path / "none.toml", "--build", BUILD, "--out", tmp_path / "other")
     assert done.returncode == 2 and "none.toml:3: allocator '/nonexistent/liba.so': there is no such file" in done.stderr

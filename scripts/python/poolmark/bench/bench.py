@@ -395,7 +395,7 @@ class Plan:
         program = choose_build(build) / PROGRAM
         if not os.access(program, os.X_OK):
             raise UsageError(f"{for_people(program)} is not there; make builds it")
-        on, missing = plan.installed(plan.added(args.allocator))
+        on, missing = plan.installed(plan.added(args.allocator, program))
         own = own_pools.for_bench(args.pool, program.parent)
         every = plan.expand(plan.listed(program, own.values()), on, own)
         benches, impossible = plan.possible(plan.select(every, args.set, args.filter))

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The headlines of a benchmark run: its most telling figures, each with its interval and its aim. The reader judges whether an
-aim is met, because no test here passes or fails by the clock.
+"""The headlines of a benchmark run: its most telling figures, each with its interval and its aim. Whether an aim is reached is
+only told: no test here passes or fails by the clock.
 
 The first headlines show a server's use: take an object, use it, give it back. They compare the inlined calls of slab with the
 fastest allocator, each called as its users call it. Objects that are not touched come last.
 """
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,17 @@ class Headline:
     unit: str
     target: str
     note: str = ""
+
+    def told(self) -> str:
+        """The aim and whether it is reached: by the whole interval, not by the median alone."""
+        aim = re.fullmatch(r"(at most |below |)([0-9.]+)", self.target)
+        if not aim or not self.value:
+            return self.target
+        bound, value = float(aim[2]), self.value
+        reached, missed = value.sure_high <= bound, value.sure_low > bound
+        if aim[1] == "below ":
+            reached, missed = value.sure_high < bound, value.sure_low >= bound
+        return f"{self.target}: {'reached' if reached else 'missed' if missed else 'open, the interval has both'}"
 
 
 def best(results: Results, workload: str, threads: int = 1) -> Series | None:
@@ -128,10 +140,11 @@ def tails(results: Results) -> list[Headline]:
 
 def idle(results: Results) -> list[Headline]:
     """Memory that 1000 idle threads keep, for slab and every allocator; no single allocator is the rival here. In turn: their
-    caches after the threads had objects one by one. Otherwise: memory one second after all had objects at once."""
+    caches after the threads had objects one by one. Otherwise: memory one second after all had objects at once, and then trimmed."""
     found = []
     for workload, counter, what in (("idle_threads_in_turn", "idle_bytes", "objects had in turn"),
-                                    ("idle_threads", "idle_1s_bytes", "1 s after all had theirs")):
+                                    ("idle_threads", "idle_1s_bytes", "1 s after all had theirs"),
+                                    ("idle_threads", "idle_trimmed_bytes", "then asked for all that is free")):
         names = [BEST, *(name for name in results.planned.get((workload, THE_SIZE, 1), ())
                          if name.startswith(f"{DIRECT}-") and name != DIRECT_SLAB)]
         found += [metric(results, workload, name, f"1000 idle threads, {what}: {name}", counter, "B", BESIDE) for name in names]

@@ -144,15 +144,15 @@ def contenders(strategy: str, on: Sequence[On] = ON, own: dict[str, OwnPool] | N
     return [Contender(strategy, strategy, pool=(own or {}).get(strategy.partition("-")[0])), *others]
 
 
-def added(paths: list[str]) -> list[On]:
+def added(paths: list[str], program: Path) -> list[On]:
     """ON and the libraries of `--allocator PATH`, named after their files: libfoo.so.1 is foo, a second one foo-2. UsageError
-    when a file is missing."""
+    when a file is missing, or `program` does not get its memory from it."""
     on = list(ON)
     for path in paths:
-        file = allocators.library(path if allocators.is_path(path) else f"./{path}")
+        file = allocators.serving(path if allocators.is_path(path) else f"./{path}", program)
         stem = re.sub(r"[^A-Za-z0-9_.+-]", "_", Path(path).name.removeprefix("lib").split(".so")[0]) or "other"
         names = {name for name, _, _ in on}
-        on.append((next(name for name in (stem, *(f"{stem}-{n}" for n in range(2, 1000))) if name not in names), str(file), ()))
+        on.append((next(name for name in (stem, *(f"{stem}-{n}" for n in range(2, 1000))) if name not in names), file, ()))
     return on
 
 

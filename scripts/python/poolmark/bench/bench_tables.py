@@ -15,7 +15,7 @@ from poolmark.base.units import show_bytes, show_ns
 TIME_HEAD = ["workload", "contender", "median ns", "interval", "nothing left out", "left out", "x glibc", "x bare"]
 CSV_HEAD = ["benchmark", "workload", "contender", "strategy", "allocator", "object_bytes", "threads", "metric", "unit",
             "repetitions", "median", "q1", "q3", "mad", "lowest", "highest", "interval_low", "interval_high", "confidence",
-            "ratio_to_glibc", "ratio_to_bare"]
+            *(f"ratio_to_{name}{end}" for name in ("glibc", "bare") for end in ("", "_low", "_high"))]
 
 Columns = Sequence[tuple[str, str, float]]      # (column, counter, divisor)
 Table = tuple[list[str], list[list[str]]]       # (head, rows)
@@ -28,7 +28,8 @@ COUNTER_TABLES: tuple[tuple[str, tuple[str, ...], Columns], ...] = (
      [*TAILS, ("longest us", "longest_ns", 1e3), ("puts: p99.99 ns", "put_p99_99_ns", 1), ("samples", "samples_due", 1),
       ("unfinished", "unfinished", 1)]),
     ("Memory that 1000 idle threads keep", ("idle_threads", "idle_threads_in_turn"),
-     [("MiB", "idle_bytes", 1 << 20), ("KiB a thread", "idle_thread_bytes", 1 << 10), ("1 s later MiB", "idle_1s_bytes", 1 << 20)]),
+     [("MiB", "idle_bytes", 1 << 20), ("KiB a thread", "idle_thread_bytes", 1 << 10), ("1 s later MiB", "idle_1s_bytes", 1 << 20),
+      ("trimmed MiB", "idle_trimmed_bytes", 1 << 20)]),
     ("The first get of each of 72 threads", ("first_get", "first_get_at_once"),
      [("p50 ns", "p50_ns", 1), ("p90 ns", "p90_ns", 1), ("longest us", "longest_ns", 1e3)]),
     ("The time of each get while the pool grows or shrinks, from when it was due",
@@ -104,7 +105,7 @@ def time_rows(results: Results) -> list[list[str]]:
             found, whole, out = series.known(), series.spread("any_speed_ns"), series.left_out()
             rows.append([label(series), series.bench.contender.name, show(found.median), show_interval(found),
                          show(whole.median if whole else None), "-" if out is None else f"{out:.2f}",
-                         *(show(other.median if other else None) for other in
+                         *(f"{show(other.median)} ({show(other.sure_low)} to {show(other.sure_high)})" if other else "-" for other in
                            (ratio_to(results, series, BASE), ratio_to(results, series, FLOOR)))])
     return rows
 
@@ -165,7 +166,7 @@ def headline_rows(found: list[Headline], only_measured: bool = False) -> list[li
             continue
         plain = f" {unit}" if unit and in_unit(value.median, unit) == show(value.median) else ""
         sure = f"{in_unit(value.sure_low, unit)} to {in_unit(value.sure_high, unit)}"
-        rows.append([one.name, in_unit(value.median, unit) + plain, sure, f"{value.count}, {value.confidence * 100:.0f} %", one.target,
+        rows.append([one.name, in_unit(value.median, unit) + plain, sure, f"{value.count}, {value.confidence * 100:.0f} %", one.told(),
                      one.note])
     return rows
 
@@ -260,7 +261,7 @@ def csv_rows(results: Results) -> list[list[object]]:
     for series in results.series.values():
         for metric in series.values:
             ratios = [ratio_to(results, series, other) if metric == TIME else None for other in (BASE, FLOOR)]
-            rows.append(csv_row(series.bench, metric, series.known(metric), [one.median if one else "" for one in ratios]))
+            rows.append(csv_row(series.bench, metric, series.known(metric), [value for one in ratios for value in ((one.median, one.sure_low, one.sure_high) if one else ("", "", ""))]))
     return rows
 
 

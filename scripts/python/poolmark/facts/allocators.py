@@ -6,13 +6,16 @@ allocators: MALLOC_PERTURB_ alone makes malloc three times slower. So a measured
 configuration names.
 """
 import hashlib
+import json
 import os
+import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.paths import BROUGHT
+from poolmark.base.paths import BROUGHT, for_people
 
 # name -> the library's soname; glibc is used when nothing is preloaded.
 LIBRARIES: dict[str, str | None] = {"glibc": None, "tcmalloc": "libtcmalloc.so.4", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
@@ -55,6 +58,27 @@ def library(name: str) -> str | None:
         if words and words[0] == soname and "x86-64" in line or words and words[0] == soname and "=>" in line:
             return words[-1]
     raise PoolmarkError(f"{soname} of allocator {name} is not installed; {BROUGHT}")
+
+
+def ended(code: int) -> str:
+    return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def serving(name: str, program: Path) -> str:
+    """The library of a path, when `program` gets its memory from it. UsageError when the loader does not load it, or it has no malloc."""
+    path = str(library(name))
+    try:
+        done = subprocess.run([str(program), "--describe"], capture_output=True, text=True, errors="replace", timeout=30,
+                              env={**{key: value for key, value in os.environ.items() if key not in variables_set()}, "LD_PRELOAD": path})
+        told = json.loads(done.stdout)["host"]["loaded"]["allocator"] if done.returncode == 0 else None
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"allocator {name!r}: {for_people(program)} does not run with it: {type(error).__name__}") from error
+    if done.returncode != 0:
+        raise UsageError(f"allocator {name!r}: {for_people(program)} does not run with it: {done.stderr.strip()[-200:] or ended(done.returncode)}")
+    if told == "glibc":
+        why = re.search(r"cannot be preloaded \(([^)]+)\)", done.stderr)
+        raise UsageError(f"allocator {name!r}: " + (f"the loader does not take it ({why[1]})" if why else "it has no malloc of its own"))
+    return path
 
 
 def shown(name: str) -> str | None:

@@ -228,7 +228,7 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     checked = Check(data, faults, build)
     checked.written = checked.choices()
     apply(data, sets, faults, build)
-    checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults)
+    checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults, build)
     check(checked, faults, build)
     cells = Cells(data, faults, build, [*described.strategies(build), *checked.own] if build else None, connections, fit)
     base, sides = cells.run(mended, not sets and connections is None, lambda base: suite_pools.give(base, checked.own, checked.libraries))

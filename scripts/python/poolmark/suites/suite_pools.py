@@ -57,8 +57,9 @@ def resolve_pools(data: Json, faults: Faults, build: Path | None) -> dict[str, O
     return own
 
 
-def resolve_allocators(data: Json, faults: Faults) -> dict[str, str]:
-    """{file name: path} of the allocators in `data` that are files; `data` then has their names."""
+def resolve_allocators(data: Json, faults: Faults, build: Path | None) -> dict[str, str]:
+    """{file name: path} of the allocators in `data` that are files; `data` then has their names. `build`: whose broker tries them; None:
+    they are not tried."""
     found: dict[str, str] = {}
     for path, container, key in places(data, ALLOCATOR):
         value = container[key]
@@ -66,7 +67,7 @@ def resolve_allocators(data: Json, faults: Faults) -> dict[str, str]:
             continue
         name = Path(value).name
         try:
-            library = str(allocators.library(value))
+            library = str(allocators.library(value)) if build is None else allocators.serving(value, build / "poolmark-broker")
         except UsageError as error:
             faults.add(path, str(error))
             continue
