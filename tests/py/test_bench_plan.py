@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan of a benchmark run: contenders, sets, rounds, and what is left out with its reason."""
 import hashlib
+import shutil
 
 import pytest
+from bench_told import PROGRAM, needs_program
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.bench import bench_plan
@@ -48,18 +50,22 @@ def test_headlines_have_more_rounds_than_what_stands_beside():
     assert [sum(bench in one for one in bench_plan.rounds(benches, 20, 1)) for bench in benches] == [20, 20, 3]
 
 
+@needs_program
 def test_another_library_takes_part_under_its_own_name(tmp_path):
-    file = tmp_path / "libnew malloc.so.2.1"
-    file.write_bytes(b"a library")
-    (name, path, variables), (second, _, _) = bench_plan.added([str(file), str(file)])[-2:]
+    file = tmp_path / "libnew@malloc.so.2.1"
+    shutil.copy(allocators.library("jemalloc"), file)
+    (name, path, variables), (second, _, _) = bench_plan.added([str(file), str(file)], PROGRAM)[-2:]
     assert (name, path, variables, second) == ("new_malloc", str(file), (), "new_malloc-2")
     contender = bench_plan.contenders("direct", (*bench_plan.ON, (name, path, variables)))[-1]
-    assert contender.name == "direct-new_malloc" and contender.words() == ["LD_PRELOAD=libnew malloc.so.2.1"]
+    assert contender.name == "direct-new_malloc" and contender.words() == ["LD_PRELOAD=libnew@malloc.so.2.1"]
     assert contender.environment()["LD_PRELOAD"] == str(file)
-    assert allocators.checksum(path) == hashlib.sha256(b"a library").hexdigest()
+    assert allocators.checksum(path) == hashlib.sha256(file.read_bytes()).hexdigest()
     for missing in (str(tmp_path / "none.so"), str(tmp_path)):
         with pytest.raises(UsageError, match="there is no such file"):
-            bench_plan.added([missing])
+            bench_plan.added([missing], PROGRAM)
+    spaced = shutil.copy(file, tmp_path / "lib new.so")     # the loader takes a space for the end of a name
+    with pytest.raises(UsageError, match="the loader does not take it"):
+        bench_plan.added([str(spaced)], PROGRAM)
 
 
 def test_what_cannot_be_measured_here_is_left_out_with_its_reason(monkeypatch):

@@ -15,7 +15,7 @@ def estimated(args: argparse.Namespace) -> tuple[float, str]:
     """(seconds, by what they are known), by the estimates of its benchmarks and its budget, with the start of the command."""
     program = build_dir(args.build) / bench.PROGRAM
     own = own_pools.for_bench(args.pool, program.parent)
-    on, _ = bench_plan.installed(bench_plan.added(args.allocator))
+    on, _ = bench_plan.installed(bench_plan.added(args.allocator, program))
     every = bench_plan.expand(bench_plan.listed(program, own.values()), on, own)
     benches, _ = bench_plan.possible(bench_plan.select(every, args.set, args.filter))
     rounds = bench_plan.rounds(benches, args.repetitions, args.seed or 1)
