@@ -14,6 +14,7 @@ from poolmark.base.units import parse_bytes, parse_count, parse_seconds, show_by
 
 MOST_CONNECTIONS = 100_000_000  # the generator's bound
 MOST_REPETITIONS = 10_000
+A_RUN = "WHAT"  # metavar of an option that takes a command to run
 Number = TypeVar("Number", int, float)
 
 
@@ -33,9 +34,12 @@ class Once(argparse.Action):
 
 
 def meant(parser: argparse.ArgumentParser, message: str) -> str:
-    """For argparse's message about options that the parser does not have: "; did you mean '--connections'?" for each that is near one."""
+    """For argparse's message about words that the parser does not have: "; did you mean '--connections'?" for each that is near an option; how
+    `--run` is written where the parser has it."""
     start, known = "unrecognized arguments: ", [name for action in parser._actions for name in action.option_strings]  # pylint: disable=protected-access
     words = message.removeprefix(start).split() if message.startswith(start) else []
+    if words and not words[0].startswith("-") and any(action.metavar == A_RUN for action in parser._actions):  # pylint: disable=protected-access
+        return "; what --run starts is one argument with its options: --run 'suite quick --only slab'"
     hints = (nearest(word.partition("=")[0], known) for word in words if word.startswith("--"))
     return "".join(dict.fromkeys(hint for hint in hints if hint.startswith(DID_YOU_MEAN)))
 

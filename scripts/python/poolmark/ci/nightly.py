@@ -20,6 +20,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import markdown as in_markdown
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
+from poolmark.base.options import A_RUN
 from poolmark.bench.in_turn import SIDES
 from poolmark.compare.interleave import Job, RunJob, Sides, measure
 from poolmark.compare.pairing import COMBINED, Judged
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         group = parser.add_mutually_exclusive_group()
         group.add_argument(f"--{side}", metavar="COMMIT", default=None, help=f"the commit to build ({default})")
         group.add_argument(f"--{side}-build", metavar="DIR", help="or a build that is there")
-    parser.add_argument("--run", action="append", metavar="WHAT", help="bench, bench=PATTERN, suite:NAME, suite:NAME=PATTERN, "
+    parser.add_argument("--run", action="append", metavar=A_RUN, help="bench, bench=PATTERN, suite:NAME, suite:NAME=PATTERN, "
                         "suite:FILE.toml, or the words of a command, \"suite quick --only slab\"; several times ("
                         + " and ".join(DEFAULT_JOBS) + ")")
     compare.add_amount(parser, 9)

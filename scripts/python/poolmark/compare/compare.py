@@ -16,7 +16,7 @@ from poolmark.compare import compare_builds, power_told, sequential, thresholds,
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
-from poolmark.base.options import MOST_REPETITIONS, count, meant, span
+from poolmark.base.options import A_RUN, MOST_REPETITIONS, count, meant, span
 from poolmark.base.paths import for_people
 from poolmark.records.read_record import Run, load
 from poolmark.verify.complaints import damage
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="FILE", help=f"write the verdict as {name} ({default} with --out)")
     parser.add_argument("--out", metavar="DIR", help="write all of them into this folder; with --run the runs as well")
     measuring = parser.add_argument_group("measuring", "two builds, interleaved, instead of two runs that are there")
-    measuring.add_argument("--run", action="append", metavar="WHAT", help="\"suite quick --only slab\", \"bench --filter RE\", or "
+    measuring.add_argument("--run", action="append", metavar=A_RUN, help="\"suite quick --only slab\", \"bench --filter RE\", or "
                            "short suite:quick=slab, suite:FILE.toml, bench=RE; several times")
     add_amount(measuring, None)
     measuring.add_argument("--dry-run", action="store_true", help="print every command line and what it could find, measure nothing")
