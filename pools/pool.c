@@ -200,6 +200,25 @@ static int check_config(const struct pool_strategy *strategy, const struct pool_
                    config->name, strategy->name);
 }
 
+static void on_thread_exit(void *context, int slot)
+{
+    struct pool_base *base = context;
+    base->strategy->thread_exits((struct pool *)base, slot);
+}
+
+static void watch_threads(struct pool_base *base)
+{
+    base->watch = (struct thread_slot_watch){.on_exit = on_thread_exit, .context = base};
+    if (base->strategy->thread_exits)
+        thread_slot_watch_add(&base->watch);
+}
+
+static void unwatch_threads(struct pool_base *base)
+{
+    if (base->strategy->thread_exits)
+        thread_slot_watch_remove(&base->watch);
+}
+
 // In checked builds. No other thread may use the pool meanwhile.
 static void check_invariants(struct pool *pool, const char *when)
 {
@@ -244,6 +263,7 @@ static int open_with_name(struct pool **opened, const struct pool_strategy *stra
         base->check = pool_check_open(config->name, !pool_keeps_state(config));
     check_invariants(pool, "after open");
     pool_fork_add(base);
+    watch_threads(base);
     *opened = pool;
     return 0;
 }
@@ -412,6 +432,9 @@ void pool_close(struct pool *pool)
         return;
     struct pool_base *base = base_of(pool);
     char *name = (char *)(uintptr_t)base->config.name; // allocated by pool_open
+    // First of all. The threads that used the pool may exit any time: nobody can await the end of a detached one.
+    // Nor may one find the pool in a child of fork, whose handlers do not know it any more.
+    unwatch_threads(base);
     pool_fork_remove(base);
     pool_check_close(base->check);
     check_invariants(pool, "at close");

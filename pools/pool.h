@@ -8,7 +8,8 @@
 //
 // Threads: any thread may call pool_get, pool_put, pool_stats and pool_sweep at any time between open and
 // close. An object may be put by another thread than the one that got it. open, preheat and close belong to
-// the owner: no other thread may use the pool during open and close. No call blocks on I/O.
+// the owner: no other thread may use the pool during open and close. Threads that used it may exit at any time,
+// also during close. No call blocks on I/O.
 //
 //     struct pool_config config = POOL_CONFIG_DEFAULTS;
 //     config.name = "connections"; config.object_bytes = 3072; config.initial = 1024; config.max = 100000;

@@ -18,6 +18,7 @@
 #define POOLMARK_POOLS_POOL_STRATEGY_H
 
 #include "pools/pool.h"
+#include "pools/shared/thread_slot.h"
 
 #include <stdatomic.h>
 
@@ -45,6 +46,7 @@ struct pool_base {
     _Atomic int64_t peak_bytes_owned;  // as far as pool_stats saw it; the strategy may know better
     _Atomic int64_t max;               // 0: unbounded; config.max as pool_resize left it, for statistics
     struct pool_base *next, *previous; // all pools, for fork (pools/pool_fork.h)
+    struct thread_slot_watch watch;    // tells the strategy of threads that exit
     struct pool_check *check;          // NULL outside checked builds
     int64_t spin_rounds;               // POOLMARK_HANDICAP_GET: additional work of each get; 0 otherwise
 };
@@ -80,6 +82,11 @@ struct pool_strategy {
     // From now on: no growth, and objects that come back are given back. pool.c refuses gets that come
     // through pool_get. NULL: pool.c trims now and then. Returns bytes given back.
     int64_t (*drain)(struct pool *pool);
+
+    // A thread exits while it still has its slot, and so its rows. Called on that thread, from open to the
+    // beginning of pool_close, with the register of slots locked (pools/shared/thread_slot.h): it must not call
+    // the program's functions. May be NULL.
+    void (*thread_exits)(struct pool *pool, int slot);
 
     // POOL_CAP_FORKS; any may be NULL. prepare takes every lock of the pool, so that no change is half made
     // when the child is copied. parent releases them. child makes new ones (its one thread holds none) and

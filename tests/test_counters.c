@@ -111,14 +111,22 @@ static void *counts_its_share(void *argument)
     return NULL;
 }
 
+static void leave_row(void *counters, int slot)
+{
+    counters_thread_exits(counters, slot);
+}
+
 static void run_threads(struct counters *counters, bool puts)
 {
+    struct thread_slot_watch watch = {.on_exit = leave_row, .context = counters};
     pthread_t threads[THREADS];
     struct share share = {counters, puts};
+    thread_slot_watch_add(&watch);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, counts_its_share, &share), 0);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
+    thread_slot_watch_remove(&watch);
 }
 
 static void test_the_peak_of_many_threads_is_off_by_little(void **state)

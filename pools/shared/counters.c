@@ -86,10 +86,9 @@ void counters_put_slowly(struct counters *counters, struct counters_row *row)
     set_bounds(row, balance, load_live(counters) == 1);
 }
 
-// On a thread that exits. The row's next owner starts at both bounds.
-static void leave_row(void *context, int slot)
+// The row's next owner starts at both bounds.
+void counters_thread_exits(struct counters *counters, int slot)
 {
-    struct counters *counters = context;
     struct counters_row *row = &counters->rows[slot];
     if (!atomic_load_explicit(&row->live, memory_order_relaxed))
         return;
@@ -123,14 +122,11 @@ int counters_open(struct counters *counters)
     atomic_init(&counters->live, 0);
     atomic_init(&counters->in_use_sum, 0);
     atomic_init(&counters->peak, 0);
-    counters->watch = (struct thread_slot_watch){.on_exit = leave_row, .context = counters};
-    thread_slot_watch_add(&counters->watch);
     return 0;
 }
 
 void counters_close(struct counters *counters)
 {
-    thread_slot_watch_remove(&counters->watch);
     pool_memory_unmap(counters->rows, THREAD_SLOT_ROWS * sizeof *counters->rows);
     counters->rows = NULL;
 }

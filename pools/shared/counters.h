@@ -45,9 +45,8 @@ struct counters_row {
 };
 
 struct counters {
-    struct counters_row *rows;      // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
-    _Atomic uint64_t live;          // live rows; above COUNTERS_LIVE_BITS, how often they changed
-    struct thread_slot_watch watch; // adds the balance of a thread that exits
+    struct counters_row *rows; // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
+    _Atomic uint64_t live;     // live rows; above COUNTERS_LIVE_BITS, how often they changed
 
     alignas(64) _Atomic int64_t in_use_sum; // balances handed in
     _Atomic int64_t peak;
@@ -57,6 +56,7 @@ enum { COUNTERS_LIVE_BITS = 16 };
 
 int counters_open(struct counters *counters) __attribute__((warn_unused_result)); // 0 or -ENOMEM
 void counters_close(struct counters *counters);
+void counters_thread_exits(struct counters *counters, int slot); // adds its balance; for struct pool_strategy
 
 // Fills gets, puts, hits, misses, overflow, refused, failed, in_use and peak_in_use; leaves the rest alone.
 void counters_read(struct counters *counters, struct pool_stats *stats);

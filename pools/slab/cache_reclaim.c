@@ -116,9 +116,8 @@ void slab_depot_drain(struct pool *pool)
 }
 
 // Called on the exiting thread: makes the objects of its row available to others.
-void slab_row_thread_exits(void *context, int slot)
+void slab_row_thread_exits(struct pool *pool, int slot)
 {
-    struct pool *pool = context;
     struct slab_row *row = &pool->rows[slot];
     if (!row->listed) // the thread never used this pool; no other thread writes this
         return;

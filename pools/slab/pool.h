@@ -165,8 +165,7 @@ struct pool {
     _Atomic bool wanted_shrink;    // many objects are free
     _Atomic bool wanted_magazines; // a row found none
     _Atomic bool stop;
-    int fork_rows;                  // number of rows locked for a fork
-    struct thread_slot_watch watch; // flushes the rows of threads that exit
+    int fork_rows; // number of rows locked for a fork
 
     struct slab_row rows[THREAD_SLOT_ROWS];
 };
@@ -252,7 +251,7 @@ bool slab_barrier_register(void); // once a process: does membarrier work?
 // without a magazine for a while, since another thread needed objects.
 int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves);
 void slab_depot_drain(struct pool *pool); // the depot's objects too
-void slab_row_thread_exits(void *pool, int slot);
+void slab_row_thread_exits(struct pool *pool, int slot);
 
 // --- policy_grow.c -------------------------------------------------------------------------------------
 

@@ -73,7 +73,6 @@ static void slab_put_one(struct pool *pool, void *object)
 
 static void slab_close(struct pool *pool)
 {
-    thread_slot_watch_remove(&pool->watch);
     slab_thread_close(pool);
     poison_pool_close(pool);
     slab_destruct_all(pool);
@@ -120,9 +119,6 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
                        config->name, strerror(-code));
         goto fail_preheat;
     }
-    pool->watch.on_exit = slab_row_thread_exits;
-    pool->watch.context = pool;
-    thread_slot_watch_add(&pool->watch);
     poison_pool_open(pool);
     *opened = pool;
     return 0;
@@ -200,6 +196,7 @@ const struct pool_strategy pool_strategy_slab = {
     .stats = slab_stats,
     .beside = slab_beside,
     .close = slab_close,
+    .thread_exits = slab_row_thread_exits,
     .preheat = slab_preheat,
     .sweep = slab_sweep,
     .trim = slab_trim,

@@ -96,6 +96,11 @@ static void malloc_close(struct pool *pool)
     pool_memory_free(pool);
 }
 
+static void malloc_thread_exits(struct pool *pool, int slot)
+{
+    counters_thread_exits(&pool->counters, slot);
+}
+
 const struct pool_strategy pool_strategy_malloc = {
     .name = "malloc",
     .summary = "every get allocates, every put frees: the baseline",
@@ -106,4 +111,5 @@ const struct pool_strategy pool_strategy_malloc = {
     .get_bytes = malloc_get_bytes,
     .stats = malloc_stats,
     .close = malloc_close,
+    .thread_exits = malloc_thread_exits,
 };

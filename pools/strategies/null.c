@@ -73,6 +73,11 @@ static bool null_owns(struct pool *pool, const void *object)
     return object == pool->object;
 }
 
+static void null_thread_exits(struct pool *pool, int slot)
+{
+    counters_thread_exits(&pool->counters, slot);
+}
+
 const struct pool_strategy pool_strategy_null = {
     .name = "null",
     .summary = "the same object for everybody: the floor of harness and dispatch; benchmarks only",
@@ -82,5 +87,6 @@ const struct pool_strategy pool_strategy_null = {
     .put = null_put,
     .stats = null_stats,
     .close = null_close,
+    .thread_exits = null_thread_exits,
     .owns = null_owns,
 };

@@ -432,6 +432,11 @@ static bool sync_is_valid(struct pool *pool)
     return available + stats.in_use == owned(pool);
 }
 
+static void sync_thread_exits(struct pool *pool, int slot)
+{
+    counters_thread_exits(&pool->counters, slot);
+}
+
 const struct pool_strategy pool_strategy_sync = {
     .name = "sync",
     .summary = "sync.Pool-style: per-thread private object and list, stealing, two generations of victims",
@@ -441,6 +446,7 @@ const struct pool_strategy pool_strategy_sync = {
     .put = sync_put,
     .stats = sync_stats,
     .close = sync_close,
+    .thread_exits = sync_thread_exits,
     .sweep = sync_sweep,
     .trim = sync_trim,
     .drain = sync_drain,
