@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A stateful fuzzer of the pools. In each round, random threads make random calls on a pool of a random
-// strategy with a random configuration. Among the calls are resize, drain, trim, sweep, statistics, threads
-// that end and begin, and children of fork. Now and then memory runs out, and the system refuses
-// membarrier(2) (through the linker's --wrap=syscall).
+// strategy with a random configuration. Among the calls are preheat, resize, drain, trim, sweep, statistics,
+// threads that end (also beside the close) and begin, and children of fork. Now and then memory runs out, and
+// the system refuses membarrier(2) (through the linker's --wrap=syscall).
 //
 //     fuzz_pools --seconds 60            # rounds until the time is over; prints the seed of one that fails
 //     fuzz_pools --seed 1234 --rounds 1  # that round again: same configuration and calls, other interleaving
 //     fuzz_pools --strategy slab
 //
 // Checks: an object is out once at a time, as constructed and as long as asked for; a refused call was
-// allowed to be refused; counts add up. After all objects were put nothing is in use, the pool is valid, and
+// allowed to be refused; counts add up; a preheat that fails leaves nothing. After all objects were put nothing is in use, the pool is valid, and
 // as many objects as may be owned can be got.
 #include "pools/pool_inline.h"
 #include "pools/pool_strategy.h"
@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 4, HELD_MAX = 40, SLOTS = 32, CALLS_MAX = 3000, CHILD_SECONDS = 20 };
+enum { THREADS_MAX = 4, HELD_MAX = 40, SLOTS = 32, CALLS_MAX = 3000, PREHEAT_MAX = 60, CHILD_SECONDS = 20 };
 
 static atomic_bool barrier_refused;
 
@@ -51,6 +52,8 @@ struct round {
     struct pool *pool;
     int threads, calls;
     bool fails, drains, forks, inlined;
+    bool detached;                           // nobody awaits the end of the threads, only that of their work
+    atomic_int working;                      // threads
     _Atomic(void *) slots[SLOTS];            // objects that pass from thread to thread
     atomic_int out, most_out;                // never less than the objects in use
     atomic_int constructed, construct_fails; // so many of the next constructs fail
@@ -195,6 +198,41 @@ static void put(struct worker *worker, void *object)
 
 // --- calls ----------------------------------------------------------------------------------------------
 
+static int64_t owned_by(struct round *round)
+{
+    struct pool_stats stats;
+    pool_stats(round->pool, &stats);
+    return stats.owned;
+}
+
+// Is that an answer that a preheat may give?
+static bool may_answer(const struct round *round, int code)
+{
+    switch (code) {
+    case 0:
+        return round->strategy->caps & POOL_CAP_PREHEATS;
+    case -ENOTSUP:
+        return !(round->strategy->caps & POOL_CAP_PREHEATS);
+    case -ENOMEM:
+        return atomic_load(&round->failed_memory);
+    case -ECANCELED:
+        return atomic_load(&round->drained);
+    case -ERANGE: // a drain that comes meanwhile leaves room for nothing
+        return round->config.max || atomic_load(&round->resized) || atomic_load(&round->drained);
+    default:
+        return false;
+    }
+}
+
+static void preheat(struct worker *worker)
+{
+    struct round *round = worker->round;
+    int64_t count = 1 + next(&worker->random, PREHEAT_MAX);
+    int code = pool_preheat(round->pool, count);
+    if (!may_answer(round, code))
+        wrong("a preheat of %" PRId64 " answered %d", count, code);
+}
+
 static void check_stats(struct round *round)
 {
     struct pool_stats stats;
@@ -258,8 +296,10 @@ static void call(struct worker *worker)
         void *object = get(worker);
         if (object)
             put(worker, atomic_exchange(&round->slots[next(&worker->random, SLOTS)], object));
-    } else if (what < 930) {
+    } else if (what < 925) {
         put(worker, atomic_exchange(&round->slots[next(&worker->random, SLOTS)], NULL));
+    } else if (what < 930) {
+        preheat(worker);
     } else if (what < 960) {
         check_stats(round);
     } else if (what < 975) {
@@ -299,6 +339,7 @@ static void *work(void *argument)
     }
     while (worker->held_count)
         put(worker, worker->held[--worker->held_count]);
+    atomic_fetch_sub(&round->working, 1); // the last that it does with the round
     return NULL;
 }
 
@@ -345,19 +386,50 @@ static void configure(struct round *round, const struct pool_strategy *only)
     round->forks = next(&random, 8) == 0 &&
                    (FORKS_BUSY || (round->threads == 1 && config->growth_mode == POOL_GROW_INLINE));
     round->inlined = next(&random, 2);
+    round->detached = next(&random, 3) == 0;
     (void)pool_config_fit(round->strategy, config);
+}
+
+static int await_end(pthread_t thread)
+{
+    return pthread_join(thread, NULL);
 }
 
 static void run_threads(struct round *round, uint64_t random)
 {
     struct worker workers[THREADS_MAX];
+    atomic_store(&round->working, round->threads);
     for (int i = 0; i < round->threads; i++) {
         workers[i] = (struct worker){.round = round, .random = random + (uint64_t)i * 7919, .number = i};
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
             wrong("no thread");
     }
     for (int i = 0; i < round->threads; i++)
-        pthread_join(workers[i].thread, NULL);
+        (void)(round->detached ? pthread_detach : await_end)(workers[i].thread);
+    while (atomic_load(&round->working) > 0)
+        sched_yield();
+}
+
+// The n-th request for memory, or a construct, fails a preheat: it leaves nothing. A pool that has a thread may
+// own more or less by itself meanwhile.
+static void check_failing_preheat(struct round *round)
+{
+    if (!round->fails || atomic_load(&round->drained) || !(round->strategy->caps & POOL_CAP_PREHEATS) ||
+        pool_config_of(round->pool)->growth_mode == POOL_GROW_BACKGROUND)
+        return;
+    for (int after = 0; after < 4; after++) {
+        int64_t owned = owned_by(round);
+        if (round->config.construct && after % 2)
+            atomic_store(&round->construct_fails, 1);
+        else
+            (void)pool_memory_fail_after(after, false);
+        int code = pool_preheat(round->pool, PREHEAT_MAX);
+        (void)pool_memory_fail_after(-1, false);
+        atomic_store(&round->construct_fails, 0);
+        if (code < 0 && owned_by(round) != owned)
+            wrong("a preheat answered %d, and %" PRId64 " are owned instead of %" PRId64, code,
+                  owned_by(round), owned);
+    }
 }
 
 // When no thread works any more: as many objects can be got as may be owned, and no more.
@@ -371,12 +443,14 @@ static void check_at_rest(struct round *round)
     for (int i = 0; i < SLOTS; i++)
         put(&worker, atomic_exchange(&round->slots[i], NULL));
     (void)pool_sweep(round->pool);
+    check_failing_preheat(round);
     pool_stats(round->pool, &stats);
     if (stats.gets != stats.hits + stats.misses + stats.overflow + stats.refused + stats.failed)
         wrong("gets do not add up");
     if (stats.in_use != 0 || stats.gets - stats.refused - stats.failed != stats.puts)
         wrong("%" PRId64 " are in use when all were put", stats.in_use);
-    if (round->strategy->is_valid && !round->strategy->is_valid(round->pool))
+    bool leaves = round->detached; // a thread may be in the middle of leaving its row
+    if (!leaves && round->strategy->is_valid && !round->strategy->is_valid(round->pool))
         wrong("the pool is not valid");
     int64_t most = round->strategy->caps & POOL_CAP_GROWS ? stats.max
                    : stats.owned < stats.max              ? stats.owned
