@@ -33,7 +33,7 @@ static bool has_word(const char *list, const char *word, const char *separators)
     return false;
 }
 
-// Where `controller` is mounted: in a hierarchy of its own (version 1), or in the unified one.
+// Where `controller` is mounted: in a hierarchy of its own (version 1), or in the unified one. NULL: the unified one.
 static void find_mount(struct hierarchy *found, const char *mountinfo, const char *controller)
 {
     *found = (struct hierarchy){.unified = false};
@@ -45,7 +45,7 @@ static void find_mount(struct hierarchy *found, const char *mountinfo, const cha
         if (!after || (end && after > end) || sscanf(line, "%*d %*d %*s %4095s %4095s", root, mount) != 2 ||
             sscanf(after, " - %31s %*s %511s", type, options) != 2)
             continue;
-        bool own = strcmp(type, "cgroup") == 0 && has_word(options, controller, ",");
+        bool own = controller && strcmp(type, "cgroup") == 0 && has_word(options, controller, ",");
         if (!own && (strcmp(type, "cgroup2") != 0 || found->mount[0]))
             continue;
         snprintf(found->mount, sizeof found->mount, "%s", mount);
@@ -78,7 +78,7 @@ static void find_path(char path[static PATH_SIZE], const char *text, const char 
 // false when there is no such file.
 static bool read_value(const char *folder, const char *name, char text[static VALUE_SIZE])
 {
-    char path[PATH_SIZE + 64];
+    char path[3 * PATH_SIZE + 64];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return text_file_read(path, text, VALUE_SIZE) >= 0;
 }
@@ -143,25 +143,34 @@ static void take_pids(struct cgroup *cgroup, const char *folder, bool unified)
         cgroup->pids_limit = limit;
 }
 
-// The folder of the process's group, into `folder`. Returns the length of the part that is the top of the
-// tree; 0 when there is no such group.
+// The folder of the process's group in that hierarchy, into `folder`. Returns the length of the part that is the top
+// of the tree; 0 when there is no such group.
+static size_t locate_in(char *folder, size_t size, const struct hierarchy *found, const char *root,
+                        const char *groups, const char *controller)
+{
+    char path[PATH_SIZE];
+    if (!found->mount[0])
+        return 0;
+    find_path(path, groups, controller, found->unified);
+    if (!path[0])
+        return 0;
+    // In a container the mount shows a part of the tree: strip the root of the mount.
+    const char *below = path;
+    size_t shown = strcmp(found->mount_root, "/") == 0 ? 0 : strlen(found->mount_root);
+    if (strncmp(path, found->mount_root, shown) == 0)
+        below = path + shown;
+    snprintf(folder, size, "%s%s%s", root, found->mount, strcmp(below, "/") == 0 ? "" : below);
+    return strlen(root) + strlen(found->mount);
+}
+
+// The same in the hierarchy that has the controller.
 static size_t locate(char *folder, size_t size, bool *unified, const char *root, const char *mountinfo,
                      const char *groups, const char *controller)
 {
     struct hierarchy found;
-    char path[PATH_SIZE];
     find_mount(&found, mountinfo, controller);
-    find_path(path, groups, controller, found.unified);
-    if (!found.mount[0] || !path[0])
-        return 0;
-    // In a container the mount shows a part of the tree: strip the root of the mount.
-    const char *below = path;
-    size_t shown = strcmp(found.mount_root, "/") == 0 ? 0 : strlen(found.mount_root);
-    if (strncmp(path, found.mount_root, shown) == 0)
-        below = path + shown;
-    snprintf(folder, size, "%s%s%s", root, found.mount, strcmp(below, "/") == 0 ? "" : below);
     *unified = found.unified;
-    return strlen(root) + strlen(found.mount);
+    return locate_in(folder, size, &found, root, groups, controller);
 }
 
 // Calls `take` for the process's group and each visible group above it.
@@ -221,4 +230,48 @@ size_t cgroup_memory_folder(char *folder, size_t size, bool *unified, const char
     free(mountinfo);
     free(groups);
     return top;
+}
+
+// --- freezers ------------------------------------------------------------------------------------------------
+
+#define FREEZER "freezer" // the controller of version 1
+
+struct cgroup_freezers {
+    struct hierarchy old, unified; // of version 1 and 2; no mount: there is none
+};
+
+struct cgroup_freezers *cgroup_find_freezers(const char *root)
+{
+    char path[PATH_SIZE + 64];
+    char *mountinfo = malloc(TEXT_SIZE);
+    struct cgroup_freezers *found = calloc(1, sizeof *found);
+    snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
+    if (found && mountinfo && text_file_read(path, mountinfo, TEXT_SIZE) >= 0) {
+        find_mount(&found->unified, mountinfo, NULL);
+        find_mount(&found->old, mountinfo, FREEZER);
+        if (found->old.unified)
+            found->old.mount[0] = '\0';
+    }
+    free(mountinfo);
+    if (found && !found->old.mount[0] && !found->unified.mount[0]) {
+        free(found);
+        return NULL;
+    }
+    return found;
+}
+
+int cgroup_is_frozen(const struct cgroup_freezers *freezers, const char *root, pid_t pid)
+{
+    char groups[VALUE_SIZE], path[PATH_SIZE + 64], folder[3 * PATH_SIZE], text[VALUE_SIZE];
+    int64_t frozen = -1, unified = -1;
+    snprintf(path, sizeof path, "%s/proc/%d/cgroup", root, (int)pid);
+    if (!freezers || text_file_read(path, groups, sizeof groups) < 0)
+        return -1;
+    // Both files are of what is in force, by whichever group it was asked for. The top group has none, and is never frozen.
+    if (locate_in(folder, sizeof folder, &freezers->old, root, groups, FREEZER))
+        frozen = read_value(folder, "freezer.state", text) && strcmp(text, "FROZEN\n") == 0;
+    if (locate_in(folder, sizeof folder, &freezers->unified, root, groups, NULL))
+        unified = read_value(folder, "cgroup.events", text) &&
+                  text_file_number(text, "frozen ", &unified) == 0 && unified == 1;
+    return (int)(frozen > unified ? frozen : unified);
 }

@@ -33,4 +33,12 @@ size_t cgroup_memory_folder(char *folder, size_t size, bool *unified, const char
 // Makes `folder` that of the group above; false at the top.
 bool cgroup_folder_up(char *folder, size_t top);
 
+// Where groups are mounted that can be frozen: of version 2, and of the freezer of version 1. A host may have both.
+struct cgroup_freezers;
+// NULL when there is none, or no memory. free() it. `root` as above.
+struct cgroup_freezers *cgroup_find_freezers(const char *root);
+// 1: all processes of the process's group stand still, by a freezer of this group or one above it. 0: they do not. -1: that
+// cannot be read; `freezers` may be NULL. Costs three small files. Any thread may call.
+int cgroup_is_frozen(const struct cgroup_freezers *freezers, const char *root, pid_t pid);
+
 #endif

@@ -44,10 +44,16 @@ static void blame_this_side(struct limit *limit, const struct limit_facts *facts
             facts->ran < FULL ? " and was late all the same" : "");
 }
 
-// The limit is the target, or the host, where that left it no CPU.
+// The limit is the target, or the host, where that left it no CPU. Of a target that stood still nobody knows.
 __attribute__((format(printf, 3, 4))) static void
 blame_that_side(struct limit *limit, const struct limit_facts *facts, const char *format, ...)
 {
+    if (facts->target_stopped >= CROWDED) {
+        say(limit, LIMIT_UNKNOWN,
+            "the target was stopped, held by a debugger or frozen for about %.0f %% of the time",
+            facts->target_stopped * 100);
+        return;
+    }
     if (facts->target_waited >= CROWDED) {
         say(limit, LIMIT_HOST,
             "the target's busiest thread was ready to run and had no CPU for %.0f %% of the time, and ran "

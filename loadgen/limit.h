@@ -26,6 +26,7 @@ struct limit_facts {
     // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known.
     double ran, waited;
     double target_ran, target_waited; // the same of the target's busiest thread
+    double target_stopped; // share of the time in which it stood still: stopped, held by a debugger, frozen
     double stalled; // share of the time in which the worker that was kept from running the longest was so
 };
 

@@ -168,6 +168,9 @@ static int play(struct run *run, const struct config *config, struct record *rec
             "figure for an act, and other clients were not looked for. Latencies and losses are those of a "
             "target with that load",
             config->beside);
+    char stopped[300];
+    if (stops_now(&run->stops, stopped, sizeof stopped)[0])
+        run_anomaly(run, "target_stopped", "%s: what follows waits for that", stopped);
     config->scenario->play(run, summary);
     program_end_ranks(run);
     run_phase(run, "end"); // collects the last latencies

@@ -99,6 +99,7 @@ static void look_for_trouble(struct run *run)
     bool all_lost = run->lossy && run->tally.count[TALLY_OPEN] == 0 && tally_dropped(&run->tally) > 0;
     char text[sizeof run->broken];
     await_targets(run, all_lost && !run_is_broken(run) ? ENDING_NS : 0);
+    stops_look(&run->stops, clock_now_ns());
     if (run->targets.ended > 0)
         run_break(run, "%s", targets_describe(&run->targets, text, sizeof text));
     if (all_lost)
@@ -238,8 +239,12 @@ static bool wait_for(struct run *run, const struct fleet *fleet, int64_t limit_n
             ranks_tell_open(run->ranks, run->tally.count[TALLY_OPEN]);
             return true;
         }
-        if (now_ns >= limit_ns)
-            run_break(run, "%d workers did not end the phase \"%s\" in time", busy, run->phase);
+        if (now_ns >= limit_ns) {
+            char text[300];
+            stops_describe(&run->stops, text, sizeof text);
+            run_break(run, "%d workers did not end the phase \"%s\" in time%s%s", busy, run->phase,
+                      text[0] ? ": " : "", text);
+        }
         if (run_is_broken(run)) {
             halt(run);
             return false;
@@ -464,4 +469,10 @@ void run_end_targets(struct run *run)
                     "%s. Connections that were refused or closed from then on, and messages that were lost, "
                     "are of that",
                     targets_describe(&run->targets, text, sizeof text));
+    char told[900];
+    for (int kind = 0; kind < STOP_KINDS; kind++)
+        if (stops_tell(&run->stops, (enum stop_kind)kind, told, sizeof told))
+            run_anomaly(run, "target_stopped", "%s", told);
+    if (run->record && run->stops.seen)
+        record_set(run->record, "target_stops", stops_json(&run->stops));
 }

@@ -23,6 +23,7 @@
 #include "loadgen/ranks.h"
 #include "loadgen/moment.h"
 #include "loadgen/sampler.h"
+#include "loadgen/stops.h"
 #include "loadgen/strangers.h"
 #include "loadgen/surroundings.h"
 #include "loadgen/targets.h"
@@ -105,6 +106,7 @@ struct run {
     struct surroundings surroundings;
     struct ceilings ceilings;
     struct targets targets; // the watched processes
+    struct stops stops;     // times in which they stood still
     int64_t broken_ns;      // when the run ended early; 0: it did not
     int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
@@ -155,7 +157,7 @@ void run_disconnect(struct run *run);
 // All fleets of the run: of the clients and the probes, or of the crews. Returns their number.
 int run_fleets(const struct run *run, struct fleet *fleets[RUN_FLEETS_MAX]);
 
-// After the scenario: an anomaly when a watched process has ended.
+// After the scenario: anomalies when a watched process has ended, or stood still meanwhile.
 void run_end_targets(struct run *run);
 
 // Adds an anomaly to the record and prints it (base/record.h). Without a record only prints, unless --quiet.

@@ -409,6 +409,9 @@ int run_open(struct run *run, const struct config *config, struct record *record
     if (code == 0 &&
         (code = targets_open(&run->targets, config->watch_pids, config->watch.count, run->started_ns)) < 0)
         err_set(err, code, "out of memory for the watched processes");
+    if (code == 0 &&
+        (code = stops_open(&run->stops, config->watch_pids, config->watch.count, run->started_ns)) < 0)
+        err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
     if (code == 0 && config->watch.count > 0 &&
@@ -445,6 +448,7 @@ void run_close(struct run *run)
     run_close_files(run);
     views_close(&run->views);
     targets_close(&run->targets);
+    stops_close(&run->stops);
     census_close(run->census);
     fleet_close(run->probes);
     fleet_close(run->fleet);

@@ -202,6 +202,13 @@ static void add_kind(struct summary *summary, const char *what, const char *kind
     summary_add(summary, name, value, "B", better);
 }
 
+// Of a target that stood still meanwhile, every judged figure but sizes is of that too.
+static bool suffers_from_stops(const struct summary_row *row)
+{
+    return strcmp(row->better, "none") != 0 && strcmp(row->unit, "B") != 0 &&
+           strncmp(row->name, "soak.", strlen("soak.")) != 0;
+}
+
 void summary_withhold(struct summary *summary, const struct run *run)
 {
     for (int i = 0; i < summary->count; i++) {
@@ -210,6 +217,8 @@ void summary_withhold(struct summary *summary, const struct run *run)
         if (!anomaly)
             anomaly = withheld_part_by(&run->withheld_parts, row->name);
         row->doubt = withheld_part_by(&run->doubted, row->name);
+        if (!row->doubt && run->stops.seen && suffers_from_stops(row))
+            row->doubt = "target_stopped";
         if (!anomaly)
             continue;
         row->value = NAN;
@@ -309,6 +318,9 @@ const char *summary_cause(const struct run *run, enum tally_reason reason, char 
     if (cut_off && run->targets.ended > 0) {
         snprintf(text, size, "; ");
         targets_describe(&run->targets, text + 2, size - 2);
+    } else if ((cut_off || reason == REASON_TIMEOUT) && run->stops.seen) {
+        snprintf(text, size, "; ");
+        stops_describe(&run->stops, text + 2, size - 2);
     }
     return text;
 }

@@ -146,6 +146,45 @@ static void test_the_folder_of_the_group_is_found_and_those_above_it(void **stat
     temp_dir_remove(root);
 }
 
+static void check_frozen(const char *root, int wanted)
+{
+    struct cgroup_freezers *freezers = cgroup_find_freezers(root);
+    assert_non_null(freezers);
+    assert_int_equal(cgroup_is_frozen(freezers, root, 7), wanted);
+    free(freezers);
+}
+
+// A host may have the freezer of version 1 and that of version 2: either holds a process.
+static void test_a_freezer_of_either_version_is_found(void **state)
+{
+    (void)state;
+    char root[TEMP_PATH_SIZE];
+    temp_dir_make(root);
+    write_file(root, "/proc/self/mountinfo",
+               "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+               "31 1 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n");
+    write_file(root, "/proc/7/cgroup", "4:freezer:/a\n0::/b\n");
+    check_frozen(root, 0); // the group shows no file, as the topmost
+    write_file(root, "/sys/fs/cgroup/freezer/a/freezer.state", "FREEZING\n");
+    write_file(root, "/sys/fs/cgroup/unified/b/cgroup.events", "populated 1\nfrozen 0\n");
+    check_frozen(root, 0);
+    write_file(root, "/sys/fs/cgroup/freezer/a/freezer.state", "FROZEN\n");
+    check_frozen(root, 1);
+    write_file(root, "/sys/fs/cgroup/freezer/a/freezer.state", "THAWED\n");
+    write_file(root, "/sys/fs/cgroup/unified/b/cgroup.events", "populated 1\nfrozen 1\n");
+    check_frozen(root, 1);
+    write_file(root, "/proc/self/mountinfo",
+               "31 1 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n");
+    check_frozen(root, 0);
+    struct cgroup_freezers *freezers = cgroup_find_freezers(root);
+    assert_int_equal(cgroup_is_frozen(freezers, root, 8), -1); // there is no such process
+    free(freezers);
+    write_file(root, "/proc/self/mountinfo", "24 1 0:22 / /proc rw - proc proc rw\n");
+    assert_null(cgroup_find_freezers(root));
+    assert_int_equal(cgroup_is_frozen(NULL, root, 7), -1);
+    temp_dir_remove(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_what_a_container_does_not_see_is_taken_off_the_path),
         cmocka_unit_test(test_what_is_not_there_is_not_known),
         cmocka_unit_test(test_the_folder_of_the_group_is_found_and_those_above_it),
+        cmocka_unit_test(test_a_freezer_of_either_version_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

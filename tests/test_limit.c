@@ -78,6 +78,17 @@ static void test_a_generator_that_was_stopped_is_the_limit(void **state)
     check((struct limit_facts){.had_per_s = 1e6, .stalled = 0.6}, LIMIT_GENERATOR, "60 %");
 }
 
+// Stopped, held by a debugger, frozen: the target's work is not the limit, and nothing says what is.
+static void test_a_target_that_stood_still_is_not_the_limit(void **state)
+{
+    (void)state;
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.05, .target_stopped = 0.4}, LIMIT_UNKNOWN,
+          "frozen for about 40 %");
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .ran = 0.05, .target_stopped = 0.2},
+          LIMIT_UNKNOWN, "20 %");
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.05, .target_stopped = 0.05}, LIMIT_TARGET, "5 %");
+}
+
 // Runs until told, and says when it has run for so long.
 struct spinner {
     _Atomic bool stop, has_run;
@@ -141,6 +152,7 @@ int main(void)
         cmocka_unit_test(test_without_a_rate_the_limit_is_the_target_when_the_generator_waits_for_it),
         cmocka_unit_test(test_a_target_without_a_cpu_is_not_the_limit),
         cmocka_unit_test(test_a_generator_that_was_stopped_is_the_limit),
+        cmocka_unit_test(test_a_target_that_stood_still_is_not_the_limit),
         cmocka_unit_test(test_the_busiest_thread_counts_and_not_the_sum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

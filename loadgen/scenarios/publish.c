@@ -224,6 +224,7 @@ static void describe(const struct config *config, json_t *json)
 // Each watched process's threads, before and after the publishing.
 struct target_loads {
     struct thread_load from[TARGETS_READ], to[TARGETS_READ];
+    double stopped; // share of the time between the two in which they stood still (stops.h)
 };
 
 static void read_target_loads(const struct run *run, struct thread_load loads[TARGETS_READ])
@@ -256,6 +257,7 @@ static void add_limit(struct summary *summary, const struct run *run, const stru
                                 .not_sent = (double)run->tally.count[TALLY_NOT_SENT],
                                 .ran = (double)run->tally.count[TALLY_RAN_PPM] / 1e6,
                                 .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6,
+                                .target_stopped = loads->stopped,
                                 .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6};
     const struct hist *lag = run->total[LATENCY_LAG];
     int64_t p99_ns = hist_percentile_known(lag, 99);
@@ -392,8 +394,10 @@ static bool publish(struct run *run, struct summary *summary)
     run->lossy = true;
     struct target_loads loads;
     read_target_loads(run, loads.from);
+    int64_t from_ns = clock_now_ns(), stopped_ns = stops_ns(&run->stops);
     bool fine = run_order(run, run->fleet, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
     read_target_loads(run, loads.to);
+    loads.stopped = (double)(stops_ns(&run->stops) - stopped_ns) / (double)(clock_now_ns() - from_ns);
     add_messages(summary, run, &order, &loads);
     return fine;
 }

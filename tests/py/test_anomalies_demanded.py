@@ -29,6 +29,13 @@ def test_a_load_on_purpose_demands_its_anomaly():
     assert anomalies.missing(record(config={"beside": "the attack fan-out"}, told=["beside"])) == []
 
 
+def test_times_in_which_the_target_stood_still_demand_theirs():
+    stops = {"target_stops": [{"pid": 1, "kind": "frozen", "looks": 3, "of_looks": 9, "ns": 3, "longest_ns": 3, "longest_from_ns": 1}]}
+    wrong = anomalies.missing(record() | stops)
+    assert len(wrong) == 1 and "an anomaly 'target_stopped'" in wrong[0]
+    assert anomalies.missing(record(told=["target_stopped"]) | stops) == []
+
+
 def test_figures_within_bounds_demand_none():
     quiet = {"schedule__lag_p99": 900_000, "schedule__lag_max": 9_000_000, "arrivals__failed": 0, "network__listen_drops": 0}
     assert anomalies.missing(record(**quiet)) == []

@@ -94,6 +94,17 @@ def test_a_cell_whose_target_others_used_has_no_figure_of_the_target():
     assert withheld.reasons(cell, "generator.busiest_ran") == {}
 
 
+def test_figures_of_a_target_that_stood_still_have_a_doubt_and_sizes_have_none():
+    units = {"delivery.p99": "ns", "messages.rate": "1/s", "messages.lost": "1", "memory.full_bytes": "B", "soak.memory_slope": "B/h"}
+    record = {"anomalies": [{"what": "target_stopped", "text": "it was"}], "metrics": {name: made(1.0) | {"unit": unit} for name, unit in units.items()}}
+    assert [text.partition(":")[0] for text in withheld.wrong_doubts(record)] == ["delivery.p99", "messages.rate", "messages.lost"]
+    for one in record["metrics"].values():
+        one["doubt"] = "target_stopped"
+    assert [text.partition(":")[0] for text in withheld.wrong_doubts(record)] == ["memory.full_bytes", "soak.memory_slope"]
+    record["anomalies"] = []
+    assert len(withheld.wrong_doubts(record)) == len(units)
+
+
 def test_others_that_only_a_generator_saw_are_its_own_records_matter():
     """Its record has withheld what they cost; the brokers' counters, where there are any, have them too."""
     cell = {"id": "x.1", "anomalies": [{"what": "other_clients", "text": "connect: memory has no figure"}], "metrics": {"connect.p99": made(1.0)}}

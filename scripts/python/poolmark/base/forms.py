@@ -136,6 +136,7 @@ class RecordData(TypedDict):
     ranks: NotRequired[list[Json]]              # of a load over several hosts
     readings: NotRequired[dict[str, int]]
     surroundings: NotRequired[dict[str, dict[str, dict[str, int | None]]]]  # counters of the kernel, at the start and at the end
+    target_stops: NotRequired[list[Json]]       # of a load: times in which a watched process stood still
     sources: NotRequired[list[SourceData]]
     seal: NotRequired[str]
     files: NotRequired[dict[str, FileData]]

@@ -105,7 +105,7 @@ def beyond_lag(latency: hlog.Histogram, lag: hlog.Histogram | None, bound: Bound
 
 def not_the_target(found: Load, anomalies: list[AnomalyData]) -> tuple[str, str]:
     """(who else was the limit, why); ("", "") for nobody else."""
-    for what in ("throttled", "busy", "other_clients"):
+    for what in ("throttled", "busy", "target_stopped", "other_clients"):
         text = next((one["text"] for one in anomalies if one["what"] == what), None)
         if text:
             return OTHERS, text

@@ -282,12 +282,19 @@ def step_tables(grouped: dict[str, list[CellData]]) -> list[tuple[str, list[str]
     return tables
 
 
-AFFECT_ALL = ("busy", "throttled", "other_clients", "not_reached")      # anomalies of every figure: they come first
+AFFECT_ALL = ("busy", "throttled", "target_stopped", "other_clients", "not_reached")      # anomalies of every figure: they come first
 
 
 def doubts(cell: CellData) -> str:
     """The anomalies by which figures of a cell may be disturbed; "" for none."""
     return " ".join(dict.fromkeys(one["doubt"] for one in cell["metrics"].values() if "doubt" in one))
+
+
+def why_doubted(data: RecordData) -> str:
+    """What the doubts of a run's figures are of, in a few words."""
+    told = {word for cell in data.get("cells", []) for word in doubts(cell).split()}
+    words = (["the target stood still"] if "target_stopped" in told else []) + (["others used the target"] if told - {"target_stopped"} else [])
+    return " and ".join(words)
 
 
 def notes(data: RecordData, cells: list[CellData] | None = None) -> list[str]:
@@ -299,7 +306,7 @@ def notes(data: RecordData, cells: list[CellData] | None = None) -> list[str]:
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")
     if any(doubts(cell) for cell in data.get("cells", [])):
-        lines.append("? and withheld: others used the target meanwhile; a figure with ? may be disturbed, and comparisons leave it out")
+        lines.append(f"? and withheld: {why_doubted(data)} meanwhile; a figure with ? may be disturbed, and comparisons leave it out")
     return lines + [f"{one['what']}: {one['text']}" for one in data.get("anomalies", [])]
 
 

@@ -41,6 +41,8 @@ def demanded(record: RecordData) -> dict[str, str]:
     for name, what in rules.items():
         if _value(record, name) > 0:
             demand(what, name)
+    if record.get("target_stops"):
+        found["target_stopped"] = "target_stops has times in which the target stood still"
     if beside := record.get("config", {}).get("beside"):
         found["beside"] = f"config.beside is {beside!r}"
     p99 = value_of(record.get("metrics", {}), "schedule.lag_p99")

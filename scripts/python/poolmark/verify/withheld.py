@@ -66,14 +66,23 @@ class Withheld:
 PASSING = "connections of others to the target came and ended meanwhile"     # the sentence of loadgen/costs.c
 
 
+def _suffers_from_stops(name: str, one: MetricData) -> bool:
+    """The rule of loadgen/summary.c."""
+    return one["better"] != "none" and one["unit"] != "B" and not name.startswith("soak.")
+
+
 def wrong_doubts(record: RecordData) -> list[str]:
     """Doubts of a load's figures that its anomalies do not demand, and those that are missing. Records from before `surroundings` had none."""
-    told = any(one.get("what") == "other_connections" and PASSING in str(one.get("text")) for one in record.get("anomalies", []) if isinstance(one, dict))
+    anomalies = [one for one in record.get("anomalies", []) if isinstance(one, dict)]
+    told = any(one.get("what") == "other_connections" and PASSING in str(one.get("text")) for one in anomalies)
+    stopped = any(one.get("what") == "target_stopped" for one in anomalies)
     wrong: list[str] = []
     known = Withheld(record)
     for name, one in record.get("metrics", {}).items():
         wanted = told and record.get("config", {}).get("scenario") != "mix" and name.startswith(WITHHELD["other_clients"])
-        if "doubt" in one and not told:
+        if stopped and one["value"] is not None and "doubt" not in one and _suffers_from_stops(name, one):
+            wrong.append(f"{name}: the target stood still meanwhile, and it has no doubt")
+        if "doubt" in one and not told and not (stopped and _suffers_from_stops(name, one)):
             wrong.append(f"{name}: has a doubt ({one['doubt']}), and no anomaly says why")
         elif wanted and one["value"] is not None and "doubt" not in one and not known.has(name) and "surroundings" in record:
             wrong.append(f"{name}: by an anomaly others may be in it, and it has no doubt")
