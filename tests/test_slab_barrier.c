@@ -243,6 +243,27 @@ static void test_without_the_barrier_too_nobody_is_refused_while_an_object_is_fr
     atomic_store(&barriers_until_refused, -1);
 }
 
+// Who lowers the bound cannot reach the thread's row. What it holds goes back when the thread exits.
+static void test_what_a_lowered_bound_could_not_reach_goes_back_when_its_thread_exits(void **state)
+{
+    (void)state;
+    enum { MAX = 20, LOW = 1 };
+    atomic_store(&barriers_until_refused, 1); // that of the open
+    struct sitter sitter = {.pool = open_slab(MAX, MAX, POOL_OVERFLOW_REFUSE)};
+    assert_int_equal(sem_init(&sitter.sits, 0, 0), 0);
+    assert_int_equal(sem_init(&sitter.leave, 0, 0), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, sit_on_free_objects, &sitter), 0);
+    sem_wait(&sitter.sits);
+    assert_int_equal(pool_resize(sitter.pool, LOW), 0);
+    assert_true(contract_counts(sitter.pool).owned > LOW);
+    sem_post(&sitter.leave);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(contract_counts(sitter.pool).owned <= LOW);
+    pool_close(sitter.pool);
+    atomic_store(&barriers_until_refused, -1);
+}
+
 // From the start with all objects in its row, and its row out of reach of others.
 static void *be_refused_nothing_of_my_own(void *argument)
 {
@@ -325,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_no_overflow_object_gets_into_a_magazine_while_rows_are_taken_back),
         cmocka_unit_test(test_objects_are_exclusive_whenever_the_barrier_begins_to_be_refused),
         cmocka_unit_test(test_without_the_barrier_too_nobody_is_refused_while_an_object_is_free),
+        cmocka_unit_test(test_what_a_lowered_bound_could_not_reach_goes_back_when_its_thread_exits),
         cmocka_unit_test(test_what_was_out_of_reach_is_there_again_when_its_thread_comes),
         cmocka_unit_test(test_a_pool_that_gets_no_thread_grows_inline),
     };

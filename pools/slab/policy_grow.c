@@ -253,7 +253,9 @@ static int undo_preheat(struct pool *pool, int64_t count)
     pthread_mutex_lock(&pool->store.grow_lock);
     (void)slab_store_retire(&pool->store, count, &bytes);
     SLAB_STORE(&pool->floor, slab_more(SLAB_LOAD(&pool->floor) - count, 0)); // a resize may have lowered it
-    SLAB_STORE(&pool->target, slab_more(SLAB_LOAD(&pool->target) - count, SLAB_LOAD(&pool->store.owned)));
+    // More may be owned than the limit, when that was lowered meanwhile.
+    int64_t target = slab_more(SLAB_LOAD(&pool->target) - count, SLAB_LOAD(&pool->store.owned));
+    SLAB_STORE(&pool->target, slab_less(target, SLAB_LOAD(&pool->limit)));
     slab_set_trigger(pool);
     (void)slab_grow_unlock(pool);
     return -ENOMEM;

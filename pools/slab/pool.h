@@ -298,7 +298,7 @@ void slab_destruct_all(struct pool *pool);                                      
 // Returns bytes given back. slab_grow_unlock releases the grow lock first.
 int64_t slab_settle(struct pool *pool);
 int64_t slab_grow_unlock(struct pool *pool);
-// The part of slab_settle that calls none of the program's functions: for the handlers of fork.
+// The part of slab_settle that calls none of the program's functions: for fork and for threads that exit.
 bool slab_retire_surplus(struct pool *pool, int64_t *bytes);
 
 // --- policy_give_back.c --------------------------------------------------------------------------------

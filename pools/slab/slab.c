@@ -172,6 +172,15 @@ static bool slab_owns(struct pool *pool, const void *object)
     return slab_store_owns(&pool->store, object);
 }
 
+// Under a lowered bound a row may have been left alone, since the barrier had failed: what it held goes back now.
+// Constructed objects are destructed later: not here, where the register of slots is locked.
+static void slab_thread_exits(struct pool *pool, int slot)
+{
+    int64_t bytes = 0;
+    slab_row_thread_exits(pool, slot);
+    (void)slab_retire_surplus(pool, &bytes);
+}
+
 static bool slab_is_valid(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
@@ -196,7 +205,7 @@ const struct pool_strategy pool_strategy_slab = {
     .stats = slab_stats,
     .beside = slab_beside,
     .close = slab_close,
-    .thread_exits = slab_row_thread_exits,
+    .thread_exits = slab_thread_exits,
     .preheat = slab_preheat,
     .sweep = slab_sweep,
     .trim = slab_trim,
