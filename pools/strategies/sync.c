@@ -46,6 +46,7 @@ struct pool {
     alignas(64) struct row_set with_free, with_victims;
 
     alignas(64) struct pool_lock sweeping; // only tried, never awaited: two sweeps at once count as one
+    atomic_int wants_all; // a trim or drain found a sweep under way: it goes on until nothing is free
     _Atomic int64_t freed, sweeps, shrinks;
 };
 
@@ -291,11 +292,9 @@ static int64_t sweep_rows(struct pool *pool)
     return freed;
 }
 
-// Advances all rows by `generations`; 2 frees all free objects. Returns bytes freed.
-static int64_t sweep(struct pool *pool, int generations)
+// Advances all rows by `generations`. Returns bytes freed.
+static int64_t sweep_locked(struct pool *pool, int generations)
 {
-    if (!pool_lock_try(&pool->sweeping))
-        return 0;
     int64_t start = clock_now_ns(), before = owned(pool), freed = 0;
     for (int i = 0; i < generations; i++)
         freed += sweep_rows(pool);
@@ -310,19 +309,38 @@ static int64_t sweep(struct pool *pool, int generations)
         atomic_fetch_add_explicit(&pool->shrinks, 1, memory_order_relaxed);
         pool_emit(&pool->base.config, &event);
     }
-    pool_lock_release(&pool->sweeping);
     return freed * (int64_t)pool->object_bytes;
+}
+
+// All that is free, when wanted, and one generation otherwise. Who wants all says so and then tries the lock; who has
+// the lock releases it and then looks. Both change `wants_all`, so one of them sees what the other did.
+static int64_t sweep(struct pool *pool)
+{
+    int64_t bytes = 0;
+    do {
+        if (!pool_lock_try(&pool->sweeping))
+            break;
+        bytes += sweep_locked(pool, atomic_exchange(&pool->wants_all, 0) ? 2 : 1);
+        pool_lock_release(&pool->sweeping);
+    } while (atomic_fetch_add(&pool->wants_all, 0));
+    return bytes;
+}
+
+static int64_t sweep_all(struct pool *pool)
+{
+    (void)atomic_exchange(&pool->wants_all, 1);
+    return sweep(pool);
 }
 
 static int64_t sync_sweep(struct pool *pool)
 {
     atomic_fetch_add_explicit(&pool->sweeps, 1, memory_order_relaxed);
-    return sweep(pool, 1);
+    return sweep(pool);
 }
 
 static int64_t sync_trim(struct pool *pool)
 {
-    return sweep(pool, 2);
+    return sweep_all(pool);
 }
 
 // Replaces sync_put in a drain.
@@ -337,7 +355,7 @@ static void put_draining(struct pool *pool, void *object)
 static int64_t sync_drain(struct pool *pool)
 {
     atomic_store_explicit(&pool->base.plain_put, put_draining, memory_order_relaxed);
-    return sweep(pool, 2);
+    return sweep_all(pool);
 }
 
 static void sync_stats(struct pool *pool, struct pool_stats *stats)
