@@ -14,6 +14,7 @@
 #include "pools/pool_inline.h"
 #include "pools/pool_strategy.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/membarrier.h>
@@ -395,9 +396,24 @@ static int await_end(pthread_t thread)
     return pthread_join(thread, NULL);
 }
 
+static int threads_of_process(void)
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    if (!tasks)
+        wrong("/proc/self/task cannot be read");
+    for (struct dirent *entry; (entry = readdir(tasks));)
+        count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
 static void run_threads(struct round *round, uint64_t random)
 {
     struct worker workers[THREADS_MAX];
+    while (round->forks && !FORKS_BUSY &&
+           threads_of_process() > 1) // those that nobody awaited may be in free
+        sched_yield();
     atomic_store(&round->working, round->threads);
     for (int i = 0; i < round->threads; i++) {
         workers[i] = (struct worker){.round = round, .random = random + (uint64_t)i * 7919, .number = i};
