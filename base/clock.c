@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <time.h>
 
+static int64_t ahead_ns; // of this process's CLOCK_MONOTONIC against the host's; written at the start only
+
 static int64_t read_ns(clockid_t id)
 {
     struct timespec now;
@@ -14,12 +16,12 @@ static int64_t read_ns(clockid_t id)
 
 int64_t clock_now_ns(void)
 {
-    return read_ns(CLOCK_MONOTONIC);
+    return read_ns(CLOCK_MONOTONIC) - ahead_ns;
 }
 
 int64_t clock_coarse_ns(void)
 {
-    return read_ns(CLOCK_MONOTONIC_COARSE);
+    return read_ns(CLOCK_MONOTONIC_COARSE) - ahead_ns;
 }
 
 int64_t clock_wall_ns(void)
@@ -39,13 +41,30 @@ int64_t clock_thread_cpu_ns(void)
 
 void clock_sleep_until_ns(int64_t monotonic_ns)
 {
-    if (monotonic_ns <= 0) {
-        return;
-    }
-    struct timespec until = {.tv_sec = monotonic_ns / NS_PER_S, .tv_nsec = monotonic_ns % NS_PER_S};
+    struct timespec until = clock_deadline(monotonic_ns);
     // The time is absolute, so a restart after a signal adds no drift.
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
     }
+}
+
+struct timespec clock_deadline(int64_t monotonic_ns)
+{
+    int64_t kernel_ns = 0; // past: the kernel takes no time below 0
+    if (monotonic_ns > 0)
+        kernel_ns = ahead_ns > INT64_MAX - monotonic_ns ? INT64_MAX : monotonic_ns + ahead_ns;
+    if (kernel_ns < 0)
+        kernel_ns = 0;
+    return (struct timespec){.tv_sec = kernel_ns / NS_PER_S, .tv_nsec = kernel_ns % NS_PER_S};
+}
+
+int64_t clock_of_kernel_ns(int64_t kernel_ns)
+{
+    return kernel_ns - ahead_ns;
+}
+
+void clock_take_off(int64_t ns)
+{
+    ahead_ns = ns;
 }
 
 void clock_format_utc(int64_t wall_ns, char text[static 21])

@@ -6,6 +6,7 @@
 #include "base/host.h"
 #include "base/record_files.h"
 #include "base/record_seal.h"
+#include "base/time_namespace.h"
 
 #include <errno.h>
 #include <math.h>
@@ -120,10 +121,11 @@ static json_t *first_content(const char *kind, int argc, char **argv)
     char utc[21], id[128];
     clock_format_utc(clock_wall_ns(), utc);
     make_id(kind, utc, id, sizeof id);
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:n,s:o,s:o,s:o,s:{},s:{},s:[]}", //
+    json_t *clock = time_namespace_known() ? json_string("host") : json_null();
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:n,s:o,s:o,s:o,s:o,s:{},s:{},s:[]}", //
                      "schema", RECORD_SCHEMA, "id", id, "kind", kind, "status", "running", "started_utc", utc,
-                     "ended_utc", "tool", build_json(), "command", command_line(argc, argv), "host",
-                     host_facts(), "config", "metrics", "anomalies");
+                     "ended_utc", "clock", clock, "tool", build_json(), "command", command_line(argc, argv),
+                     "host", host_facts(), "config", "metrics", "anomalies");
 }
 
 // Writes DIR/run.json.new without syncing it to the disk, since a sync would disturb the measurement. After a

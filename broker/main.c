@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/host.h"
+#include "base/time_namespace.h"
 #include "broker/bounds.h"
 #include "broker/broker.h"
 #include "broker/broker_record.h"
@@ -268,7 +269,9 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
 int main(int argc, char **argv)
 {
     struct broker_config config;
-    struct err err = {0};
+    struct err err = {0}, clock_err = {0};
+    if (time_namespace_join(&clock_err) == -EXDEV)
+        return complain(&clock_err, EXIT_FAILED);
     int parsed = broker_config_parse(&config, argc, argv, &err);
     if (parsed < 0)
         return complain(&err, EXIT_USAGE);

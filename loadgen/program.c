@@ -4,6 +4,7 @@
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/streams.h"
+#include "base/time_namespace.h"
 #include "base/describe.h"
 #include "loadgen/catalogue.h"
 #include "loadgen/command_line.h"
@@ -330,7 +331,10 @@ static char **copy_of(int argc, char **argv)
 
 int loadgen_program(int argc, char **argv, const struct loadgen_relay *relay)
 {
+    struct err err = {0};
     streams_open();
+    if (time_namespace_join(&err) == -EXDEV)
+        return streams_close("poolmark-loadgen", complain(&err, EXIT_FAILED));
     struct words words = {
         .argc = argc, .given = argc, .argv = copy_of(argc, argv), .command = copy_of(argc, argv)};
     int code = words.argv && words.command ? run_command(&words, relay)

@@ -256,7 +256,7 @@ static void *sampler_thread(void *context)
         int64_t now_ns = clock_now_ns();
         if (next_ns < now_ns)
             next_ns = now_ns;
-        struct timespec until = {.tv_sec = next_ns / NS_PER_S, .tv_nsec = next_ns % NS_PER_S};
+        struct timespec until = clock_deadline(next_ns);
         while (!sampler->ending && sampler->asked == sampler->answered)
             if (pthread_cond_timedwait(&sampler->word, &sampler->lock, &until) == ETIMEDOUT)
                 break;

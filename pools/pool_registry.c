@@ -336,7 +336,7 @@ static void await_unused(struct pool_registry *registry, const struct entry *ent
 {
     int64_t now_ns = clock_now_ns();
     int64_t until_ns = wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
-    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    struct timespec until = clock_deadline(until_ns);
     int code = wait_ns == 0 ? ETIMEDOUT : 0;
     while (entry->references > 0 && code != ETIMEDOUT) {
         code = wait_ns < 0 ? pthread_cond_wait(&registry->changed, &registry->lock)

@@ -114,6 +114,22 @@ static void test_what_is_no_record_is_named(void **state)
     temp_dir_remove(dir);
 }
 
+static void test_a_record_of_a_clock_that_is_not_known_is_no_use(void **state)
+{
+    (void)state;
+    char dir[TEMP_PATH_SIZE];
+    struct pool_use use = {0};
+    struct err err = {0};
+    temp_dir_make(dir);
+    write_file(dir, "pools.csv", head, "10,connections,expand,1,9,9,9,7,5,5\n");
+    write_file(dir, "run.json", "{\"clock\": null, \"config\": {}}", "");
+    assert_int_equal(pool_use_add(&use, dir, 0, 20, &err), -ENODATA);
+    assert_non_null(strstr(err.text, "could not read its time namespace"));
+    write_file(dir, "run.json", "{\"clock\": \"host\", \"config\": {}}", "");
+    assert_int_equal(pool_use_add(&use, dir, 0, 20, &err), 0);
+    temp_dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_a_record_of_another_time_is_no_use),
         cmocka_unit_test(test_a_pool_without_statistics_is_not_empty),
         cmocka_unit_test(test_what_is_no_record_is_named),
+        cmocka_unit_test(test_a_record_of_a_clock_that_is_not_known_is_no_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,7 +128,7 @@ static int plain_open(void **pool, struct backend *backend, const struct bench_l
 
 static int plain_await(struct plain *plain, int64_t until_ns)
 {
-    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    struct timespec until = clock_deadline(until_ns);
     plain->waiting++;
     int code = pthread_cond_timedwait(&plain->freed, &plain->lock, &until);
     plain->waiting--;

@@ -48,7 +48,7 @@ bool paho_reading_is_slow(const struct paho_reading *reading)
 static void wait_until(struct paho_reading *reading, int64_t until_ns)
 {
     int64_t before = pace(reading);
-    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    struct timespec until = clock_deadline(until_ns);
     while (pace(reading) == before)
         if (pthread_cond_timedwait(&reading->change, &reading->lock, &until) == ETIMEDOUT)
             return;

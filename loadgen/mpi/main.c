@@ -5,6 +5,7 @@
 // Messages are sent and received without waiting, from each rank by itself, so that a rank that is dead holds nobody up. MPI
 // libraries of Debian have no means against a dead rank beyond ending all others; relay.h says how a run outlives that.
 #include "base/err.h"
+#include "base/time_namespace.h"
 #include "loadgen/identity_options.h"
 #include "loadgen/program.h"
 #include "loadgen/relay.h"
@@ -218,6 +219,11 @@ int main(int argc, char **argv)
 {
     struct loadgen_relay relay = {.fd = -1};
     int ends[2];
+    struct err err = {0};
+    if (time_namespace_join(&err) == -EXDEV) {
+        fprintf(stderr, "poolmark-loadgen-mpi: %s\n", err.text);
+        return EXIT_FAILED;
+    }
     if (!is_one_of_several())
         return loadgen_program(argc, argv, &relay);
     unbind();

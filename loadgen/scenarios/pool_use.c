@@ -168,12 +168,16 @@ int pool_use_add(struct pool_use *use, const char *dir, int64_t from_ns, int64_t
         return err_set(err, -ENOMEM, "out of memory for the broker's pools");
     snprintf(path, sizeof path, "%s/pools.csv", dir);
     int code = read_lines(pools, path, from_ns, to_ns, err);
-    if (code == 0)
-        code = check_time(pools, dir, from_ns, to_ns, err);
     snprintf(path, sizeof path, "%s/run.json", dir);
     json_t *record = code == 0 ? json_load_file(path, 0, &where) : NULL;
     if (code == 0 && !record)
         code = err_set(err, -EINVAL, "cannot read %s: %s", path, where.text);
+    if (code == 0 && json_is_null(json_object_get(record, "clock")))
+        code = err_set(
+            err, -ENODATA,
+            "%s: its broker could not read its time namespace, so its times may be by another clock", path);
+    if (code == 0)
+        code = check_time(pools, dir, from_ns, to_ns, err);
     for (int i = 0; code == 0 && i < pools->count; i++)
         add_pool(use, &pools->list[i], bound_of(json_object_get(record, "config"), pools->list[i].name));
     json_decref(record);

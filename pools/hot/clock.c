@@ -16,7 +16,7 @@ static void wait(void *context, pthread_cond_t *cond, pthread_mutex_t *mutex, in
         pthread_cond_wait(cond, mutex);
         return;
     }
-    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    struct timespec until = clock_deadline(until_ns);
     pthread_cond_timedwait(cond, mutex, &until);
 }
 

@@ -42,7 +42,7 @@ static void tell(struct pool *pool, const struct poolmark_event_v1 *event)
         return; // of a later version
     const struct pool_base *base = (const struct pool_base *)pool;
     struct pool_event told = {.kind = kinds[event->kind],
-                              .at_ns = event->at_ns ? event->at_ns : clock_now_ns(),
+                              .at_ns = event->at_ns ? clock_of_kernel_ns(event->at_ns) : clock_now_ns(),
                               .duration_ns = event->duration_ns,
                               .from = event->from,
                               .to = event->to,

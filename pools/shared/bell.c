@@ -66,7 +66,7 @@ int64_t bell_pause_ns(const struct bell *bell, int64_t now_ns)
 
 static void sleep_until(struct bell *bell, int64_t until_ns)
 {
-    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    struct timespec until = clock_deadline(until_ns);
     (void)sem_clockwait(&bell->wake, CLOCK_MONOTONIC, &until);
 }
 

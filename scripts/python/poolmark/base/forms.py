@@ -124,6 +124,7 @@ class RecordData(TypedDict):
     comparison: NotRequired[str]
     build: NotRequired[str]
     ended_utc: NotRequired[str | None]
+    clock: NotRequired[str | None]      # of broker and generator: "host"
     seed: NotRequired[int | None]
     libraries: NotRequired[dict[str, str | None]]
     config: NotRequired[Config]

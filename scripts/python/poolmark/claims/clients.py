@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """MQTT clients for scenes that need each connect by itself: one blocking connection, or a burst of them.
 
-Not for load: the generator is poolmark-loadgen. Times are CLOCK_MONOTONIC in nanoseconds, as in the broker's events.csv.
+Not for load: the generator is poolmark-loadgen. Times are those of the host's clock in nanoseconds, as in the broker's events.csv.
 """
 import selectors
 import socket
 import struct
 import time
 
+from poolmark.base import host_clock
 from poolmark.base.errors import PoolmarkError
 
 
@@ -52,7 +53,7 @@ def burst(port: int, count: int, at_once: int, timeout_s: float = 60.0) -> tuple
         one = socket.socket()
         one.setblocking(False)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        began = time.monotonic_ns()
+        began = host_clock.now_ns()
         one.connect_ex(("127.0.0.1", port))
         under_way[number] = one
         chosen.register(one, selectors.EVENT_WRITE, (began, number))
@@ -77,7 +78,7 @@ def burst(port: int, count: int, at_once: int, timeout_s: float = 60.0) -> tuple
                 got = one.recv(4)
                 if len(got) != 4 or got[3] != 0:
                     raise PoolmarkError(f"client {number}: refused")
-                times.append((began, time.monotonic_ns()))
+                times.append((began, host_clock.now_ns()))
                 chosen.unregister(one)
                 opened.append(under_way.pop(number))
     except BaseException:

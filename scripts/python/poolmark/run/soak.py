@@ -17,6 +17,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from poolmark.base import host_clock
 from poolmark.base.curves import read_csv
 from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.base.escape import terminal
@@ -184,7 +185,7 @@ class Soak:
 
     def rest(self, row: Round) -> None:
         """Waits until the pools are empty and memory is level, at most REST_S, and reads what the broker has then."""
-        asked_ns, until = time.monotonic_ns(), time.monotonic() + REST_S
+        asked_ns, until = host_clock.now_ns(), time.monotonic() + REST_S
         base, since = None, time.monotonic()    # the reading that memory has stayed at, and since when
         while time.monotonic() < until:
             time.sleep(LOOK_S)
@@ -204,7 +205,7 @@ class Soak:
             self.step(row, name, scenario, options)
         self.kill(row)
         self.rest(row)
-        row.at_ns = time.monotonic_ns()
+        row.at_ns = host_clock.now_ns()
         self.rows.append(row)
         with open(self.record.folder / "rounds.csv", "a", encoding="utf-8") as file:
             file.write(rounds.line(row))
