@@ -255,6 +255,7 @@ $(fake_clock:%=$(B)/tests/%): private test_flags += -Wl,--wrap=clock_now_ns
 # This one stands in for membarrier(2) and pthread_create(3).
 $(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall -Wl,--wrap=pthread_create
 $(B)/tests/test_pool_close: private test_flags += -Wl,--wrap=slab_row_strike -Wl,--wrap=thread_slot_watch_remove -Wl,--wrap=pool_check_close
+$(B)/tests/test_pool_pressure: private test_flags += -Wl,--wrap=pressure_group_close
 $(B)/tests/test_slab_bound: private test_flags += -Wl,--wrap=slab_depot_pop
 $(B)/tests/test_slab_huge: private test_flags += -Wl,--wrap=madvise
 

@@ -383,6 +383,8 @@ void pool_pressure_close(struct pool_pressure *pressure)
     if (!pressure)
         return;
     stop(pressure);
+    pthread_mutex_lock(&pressure->looking); // a look of another thread ends before
+    pthread_mutex_unlock(&pressure->looking);
     if (pressure->wake >= 0)
         close(pressure->wake);
     pressure_group_close(&pressure->group);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -236,6 +237,67 @@ static void test_a_close_wakes_who_warms(void **state)
     close_pool();
 }
 
+// --- a close beside a checkout that it ended ------------------------------------------------------------
+
+static pthread_t closer;
+static _Thread_local bool comes_back_late;
+static sem_t may_come_back;
+static atomic_bool came_back;
+
+static int64_t monotonic_ns(void *context)
+{
+    return hot_clock_monotonic.now_ns(context);
+}
+
+// Who was woken comes back when the closer waits too, or has closed the pool.
+static void wait_late(void *context, pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ns)
+{
+    if (pthread_equal(pthread_self(), closer))
+        sem_post(&may_come_back);
+    hot_clock_monotonic.wait(context, cond, mutex, until_ns);
+    if (!comes_back_late)
+        return;
+    pthread_mutex_unlock(mutex);
+    while (sem_wait(&may_come_back) != 0)
+        ;
+    atomic_store(&came_back, true);
+    pthread_mutex_lock(mutex);
+}
+
+static void *wait_in_vain(void *context)
+{
+    int *code = context;
+    struct hot_connection *connection;
+    comes_back_late = true;
+    *code = hot_checkout(pool, "a", HOT_FOREVER, &connection, NULL);
+    return NULL;
+}
+
+static void test_a_close_waits_for_the_checkout_that_it_ended(void **state)
+{
+    (void)state;
+    static const struct hot_clock clock = {.now_ns = monotonic_ns, .wait = wait_late};
+    struct hot_config config = hot_world_config(&world);
+    pthread_t thread;
+    int code = 0;
+    closer = pthread_self();
+    assert_int_equal(sem_init(&may_come_back, 0, 0), 0);
+    config.clock = &clock;
+    config.retry_ns = config.retry_max_ns = 3600 * NS_PER_S;
+    open_pool(&config);
+    hot_world_fail(&world, -ECONNREFUSED);
+    assert_int_equal(pthread_create(&thread, NULL, wait_in_vain, &code), 0);
+    HOT_AWAIT(pool, open_failures, 1); // no open is tried any more, and there is no connection
+    assert_int_equal(hot_close(pool, HOT_FOREVER), 0);
+    bool was_awaited = atomic_load(&came_back);
+    sem_post(&may_come_back);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(was_awaited);
+    assert_int_equal(code, -ECANCELED);
+    hot_world_destroy(&world);
+    sem_destroy(&may_come_back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_calls_end_whatever_the_backend_does),
         cmocka_unit_test(test_a_drain_ends_every_checkout),
         cmocka_unit_test(test_a_close_wakes_who_warms),
+        cmocka_unit_test(test_a_close_waits_for_the_checkout_that_it_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which pools give back, how much, and what is refused. What the kernel says is in test_pressure_source.c.
 #include "pools/pool_strategy.h"
+#include "pools/pressure_source.h"
 #include "tests/pressure_scene.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -326,6 +332,74 @@ static void test_pools_are_used_added_and_removed_meanwhile(void **state)
     scene_end(&scene);
 }
 
+// --- a close beside a look ------------------------------------------------------------------------------
+
+static pid_t closer; // the thread's number in the system
+static atomic_bool closes, is_past, looks;
+static sem_t in_look;
+
+// The close gives up its sources: too early when a look is under way.
+void __real_pressure_group_close(struct pressure_group *group);
+void __wrap_pressure_group_close(struct pressure_group *group);
+void __wrap_pressure_group_close(struct pressure_group *group)
+{
+    atomic_store(&is_past, atomic_load(&looks));
+    __real_pressure_group_close(group);
+}
+
+static bool closer_sleeps(void)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)closer);
+    FILE *file = fopen(path, "r");
+    bool is_read = file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
+    if (file)
+        fclose(file);
+    return is_read && state == 'S';
+}
+
+static void hear_until_the_close_waits(void *context, const char *name,
+                                       const struct pool_pressure_event *event)
+{
+    (void)context, (void)name, (void)event;
+    atomic_store(&looks, true);
+    sem_post(&in_look);
+    while (!atomic_load(&closes) || !(atomic_load(&is_past) || closer_sleeps()))
+        sched_yield();
+    atomic_store(&looks, false);
+}
+
+static void *look_once(void *scene)
+{
+    (void)pool_pressure_look(((struct scene *)scene)->pressure);
+    return NULL;
+}
+
+static void test_a_close_waits_for_a_look_under_way(void **state)
+{
+    (void)state;
+    struct scene scene;
+    pthread_t thread;
+    scene_begin(&scene);
+    scene.config.bound_bytes = 1;
+    scene.config.listener = hear_until_the_close_waits;
+    scene_add(&scene, "slab", "idle", 0);
+    scene_open(&scene);
+    closer = (pid_t)syscall(SYS_gettid);
+    assert_int_equal(sem_init(&in_look, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, look_once, &scene), 0);
+    while (sem_wait(&in_look) != 0)
+        ;
+    atomic_store(&closes, true);
+    pool_pressure_close(scene.pressure);
+    bool was_early = atomic_load(&is_past);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_false(was_early);
+    scene.pressure = NULL;
+    scene_end(&scene);
+    sem_destroy(&in_look);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_each_request_of_memory_may_fail),
         cmocka_unit_test(test_pools_are_used_added_and_removed_meanwhile),
+        cmocka_unit_test(test_a_close_waits_for_a_look_under_way),
     };
     return cmocka_run_group_tests_name("pool_pressure", tests, NULL, NULL);
 }

@@ -220,17 +220,23 @@ static void *sit_on_free_objects(void *argument)
     return NULL;
 }
 
+static pthread_t begin_to_sit(struct sitter *sitter, void *(*body)(void *))
+{
+    pthread_t thread;
+    assert_int_equal(sem_init(&sitter->sits, 0, 0), 0);
+    assert_int_equal(sem_init(&sitter->leave, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, body, sitter), 0);
+    sem_wait(&sitter->sits);
+    return thread;
+}
+
 static void test_without_the_barrier_too_nobody_is_refused_while_an_object_is_free(void **state)
 {
     (void)state;
     enum { MAX = 20 };
     atomic_store(&barriers_until_refused, 0);
     struct sitter sitter = {.pool = open_slab(MAX, MAX, POOL_OVERFLOW_REFUSE)};
-    assert_int_equal(sem_init(&sitter.sits, 0, 0), 0);
-    assert_int_equal(sem_init(&sitter.leave, 0, 0), 0);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, sit_on_free_objects, &sitter), 0);
-    sem_wait(&sitter.sits);
+    pthread_t thread = begin_to_sit(&sitter, sit_on_free_objects);
     void *objects[MAX];
     contract_get_many(sitter.pool, objects, MAX);
     assert_null(pool_get(sitter.pool));
@@ -250,11 +256,7 @@ static void test_what_a_lowered_bound_could_not_reach_goes_back_when_its_thread_
     enum { MAX = 20, LOW = 1 };
     atomic_store(&barriers_until_refused, 1); // that of the open
     struct sitter sitter = {.pool = open_slab(MAX, MAX, POOL_OVERFLOW_REFUSE)};
-    assert_int_equal(sem_init(&sitter.sits, 0, 0), 0);
-    assert_int_equal(sem_init(&sitter.leave, 0, 0), 0);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, sit_on_free_objects, &sitter), 0);
-    sem_wait(&sitter.sits);
+    pthread_t thread = begin_to_sit(&sitter, sit_on_free_objects);
     assert_int_equal(pool_resize(sitter.pool, LOW), 0);
     assert_true(contract_counts(sitter.pool).owned > LOW);
     sem_post(&sitter.leave);
@@ -286,12 +288,8 @@ static void test_what_was_out_of_reach_is_there_again_when_its_thread_comes(void
     enum { MAX = 8 };
     atomic_store(&barriers_until_refused, -1);
     struct sitter sitter = {.pool = open_slab(MAX, MAX, POOL_OVERFLOW_REFUSE)};
-    assert_int_equal(sem_init(&sitter.sits, 0, 0), 0);
-    assert_int_equal(sem_init(&sitter.leave, 0, 0), 0);
-    pthread_t thread;
     void *objects[MAX], *its_object;
-    assert_int_equal(pthread_create(&thread, NULL, be_refused_nothing_of_my_own, &sitter), 0);
-    sem_wait(&sitter.sits);
+    pthread_t thread = begin_to_sit(&sitter, be_refused_nothing_of_my_own);
     atomic_store(&barriers_until_refused, 0);
     int got = 0;
     while (got < MAX && (objects[got] = pool_get(sitter.pool)))

@@ -38,8 +38,8 @@
 // Memory. When memory exceeds pressure_percent of memory_max_bytes, the oldest pressure_drop_percent of the
 // connections end (those in use: when they are returned), and all idle ones that are not healthy.
 //
-// Threads: any thread may make any call at any time between hot_open and hot_close. No other call may be under way
-// when hot_close is called: hot_drain ends those that wait, and their threads have to have come back. One thread holds a
+// Threads: any thread may make any call at any time between hot_open and hot_close. hot_close ends checkouts that
+// wait, and waits for calls that are under way; none may begin after it was called. One thread holds a
 // connection between checkout and return; another thread may return it. Functions of the resource are called
 // on several threads at once, but never two at once for the same connection, and never with a lock held.
 // open, close and healthy may block; but healthy and close delay their caller: the checkout that checks, the
@@ -178,7 +178,7 @@ void hot_stats(struct hot_pool *pool, struct hot_stats *stats);
 // -ETIMEDOUT: some are left. May be called again.
 int hot_drain(struct hot_pool *pool, int64_t timeout_ns) __attribute__((warn_unused_result));
 
-// Drains, and frees the pool when all its connections, opens and closes have ended. -ETIMEDOUT: something
+// Drains, and frees the pool when all its connections, opens, closes and calls have ended. -ETIMEDOUT: something
 // has not ended (a connection was not returned, an open hangs), and the pool is in the state after
 // hot_drain. NULL: 0.
 int hot_close(struct hot_pool *pool, int64_t timeout_ns) __attribute__((warn_unused_result));

@@ -13,7 +13,8 @@ struct hot_pool {
     pthread_cond_t work;    // wakes openers: to open, or to end
     pthread_cond_t tick;    // wakes the keeper: to close, to retry, or to end
     pthread_cond_t changed; // wakes watchers, on any change
-    int watchers;           // calls of drain and warm that wait
+    int watchers;           // calls of drain, warm and close that wait
+    int calls;              // under way, but for hot_close
     int openers, resting;   // threads; those without work, or about to start
     pthread_t *threads;     // of openers
     pthread_t keeper;
@@ -29,6 +30,20 @@ static inline int64_t hot_now_ns(const struct hot_pool *pool)
 static inline void hot_sleep(struct hot_pool *pool, pthread_cond_t *cond, int64_t until_ns)
 {
     pool->clock->wait(pool->clock->context, cond, &pool->lock, until_ns);
+}
+
+// Around each call, but for hot_close, which waits for them.
+static inline void hot_begin(struct hot_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->calls++;
+}
+
+static inline void hot_leave(struct hot_pool *pool)
+{
+    if (--pool->calls == 0 && pool->watchers > 0)
+        pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 // keep.c. All except hot_keeper_run need the lock, and release it while they close or check.

@@ -107,13 +107,14 @@ fail:
     return err_set(err, code, "a hot pool cannot be opened: %s", strerror(-code));
 }
 
-// Waits until no connection is owned, nor overdue with `overdue_too`. Closes connections that end meanwhile.
-static int await_none(struct hot_pool *pool, bool overdue_too, int64_t until_ns)
+// Waits until no connection is owned; with `all` none is overdue either, and no call is under way. Closes connections
+// that end meanwhile.
+static int await_none(struct hot_pool *pool, bool all, int64_t until_ns)
 {
     const int *count = pool->state.count;
     for (;;) {
         (void)hot_close_ended(pool);
-        if (hot_owned(count) + (overdue_too ? count[HOT_OVERDUE] : 0) == 0)
+        if (hot_owned(count) + (all ? count[HOT_OVERDUE] + pool->calls : 0) == 0)
             return 0;
         if (hot_now_ns(pool) >= until_ns)
             return -ETIMEDOUT;
@@ -125,19 +126,19 @@ static int await_none(struct hot_pool *pool, bool overdue_too, int64_t until_ns)
     }
 }
 
-static int drain(struct hot_pool *pool, bool overdue_too, int64_t timeout_ns)
+static int drain(struct hot_pool *pool, bool all, int64_t timeout_ns)
 {
     int64_t until_ns = hot_clock_after(hot_now_ns(pool), timeout_ns);
     hot_state_drain(&pool->state);
     hot_react(pool);
-    return await_none(pool, overdue_too, until_ns);
+    return await_none(pool, all, until_ns);
 }
 
 int hot_drain(struct hot_pool *pool, int64_t timeout_ns)
 {
-    pthread_mutex_lock(&pool->lock);
+    hot_begin(pool);
     int code = drain(pool, false, timeout_ns);
-    pthread_mutex_unlock(&pool->lock);
+    hot_leave(pool);
     return code;
 }
 

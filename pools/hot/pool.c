@@ -98,7 +98,7 @@ int hot_checkout(struct hot_pool *pool, const char *name, int64_t timeout_ns,
     int64_t now_ns = hot_now_ns(pool);
     int code = -EACCES;
     *connection = NULL;
-    pthread_mutex_lock(&pool->lock);
+    hot_begin(pool);
     struct hot_host *host = allowed ? hot_host_hold(&pool->state, name) : NULL;
     if (host) {
         code = find_one(pool, host, now_ns, hot_clock_after(now_ns, timeout_ns), connection);
@@ -112,7 +112,7 @@ int hot_checkout(struct hot_pool *pool, const char *name, int64_t timeout_ns,
         (void)err_set(err, code, "no connection to %s: %s", name,
                       allowed ? "no memory" : "the lists of hosts do not allow it");
     }
-    pthread_mutex_unlock(&pool->lock);
+    hot_leave(pool);
     return code;
 }
 
@@ -132,11 +132,11 @@ static void check_out(const struct hot_connection *connection)
 void hot_return(struct hot_pool *pool, struct hot_connection *connection, enum hot_condition condition)
 {
     int64_t now_ns = hot_now_ns(pool);
-    pthread_mutex_lock(&pool->lock);
+    hot_begin(pool);
     check_out(connection);
     hot_state_return(&pool->state, connection, condition == HOT_WORKS, now_ns);
     hot_react(pool);
-    pthread_mutex_unlock(&pool->lock);
+    hot_leave(pool);
 }
 
 void *hot_resource_of(const struct hot_connection *connection)
@@ -182,7 +182,7 @@ int hot_warm(struct hot_pool *pool, const char *name, int count, int64_t timeout
         return err_set(err, -ERANGE, "%s is not warmed: %d connections are past %d a host or %d idle", name,
                        count, config->host_max, config->idle_max);
     int64_t until_ns = hot_clock_after(hot_now_ns(pool), timeout_ns);
-    pthread_mutex_lock(&pool->lock);
+    hot_begin(pool);
     struct hot_host *host = hot_host_hold(&pool->state, name);
     int code = host ? 0 : err_set(err, -ENOMEM, "%s is not warmed: no memory", name);
     if (host) {
@@ -197,31 +197,31 @@ int hot_warm(struct hot_pool *pool, const char *name, int count, int64_t timeout
                           host->failures ? strerror(-host->last_code) : "");
         hot_host_release(host);
     }
-    pthread_mutex_unlock(&pool->lock);
+    hot_leave(pool);
     return code;
 }
 
 int64_t hot_sweep(struct hot_pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
+    hot_begin(pool);
     int64_t closed = hot_sweep_locked(pool);
-    pthread_mutex_unlock(&pool->lock);
+    hot_leave(pool);
     return closed;
 }
 
 int64_t hot_relieve(struct hot_pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
+    hot_begin(pool);
     int64_t ended = hot_relieve_locked(pool);
-    pthread_mutex_unlock(&pool->lock);
+    hot_leave(pool);
     return ended;
 }
 
 void hot_stats(struct hot_pool *pool, struct hot_stats *stats)
 {
-    pthread_mutex_lock(&pool->lock);
+    hot_begin(pool);
     hot_state_stats(&pool->state, stats);
-    pthread_mutex_unlock(&pool->lock);
+    hot_leave(pool);
 }
 
 const char *hot_reason_name(enum hot_reason reason)
