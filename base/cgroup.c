@@ -83,15 +83,22 @@ static bool read_value(const char *folder, const char *name, char text[static VA
     return text_file_read(path, text, VALUE_SIZE) >= 0;
 }
 
-static void take_memory(struct cgroup *cgroup, const char *folder, bool unified)
+// The number in a file of the group, if it is less than what `*least` has; -1 is no limit, as "max" is.
+static void take_least(int64_t *least, const char *folder, const char *name)
 {
     char text[VALUE_SIZE];
-    if (!read_value(folder, unified ? "memory.max" : "memory.limit_in_bytes", text) || text[0] < '0' ||
-        text[0] > '9')
-        return; // "max"
+    if (!read_value(folder, name, text) || text[0] < '0' || text[0] > '9')
+        return;
     int64_t limit = strtoll(text, NULL, 10);
-    if (limit < NO_LIMIT && (cgroup->memory_limit_bytes < 0 || limit < cgroup->memory_limit_bytes))
-        cgroup->memory_limit_bytes = limit;
+    if (limit < NO_LIMIT && (*least < 0 || limit < *least))
+        *least = limit;
+}
+
+static void take_memory(struct cgroup *cgroup, const char *folder, bool unified)
+{
+    take_least(&cgroup->memory_limit_bytes, folder, unified ? "memory.max" : "memory.limit_in_bytes");
+    if (unified)
+        take_least(&cgroup->memory_high_bytes, folder, "memory.high");
 }
 
 static void take_quota(struct cgroup *cgroup, const char *folder, bool unified)
@@ -136,11 +143,7 @@ static void take_pids(struct cgroup *cgroup, const char *folder, bool unified)
     int64_t refused;
     if (read_value(folder, "pids.events", text) && text_file_number(text, "max ", &refused) == 0)
         add(&cgroup->pids_refused, refused);
-    if (!read_value(folder, "pids.max", text) || text[0] < '0' || text[0] > '9')
-        return; // "max"
-    int64_t limit = strtoll(text, NULL, 10);
-    if (cgroup->pids_limit < 0 || limit < cgroup->pids_limit)
-        cgroup->pids_limit = limit;
+    take_least(&cgroup->pids_limit, folder, "pids.max");
 }
 
 // The folder of the process's group in that hierarchy, into `folder`. Returns the length of the part that is the top
@@ -209,7 +212,7 @@ static bool read_texts(const char *root, pid_t pid, char *mountinfo, char *group
 
 void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid)
 {
-    *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1};
+    *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1, -1};
     char *mountinfo = malloc(TEXT_SIZE), *groups = malloc(TEXT_SIZE);
     if (mountinfo && groups && read_texts(root, pid, mountinfo, groups)) {
         walk(cgroup, root, mountinfo, groups, "memory", take_memory);

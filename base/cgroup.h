@@ -16,6 +16,7 @@
 
 struct cgroup { // -1: no limit, or it cannot be read
     int64_t memory_limit_bytes;
+    int64_t memory_high_bytes; // above it the kernel reclaims and slows the process; version 2
     double cpu_quota_cores;    // processor time for each second
     int64_t throttled_periods; // so far, of all these groups: periods in which the quota was used up
     int64_t throttled_ns;

@@ -3,6 +3,8 @@
 
 #include "base/cgroup.h"
 #include "base/heap.h"
+#include "base/host_files.h"
+#include "base/host_settings.h"
 #include "base/text_file.h"
 
 #include <dirent.h>
@@ -20,59 +22,9 @@
 // Only the first processor of /proc/cpuinfo is read; its flags line alone may have 3 KB.
 enum { TEXT_SIZE = 16384, FACT_SIZE = 512 };
 
-// Null for an absent text, and for a text that is not UTF-8, which jansson refuses.
-static json_t *text_or_null(const char *text)
-{
-    json_t *value = text && text[0] ? json_string(text) : NULL;
-    return value ? value : json_null();
-}
-
 static json_t *number_or_null(int64_t number)
 {
     return number >= 0 ? json_integer(number) : json_null();
-}
-
-// The first line of a file, without the newline.
-static const char *read_line(const char *path, char text[static FACT_SIZE])
-{
-    if (text_file_read(path, text, FACT_SIZE) < 0) {
-        return NULL;
-    }
-    text[strcspn(text, "\n")] = '\0';
-    return text;
-}
-
-static json_t *file_line(const char *path)
-{
-    char text[FACT_SIZE];
-    return text_or_null(read_line(path, text));
-}
-
-// Up to `count` numbers of a file's first line: an array, or the number itself when `count` is 1.
-static json_t *file_numbers(const char *path, int count)
-{
-    char text[FACT_SIZE];
-    const char *at = read_line(path, text);
-    if (!at) {
-        return json_null();
-    }
-    json_t *numbers = json_array();
-    for (int i = 0; i < count; i++) {
-        char *end;
-        errno = 0;
-        int64_t number = strtoll(at, &end, 10);
-        if (end == at || errno == ERANGE) {
-            json_decref(numbers);
-            return json_null();
-        }
-        if (count == 1) {
-            json_decref(numbers);
-            return json_integer(number);
-        }
-        json_array_append_new(numbers, json_integer(number));
-        at = end;
-    }
-    return numbers;
 }
 
 // The text after `key` and `separator` on its line, without blanks and the quotes of os-release.
@@ -93,7 +45,7 @@ static json_t *value_of(const char *text, const char *key, char separator)
         size_t length = strcspn(at, "\n\"");
         char value[FACT_SIZE];
         snprintf(value, sizeof value, "%.*s", (int)length, at);
-        return text_or_null(value);
+        return host_text(value);
     }
     return json_null();
 }
@@ -113,7 +65,7 @@ static json_t *kernel_name(void)
         return json_null();
     }
     snprintf(text, sizeof text, "%s %s %s", name.sysname, name.release, name.machine);
-    return text_or_null(text);
+    return host_text(text);
 }
 
 int64_t host_cores(void)
@@ -147,25 +99,11 @@ static json_t *mitigations(void)
         char path[sizeof folder + sizeof entry->d_name + 1];
         if (entry->d_name[0] != '.') {
             snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-            json_object_set_new(all, entry->d_name, file_line(path));
+            json_object_set_new(all, entry->d_name, host_file_line("", path));
         }
     }
     closedir(entries);
     return all;
-}
-
-// "always [madvise] never": the one in brackets.
-static json_t *thp(void)
-{
-    char text[FACT_SIZE];
-    const char *line = read_line("/sys/kernel/mm/transparent_hugepage/enabled", text);
-    char *open = line ? strchr(line, '[') : NULL;
-    char *close = open ? strchr(open, ']') : NULL;
-    if (!close) {
-        return json_null();
-    }
-    *close = '\0';
-    return text_or_null(open + 1);
 }
 
 static int64_t limit_value(rlim_t limit)
@@ -177,15 +115,15 @@ static json_t *limits(void)
 {
     struct rlimit nofile;
     int known = getrlimit(RLIMIT_NOFILE, &nofile) == 0;
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                                      //
-                     "nofile_soft", number_or_null(known ? limit_value(nofile.rlim_cur) : -1), //
-                     "nofile_hard", number_or_null(known ? limit_value(nofile.rlim_max) : -1), //
-                     "file_max", file_numbers("/proc/sys/fs/file-max", 1),                     //
-                     "nr_open", file_numbers("/proc/sys/fs/nr_open", 1),                       //
-                     "port_range", file_numbers("/proc/sys/net/ipv4/ip_local_port_range", 2),  //
-                     "somaxconn", file_numbers("/proc/sys/net/core/somaxconn", 1),             //
-                     "tcp_mem_pages", file_numbers("/proc/sys/net/ipv4/tcp_mem", 3),           //
-                     "max_map_count", file_numbers("/proc/sys/vm/max_map_count", 1));
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                                              //
+                     "nofile_soft", number_or_null(known ? limit_value(nofile.rlim_cur) : -1),         //
+                     "nofile_hard", number_or_null(known ? limit_value(nofile.rlim_max) : -1),         //
+                     "file_max", host_file_numbers("", "/proc/sys/fs/file-max", 1),                    //
+                     "nr_open", host_file_numbers("", "/proc/sys/fs/nr_open", 1),                      //
+                     "port_range", host_file_numbers("", "/proc/sys/net/ipv4/ip_local_port_range", 2), //
+                     "somaxconn", host_file_numbers("", "/proc/sys/net/core/somaxconn", 1),            //
+                     "tcp_mem_pages", host_file_numbers("", "/proc/sys/net/ipv4/tcp_mem", 3),          //
+                     "max_map_count", host_file_numbers("", "/proc/sys/vm/max_map_count", 1));
 }
 
 static json_t *loaded(void)
@@ -195,7 +133,7 @@ static json_t *loaded(void)
     // A byte that is not UTF-8 would make the record unreadable.
     json_t *set = json_string(heap_settings(settings, sizeof settings));
     return json_pack("{s:s,s:o,s:o,s:s}", "allocator", heap_name(), "allocator_version",
-                     text_or_null(heap_version(version, sizeof version)), "settings",
+                     host_text(heap_version(version, sizeof version)), "settings",
                      set ? set : json_string("not UTF-8"), "libc", libc);
 }
 
@@ -204,8 +142,8 @@ static json_t *cgroup_facts(void)
 {
     struct cgroup group;
     cgroup_read(&group, "", getpid());
-    return json_pack("{s:o,s:o}", "memory_limit_bytes", number_or_null(group.memory_limit_bytes),
-                     "cpu_quota_cores",
+    return json_pack("{s:o,s:o,s:o}", "memory_limit_bytes", number_or_null(group.memory_limit_bytes),
+                     "memory_high_bytes", number_or_null(group.memory_high_bytes), "cpu_quota_cores",
                      group.cpu_quota_cores >= 0 ? json_real(group.cpu_quota_cores) : json_null());
 }
 
@@ -216,19 +154,20 @@ json_t *host_facts(void)
         cpuinfo[0] = '\0';
     }
     int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                        //
-                     "cores", number_or_null(host_cores()),                                          //
-                     "memory_bytes", number_or_null(pages < 0 ? -1 : pages * page_bytes),            //
-                     "kernel", kernel_name(),                                                        //
-                     "os", os_name(),                                                                //
-                     "cpu_model", value_of(cpuinfo, "model name", ':'),                              //
-                     "cpu_mitigations", mitigations(),                                               //
-                     "governor", file_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), //
-                     "thp", thp(),                                                                   //
-                     "page_bytes", number_or_null(page_bytes),                                       //
-                     "virtualised", is_virtualised(cpuinfo),                                         //
-                     "cgroup", cgroup_facts(),                                                       //
-                     "limits", limits(),                                                             //
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                //
+                     "cores", number_or_null(host_cores()),                                      //
+                     "memory_bytes", number_or_null(pages < 0 ? -1 : pages * page_bytes),        //
+                     "kernel", kernel_name(),                                                    //
+                     "os", os_name(),                                                            //
+                     "cpu_model", value_of(cpuinfo, "model name", ':'),                          //
+                     "cpu_mitigations", mitigations(),                                           //
+                     "governor", host_governor(""),                                              //
+                     "thp", host_file_chosen("", "/sys/kernel/mm/transparent_hugepage/enabled"), //
+                     "page_bytes", number_or_null(page_bytes),                                   //
+                     "virtualised", is_virtualised(cpuinfo),                                     //
+                     "cgroup", cgroup_facts(),                                                   //
+                     "limits", limits(),                                                         //
+                     "settings", host_settings(""),                                              //
                      "loaded", loaded());
 }
 

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 // {"cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp" (transparent
-// huge pages), "page_bytes", "virtualised", "cgroup": {"memory_limit_bytes", "cpu_quota_cores"}
+// huge pages), "page_bytes", "virtualised", "cgroup": {"memory_limit_bytes", "memory_high_bytes", "cpu_quota_cores"}
 // (base/cgroup.h), "limits": {"nofile_soft", "nofile_hard", "file_max", "nr_open", "port_range": [low, high],
-// "somaxconn", "tcp_mem_pages": [..], "max_map_count"}, "loaded": {"allocator", "allocator_version", "settings",
+// "somaxconn", "tcp_mem_pages": [..], "max_map_count"}, "settings" (base/host_settings.h), "loaded": {"allocator", "allocator_version", "settings",
 // "libc"}}. `cores` counts the CPUs that this process may use. A fact that cannot be read is null, never
 // guessed. NULL when out of memory.
 json_t *host_facts(void);

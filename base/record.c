@@ -4,6 +4,7 @@
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/host.h"
+#include "base/host_settings.h"
 #include "base/record_files.h"
 #include "base/record_seal.h"
 #include "base/time_namespace.h"
@@ -406,11 +407,38 @@ static int save_patiently(struct record *record, struct err *err)
     return code;
 }
 
+// A setting of the host that is another than at the start: figures are of both.
+static void note_host_changes(struct record *record)
+{
+    json_t *now = host_facts();
+    json_t *changes = host_changes(json_object_get(record->root, "host"), now);
+    json_decref(now);
+    const char *fact;
+    json_t *change;
+    json_object_foreach(changes, fact, change)
+    {
+        char *was = json_dumps(json_array_get(change, 0), JSON_COMPACT | JSON_ENCODE_ANY);
+        char *is = json_dumps(json_array_get(change, 1), JSON_COMPACT | JSON_ENCODE_ANY);
+        record_anomaly(
+            record, "host_changed",
+            "%s of the host was %s at the start of the run and is %s at its end: figures are of both", fact,
+            was ? was : "?", is ? is : "?");
+        free(was);
+        free(is);
+    }
+    if (json_object_size(changes) > 0) {
+        record_set(record, "host.changed", changes);
+    } else {
+        json_decref(changes);
+    }
+}
+
 int record_close(struct record *record, const char *status, struct err *err)
 {
     if (!record) {
         return 0;
     }
+    note_host_changes(record);
     char utc[21];
     // The wall clock may have been set meanwhile: the end is the start plus the time by the monotonic clock.
     clock_format_utc(record->started_wall_ns + (clock_now_ns() - record->started_ns), utc);

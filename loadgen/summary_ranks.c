@@ -119,7 +119,7 @@ static void note_differences(struct run *run)
             note_difference(run, rank, compared[i], json_object_get(first, compared[i]),
                             json_object_get(other, compared[i]));
         const char *key;
-        json_t *limit;
+        json_t *limit, *setting;
         json_object_foreach(json_object_get(first, "limits"), key, limit)
         {
             char what[80];
@@ -127,6 +127,12 @@ static void note_differences(struct run *run)
             if (strcmp(key, "tcp_mem_pages") != 0 && strcmp(key, "file_max") != 0) // they follow the memory
                 note_difference(run, rank, what, limit,
                                 json_object_get(json_object_get(other, "limits"), key));
+        }
+        json_object_foreach(json_object_get(first, "settings"), key, setting)
+        {
+            const json_t *theirs = json_object_get(json_object_get(other, "settings"), key);
+            if (!json_is_null(setting) && theirs && !json_is_null(theirs))
+                note_difference(run, rank, key, setting, theirs);
         }
     }
 }

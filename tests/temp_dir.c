@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,6 +26,21 @@ char *temp_dir_file(const char *path, const char *name, char file[static TEMP_PA
     int length = snprintf(file, TEMP_PATH_SIZE, "%s/%s", path, name);
     assert_in_range(length, 1, TEMP_PATH_SIZE - 1);
     return file;
+}
+
+void temp_dir_write(const char *root, const char *path, const char *text)
+{
+    char file[2 * TEMP_PATH_SIZE];
+    snprintf(file, sizeof file, "%s%s", root, path);
+    for (char *at = file + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+        *at = '\0';
+        mkdir(file, 0755);
+        *at = '/';
+    }
+    FILE *to = fopen(file, "w");
+    assert_non_null(to);
+    assert_true(fputs(text, to) >= 0);
+    assert_int_equal(fclose(to), 0);
 }
 
 static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *place)

@@ -12,6 +12,9 @@ void temp_dir_make(char path[static TEMP_PATH_SIZE]);
 // The path of `name` in it, into `file`; returns `file`.
 char *temp_dir_file(const char *path, const char *name, char file[static TEMP_PATH_SIZE]);
 
+// Writes a file below it, "/proc/7/cgroup", and makes the folders on the way.
+void temp_dir_write(const char *root, const char *path, const char *text);
+
 // With everything in it.
 void temp_dir_remove(const char *path);
 

@@ -10,47 +10,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static void write_file(const char *root, const char *path, const char *text)
-{
-    char file[2 * TEMP_PATH_SIZE];
-    snprintf(file, sizeof file, "%s%s", root, path);
-    for (char *at = file + strlen(root) + 1; (at = strchr(at, '/')); at++) {
-        *at = '\0';
-        mkdir(file, 0755);
-        *at = '/';
-    }
-    FILE *to = fopen(file, "w");
-    assert_non_null(to);
-    fputs(text, to);
-    fclose(to);
-}
 
 static void test_version_2_takes_the_least_of_all_ancestors(void **state)
 {
     (void)state;
     char root[TEMP_PATH_SIZE];
     temp_dir_make(root);
-    write_file(root, "/proc/7/cgroup", "0::/outer/inner\n");
-    write_file(root, "/proc/self/mountinfo",
-               "24 1 0:22 / /proc rw - proc proc rw\n30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-    write_file(root, "/sys/fs/cgroup/outer/inner/memory.max", "max\n");
-    write_file(root, "/sys/fs/cgroup/outer/memory.max", "1073741824\n");
-    write_file(root, "/sys/fs/cgroup/outer/inner/cpu.max", "150000 100000\n");
-    write_file(root, "/sys/fs/cgroup/outer/cpu.max", "max 100000\n");
-    write_file(root, "/sys/fs/cgroup/outer/inner/cpu.stat",
-               "usage_usec 5\nnr_periods 9\nnr_throttled 3\nthrottled_usec 1500\n");
-    write_file(root, "/sys/fs/cgroup/outer/inner/pids.max", "max\n");
-    write_file(root, "/sys/fs/cgroup/outer/inner/pids.events", "max 2\n");
-    write_file(root, "/sys/fs/cgroup/outer/pids.max", "40\n");
-    write_file(root, "/sys/fs/cgroup/outer/pids.events", "max 3\n");
+    temp_dir_write(root, "/proc/7/cgroup", "0::/outer/inner\n");
+    temp_dir_write(
+        root, "/proc/self/mountinfo",
+        "24 1 0:22 / /proc rw - proc proc rw\n30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/inner/memory.max", "max\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/memory.max", "1073741824\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/inner/memory.high", "536870912\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/memory.high", "max\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/inner/cpu.max", "150000 100000\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/cpu.max", "max 100000\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/inner/cpu.stat",
+                   "usage_usec 5\nnr_periods 9\nnr_throttled 3\nthrottled_usec 1500\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/inner/pids.max", "max\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/inner/pids.events", "max 2\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/pids.max", "40\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/pids.events", "max 3\n");
     struct cgroup cgroup;
     cgroup_read(&cgroup, root, 7);
     assert_int_equal(cgroup.memory_limit_bytes, 1073741824);
+    assert_int_equal(cgroup.memory_high_bytes, 536870912);
     assert_true(cgroup.cpu_quota_cores == 1.5);
     assert_int_equal(cgroup.throttled_periods, 3);
     assert_int_equal(cgroup.throttled_ns, 1500000);
@@ -64,20 +52,20 @@ static void test_version_1_has_a_hierarchy_for_each_controller(void **state)
     (void)state;
     char root[TEMP_PATH_SIZE];
     temp_dir_make(root);
-    write_file(root, "/proc/7/cgroup", "4:memory:/a/b\n2:cpu,cpuacct:/c\n0::/\n");
-    write_file(root, "/proc/self/mountinfo",
-               "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
-               "31 1 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n"
-               "32 1 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
-    write_file(root, "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", "9223372036854771712\n");
-    write_file(root, "/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "536870912\n");
-    write_file(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_quota_us", "30000\n");
-    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_period_us", "100000\n");
-    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
-    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
-    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.stat",
-               "nr_periods 9\nnr_throttled 4\nthrottled_time 77\n");
+    temp_dir_write(root, "/proc/7/cgroup", "4:memory:/a/b\n2:cpu,cpuacct:/c\n0::/\n");
+    temp_dir_write(root, "/proc/self/mountinfo",
+                   "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+                   "31 1 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n"
+                   "32 1 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", "9223372036854771712\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "536870912\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    temp_dir_write(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_quota_us", "30000\n");
+    temp_dir_write(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_period_us", "100000\n");
+    temp_dir_write(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+    temp_dir_write(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    temp_dir_write(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.stat",
+                   "nr_periods 9\nnr_throttled 4\nthrottled_time 77\n");
     struct cgroup cgroup;
     cgroup_read(&cgroup, root, 7);
     assert_int_equal(cgroup.memory_limit_bytes, 536870912);
@@ -94,11 +82,11 @@ static void test_what_a_container_does_not_see_is_taken_off_the_path(void **stat
     (void)state;
     char root[TEMP_PATH_SIZE];
     temp_dir_make(root);
-    write_file(root, "/proc/7/cgroup", "4:memory:/docker/f00/job\n");
-    write_file(root, "/proc/self/mountinfo",
-               "31 1 0:27 /docker/f00 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
-    write_file(root, "/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "4000\n");
-    write_file(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "3000\n");
+    temp_dir_write(root, "/proc/7/cgroup", "4:memory:/docker/f00/job\n");
+    temp_dir_write(root, "/proc/self/mountinfo",
+                   "31 1 0:27 /docker/f00 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "4000\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "3000\n");
     struct cgroup cgroup;
     cgroup_read(&cgroup, root, 7);
     assert_int_equal(cgroup.memory_limit_bytes, 3000);
@@ -124,10 +112,10 @@ static void test_the_folder_of_the_group_is_found_and_those_above_it(void **stat
     char root[TEMP_PATH_SIZE], folder[TEMP_PATH_SIZE], wanted[2 * TEMP_PATH_SIZE];
     bool unified = true;
     temp_dir_make(root);
-    write_file(root, "/proc/7/cgroup", "4:memory:/a/b\n0::/\n");
-    write_file(root, "/proc/self/mountinfo",
-               "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
-               "31 1 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n");
+    temp_dir_write(root, "/proc/7/cgroup", "4:memory:/a/b\n0::/\n");
+    temp_dir_write(root, "/proc/self/mountinfo",
+                   "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+                   "31 1 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n");
     size_t top = cgroup_memory_folder(folder, sizeof folder, &unified, root, 7);
     assert_false(unified);
     snprintf(wanted, sizeof wanted, "%s/sys/fs/cgroup/memory/a/b", root);
@@ -139,8 +127,8 @@ static void test_the_folder_of_the_group_is_found_and_those_above_it(void **stat
     assert_false(cgroup_folder_up(folder, top));
     assert_string_equal(folder, wanted);
     assert_int_equal(cgroup_memory_folder(folder, sizeof folder, &unified, root, 8), 0);
-    write_file(root, "/proc/7/cgroup", "0::/a\n");
-    write_file(root, "/proc/self/mountinfo", "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    temp_dir_write(root, "/proc/7/cgroup", "0::/a\n");
+    temp_dir_write(root, "/proc/self/mountinfo", "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
     assert_true(cgroup_memory_folder(folder, sizeof folder, &unified, root, 7) > 0);
     assert_true(unified);
     temp_dir_remove(root);
@@ -160,26 +148,26 @@ static void test_a_freezer_of_either_version_is_found(void **state)
     (void)state;
     char root[TEMP_PATH_SIZE];
     temp_dir_make(root);
-    write_file(root, "/proc/self/mountinfo",
-               "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
-               "31 1 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n");
-    write_file(root, "/proc/7/cgroup", "4:freezer:/a\n0::/b\n");
+    temp_dir_write(root, "/proc/self/mountinfo",
+                   "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+                   "31 1 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n");
+    temp_dir_write(root, "/proc/7/cgroup", "4:freezer:/a\n0::/b\n");
     check_frozen(root, 0); // the group shows no file, as the topmost
-    write_file(root, "/sys/fs/cgroup/freezer/a/freezer.state", "FREEZING\n");
-    write_file(root, "/sys/fs/cgroup/unified/b/cgroup.events", "populated 1\nfrozen 0\n");
+    temp_dir_write(root, "/sys/fs/cgroup/freezer/a/freezer.state", "FREEZING\n");
+    temp_dir_write(root, "/sys/fs/cgroup/unified/b/cgroup.events", "populated 1\nfrozen 0\n");
     check_frozen(root, 0);
-    write_file(root, "/sys/fs/cgroup/freezer/a/freezer.state", "FROZEN\n");
+    temp_dir_write(root, "/sys/fs/cgroup/freezer/a/freezer.state", "FROZEN\n");
     check_frozen(root, 1);
-    write_file(root, "/sys/fs/cgroup/freezer/a/freezer.state", "THAWED\n");
-    write_file(root, "/sys/fs/cgroup/unified/b/cgroup.events", "populated 1\nfrozen 1\n");
+    temp_dir_write(root, "/sys/fs/cgroup/freezer/a/freezer.state", "THAWED\n");
+    temp_dir_write(root, "/sys/fs/cgroup/unified/b/cgroup.events", "populated 1\nfrozen 1\n");
     check_frozen(root, 1);
-    write_file(root, "/proc/self/mountinfo",
-               "31 1 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n");
+    temp_dir_write(root, "/proc/self/mountinfo",
+                   "31 1 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n");
     check_frozen(root, 0);
     struct cgroup_freezers *freezers = cgroup_find_freezers(root);
     assert_int_equal(cgroup_is_frozen(freezers, root, 8), -1); // there is no such process
     free(freezers);
-    write_file(root, "/proc/self/mountinfo", "24 1 0:22 / /proc rw - proc proc rw\n");
+    temp_dir_write(root, "/proc/self/mountinfo", "24 1 0:22 / /proc rw - proc proc rw\n");
     assert_null(cgroup_find_freezers(root));
     assert_int_equal(cgroup_is_frozen(NULL, root, 7), -1);
     temp_dir_remove(root);

@@ -25,9 +25,9 @@ static int64_t number(const json_t *facts, const char *name)
 static void every_fact_is_there_or_null(void **state)
 {
     (void)state;
-    static const char *const names[] = {"cores",    "memory_bytes",    "kernel", "os",         "cpu_model",
-                                        "governor", "cpu_mitigations", "thp",    "page_bytes", "virtualised",
-                                        "cgroup",   "limits",          "loaded"};
+    static const char *const names[] = {
+        "cores", "memory_bytes", "kernel",      "os",     "cpu_model", "governor", "cpu_mitigations",
+        "thp",   "page_bytes",   "virtualised", "cgroup", "limits",    "settings", "loaded"};
     static const char *const limits[] = {"nofile_soft", "nofile_hard", "file_max",      "nr_open",
                                          "port_range",  "somaxconn",   "tcp_mem_pages", "max_map_count"};
     json_t *facts = host_facts();

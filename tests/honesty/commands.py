@@ -22,3 +22,19 @@ def suite(folder, text, *words, out=None) -> list[str]:
     file = folder / "small.toml"
     file.write_text(text, encoding="utf-8")
     return [*POOLMARK, "suite", str(file), "--build", str(BUILD), "--out", str(out or folder / "run"), *words]
+
+
+def one_connect(connections, hold="0s") -> str:
+    """A suite of one cell that connects so many clients and holds them."""
+    return f"""
+[config]
+shape = "lean"
+strategy = "malloc"
+engine = "raw"
+allocator = "glibc"
+connections = {connections}
+[[phase]]
+name = "connect"
+scenario = "connect"
+hold = "{hold}"
+"""

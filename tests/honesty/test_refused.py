@@ -7,31 +7,18 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import poolmark, suite
+from commands import one_connect, poolmark, suite
 from faults import BUILD, GUARD_S, Broker, chain, refusing
 from faults import load as load_run
 
 from poolmark.records.read_record import load
-
-SUITE = """
-[config]
-shape = "lean"
-strategy = "malloc"
-engine = "raw"
-allocator = "glibc"
-connections = 100
-[[phase]]
-name = "connect"
-scenario = "connect"
-hold = "{hold}"
-"""
 
 
 @pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
 def test_a_suite_runs_without_pidfd_open(tmp_path, error):
     import errno
 
-    done = subprocess.run(suite(tmp_path, SUITE.replace("{hold}", "0s")), capture_output=True, text=True, timeout=GUARD_S, check=False,
+    done = subprocess.run(suite(tmp_path, one_connect(100, "0s")), capture_output=True, text=True, timeout=GUARD_S, check=False,
                           preexec_fn=refusing("pidfd_open", error=getattr(errno, error)))
     assert done.returncode == 0, done.stderr
     assert load(tmp_path / "run").data["status"] == "complete"
@@ -46,7 +33,7 @@ def alive(pid):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running_without_pidfd_open(tmp_path, how):
-    process = subprocess.Popen(suite(tmp_path, SUITE.replace("{hold}", "60s")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    process = subprocess.Popen(suite(tmp_path, one_connect(100, "60s")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                preexec_fn=chain(refusing("pidfd_open")))
     limit = time.monotonic() + GUARD_S
     while not any((tmp_path / "run").glob("cells/*/load/memory.csv")):

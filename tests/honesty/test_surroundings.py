@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from commands import poolmark, suite
+from commands import one_connect, poolmark, suite
 from faults import GUARD_S, cgroup, needs_root
 
 from poolmark.facts import comparable
@@ -13,25 +13,13 @@ from poolmark.compare import history
 from poolmark.facts.children import Children
 from poolmark.records.read_record import load
 
-SUITE = """
-[config]
-shape = "lean"
-strategy = "malloc"
-engine = "raw"
-allocator = "glibc"
-connections = 2000
-[[phase]]
-name = "connect"
-scenario = "connect"
-"""
-
 
 @needs_root
 def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
     with cgroup("cpu", cpu__cfs_quota_us=20000) as enter:
-        done = subprocess.run(suite(tmp_path, SUITE, out=tmp_path / "slow"), capture_output=True, text=True, timeout=GUARD_S, check=False, preexec_fn=enter)
+        done = subprocess.run(suite(tmp_path, one_connect(2000), out=tmp_path / "slow"), capture_output=True, text=True, timeout=GUARD_S, check=False, preexec_fn=enter)
     assert done.returncode == 0, done.stderr
-    subprocess.run(suite(tmp_path, SUITE, out=tmp_path / "free"), capture_output=True, timeout=GUARD_S, check=True)
+    subprocess.run(suite(tmp_path, one_connect(2000), out=tmp_path / "free"), capture_output=True, timeout=GUARD_S, check=True)
     slow, free = load(tmp_path / "slow").data, load(tmp_path / "free").data
     # In addition to the generator's anomalies of its own phases.
     told = [one["text"] for one in slow["cells"][0]["anomalies"] if one["what"] == "throttled" and "the programs" in one["text"]]
@@ -54,7 +42,7 @@ def test_runs_on_fewer_processors_are_not_compared_with_runs_on_more(tmp_path):
     if len(allowed) < 2:
         pytest.skip("this process may use one processor only")
     for name, processors in (("all", allowed), ("one", allowed[:1])):
-        done = subprocess.run(suite(tmp_path, SUITE.replace("2000", "100"), out=tmp_path / name), capture_output=True, text=True,
+        done = subprocess.run(suite(tmp_path, one_connect(100), out=tmp_path / name), capture_output=True, text=True,
                               timeout=GUARD_S, check=False,
                               preexec_fn=lambda: os.sched_setaffinity(0, processors))  # noqa: B023: it runs at once
         assert done.returncode == 0, done.stderr
@@ -96,6 +84,6 @@ def test_what_the_environment_says_to_allocators_reaches_no_measured_program(tmp
 
 
 def test_the_suite_says_what_it_took_off(tmp_path):
-    done = subprocess.run(suite(tmp_path, SUITE.replace("2000", "10")), capture_output=True, text=True, timeout=GUARD_S, check=False,
+    done = subprocess.run(suite(tmp_path, one_connect(10)), capture_output=True, text=True, timeout=GUARD_S, check=False,
                           env={**os.environ, "MALLOC_PERTURB_": "7"})
     assert done.returncode == 0 and "MALLOC_PERTURB_ of this environment: taken off the measured programs" in done.stderr

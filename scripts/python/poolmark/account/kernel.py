@@ -226,7 +226,7 @@ def documents(data: RecordData) -> dict[str, str]:
 
 
 def write(record: Record) -> None:
-    record.tell_clock_step()
+    record.tell_changes()
     for name, text in documents(record.data).items():
         (record.folder / name).write_text(text, encoding="utf-8")
 

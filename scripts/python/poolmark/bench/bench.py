@@ -363,7 +363,7 @@ class Runner:
             "headlines": [{"name": one.name, "median": one.value.median, "q1": one.value.q1, "q3": one.value.q3,
                            "low": one.value.sure_low, "high": one.value.sure_high, "confidence": one.value.confidence,
                            "rounds": one.value.count, "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
-        self.record.tell_clock_step()
+        self.record.tell_changes()
         bench_tables.write(self.results, self.record.folder, self.record.data)
         self.record.close(status)
         return status

@@ -127,6 +127,9 @@ def run(args: argparse.Namespace) -> int:
     print("\n".join([*lines(found), *remarks(found, back)]))
     if len(hosts) > 1:
         print(f"left out: {plural(len(hosts) - 1, 'other kind')} of host or build in this history; the newest is shown")
+    for other in hosts[1:]:
+        if named := history.unlike(hosts[0], other):
+            print(f"  the hosts differ: {history.settings_told(hosts[0], other, named)}")
     if args.html:
         try:
             Path(args.html).write_text(page(found), encoding="utf-8")

@@ -5,8 +5,9 @@
     CREATE TABLE metric (run TEXT REFERENCES run(id), cell TEXT, metric TEXT, unit TEXT, better TEXT, value REAL,
                          samples INTEGER, deviation REAL, PRIMARY KEY (run, cell, metric))
 
-`host` is a fingerprint of the facts that a figure depends on (cores, CPU model, kernel, compiler, flags). A series contains
-only runs with the same fingerprint. `value` is the median over the run's repetitions, or the mean of a count that is 0 in most
+`host` is a fingerprint of the facts that a figure depends on (cores, CPU model, kernel, compiler, flags), and the settings of the
+host as they are known (facts/comparable.py). A series contains only runs whose fingerprints are alike: the facts are the same, and so
+are the settings that both know. `value` is the median over the run's repetitions, or the mean of a count that is 0 in most
 of them and not in all (losses in 4 of 9). `samples` is the number of repetitions, `deviation` is
 the relative spread of repetitions (compare/power.py), NULL if unknown. `dirty` is -1 if unknown. `PRAGMA user_version` is the
 version of the schema, 2. Version 1 had no `deviation`; opening such a file upgrades it.
@@ -18,14 +19,14 @@ import json
 import math
 import sqlite3
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from poolmark.facts.comparable import BUILD_FACTS, HOST_FACTS, flags_that_count
+from poolmark.facts.comparable import BUILD_FACTS, HOST_FACTS, flags_that_count, in_words, is_another, settings
 from poolmark.base.errors import UsageError
-from poolmark.base.forms import RecordData
+from poolmark.base.forms import Json, RecordData
 from poolmark.compare.pairing import by_config, stem, values
 from poolmark.compare.power import deviation_of
 
@@ -63,7 +64,39 @@ def fingerprint(run: Mapping[str, Any]) -> str:
         facts["cpu_quota"] = quota
     facts |= {key: run["tool"].get(key) for key in BUILD_FACTS if key != "version"}
     facts["flags"] = flags_that_count(facts.get("flags") or "")
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    known = settings(run["host"]) | ({"changed": run["host"]["changed"]} if run["host"].get("changed") else {})
+    return f"{digest} {json.dumps(known, sort_keys=True)}" if known else digest
+
+
+@functools.lru_cache(maxsize=4096)
+def parts_of(whole: str) -> tuple[str, Json]:
+    """(digest, known settings) of a fingerprint."""
+    digest, _, text = whole.partition(" ")
+    try:
+        known = json.loads(text) if text else {}
+    except ValueError:
+        known = {"unreadable": text}
+    return digest, known if isinstance(known, dict) else {"unreadable": text}
+
+
+def unlike(ours: str, theirs: str) -> list[str] | None:
+    """The settings in which two fingerprints differ, empty when they are alike; None when the facts differ."""
+    (digest, known), (other, known_there) = parts_of(ours), parts_of(theirs)
+    if digest != other:
+        return None
+    found = [key for key in ("changed", "unreadable") if known.get(key) != known_there.get(key)]
+    return found + [key for key in sorted({*known} & {*known_there}) if key not in found and is_another(key, known[key], known_there[key])]
+
+
+def settings_told(ours: str, theirs: str, keys: Iterable[str]) -> str:
+    """"settings.smt on / off; ...": these settings of two fingerprints."""
+    known, known_there = parts_of(ours)[1], parts_of(theirs)[1]
+    return "; ".join(f"{key} {in_words(known.get(key))} / {in_words(known_there.get(key))}" for key in keys)
+
+
+def alike(ours: str, theirs: str) -> bool:
+    return unlike(ours, theirs) == []
 
 
 def open_history(path: Path | str) -> sqlite3.Connection:
@@ -127,18 +160,28 @@ def append(db: sqlite3.Connection, run: RecordData, verdict_word: str) -> int:
 
 @told
 def hosts(db: sqlite3.Connection) -> list[str]:
-    """Fingerprints; that of the newest run first."""
-    return [row[0] for row in db.execute("SELECT host FROM run GROUP BY host ORDER BY max(started_utc) DESC")]
+    """Fingerprints that are not alike; that of the newest run first."""
+    found: list[str] = []
+    for (host,) in db.execute("SELECT host FROM run GROUP BY host ORDER BY max(started_utc) DESC"):
+        if not any(alike(one, str(host)) for one in found):
+            found.append(str(host))
+    return found
+
+
+def all_alike(db: sqlite3.Connection, host: str) -> list[str]:
+    """The fingerprints of the history that are like this one."""
+    return [one for (one,) in db.execute("SELECT DISTINCT host FROM run") if alike(host, str(one))]
 
 
 @told
 def series(db: sqlite3.Connection, host: str) -> list[Series]:
-    """Every cell and metric of one fingerprint, oldest value first."""
+    """Every cell and metric of the runs with a fingerprint like this one, oldest value first."""
     found: dict[tuple[str, str], Series] = {}
+    like = all_alike(db, host)
     query = ("SELECT metric.cell, metric.metric, metric.unit, metric.better, metric.value, metric.deviation, run.id, run.commit_id, "
-             "run.started_utc FROM metric JOIN run ON run.id = metric.run WHERE run.host = ? "
-             "ORDER BY run.started_utc, run.id")
-    for cell, metric, unit, better, value, deviation, run, commit, date in db.execute(query, (host,)):
+             "run.started_utc FROM metric JOIN run ON run.id = metric.run "
+             f"WHERE run.host IN ({','.join('?' * len(like))}) ORDER BY run.started_utc, run.id")
+    for cell, metric, unit, better, value, deviation, run, commit, date in db.execute(query, like):
         if not is_number(value) or deviation is not None and not is_number(deviation) or not all(isinstance(text, str) for text in (cell, metric, unit, better, commit, date)):
             raise UsageError(f"the history cannot be used: run {run!r} has {value!r} for {metric!r} of {cell!r}")
         one = found.setdefault((cell, metric), Series(cell, metric, unit, better, [], [], [], [], []))
@@ -160,7 +203,9 @@ def out_of_order(db: sqlite3.Connection, host: str) -> list[tuple[str, str]]:
     later. Series are sorted by date."""
     found: list[tuple[str, str]] = []
     latest = ""
-    for run, date in db.execute("SELECT id, started_utc FROM run WHERE host = ? ORDER BY rowid", (host,)):
+    like = all_alike(db, host)
+    query = f"SELECT id, started_utc FROM run WHERE host IN ({','.join('?' * len(like))}) ORDER BY rowid"
+    for run, date in db.execute(query, like):
         if str(date) < latest:
             found.append((str(run), str(date)))
         latest = max(latest, str(date))

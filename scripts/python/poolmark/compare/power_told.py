@@ -67,12 +67,12 @@ def table(run: RecordData, counts: Sequence[int] = COUNTS) -> list[list[str]]:
 
 
 def is_like(run: Run, what: str, fingerprint: str | None) -> bool:
-    from poolmark.compare.history import fingerprint as of
+    from poolmark.compare.history import alike, fingerprint as of
 
     kind, _, name = what.partition(":")
     data = run.data
     fits = "workload" in str(data.get("cells", [])[:1]) if kind == "bench" else data.get("suite") == Path(name).stem
-    return fits and (fingerprint is None or of(data) == fingerprint)
+    return fits and (fingerprint is None or alike(of(data), fingerprint))
 
 
 def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS) -> Run | None:

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks whether two runs can be compared. Host, build and configuration must be the same, except for the commit. Each differing
-fact is named."""
+fact is named.
+
+Settings of a host (base/host_settings.h) are compared where both records have them: a record of an older version does not know
+some, and what is not known is no difference.
+"""
 from collections.abc import Mapping
 from typing import Any
 
 from poolmark.base.forms import Config
 
 HOST_FACTS = ("cores", "cpu_quota", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
+LIMITS = ("somaxconn", "port_range", "tcp_mem_pages")       # of host.limits, those that move figures
+CGROUP = ("memory_limit_bytes", "memory_high_bytes")        # of host.cgroup; null is no limit, which is known
 BUILD_FACTS = ("version", "compiler", "flags")
 CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "primary", "ratios", "rounds_each")
 
@@ -16,15 +22,52 @@ def flags_that_count(flags: str) -> str:
     return " ".join(word for word in flags.split() if not word.startswith("-DPOOLMARK_HANDICAP_"))
 
 
-def _fact(part: str, key: str, run: Mapping[str, Any]) -> object:
-    value = run.get(part, {}).get(key)
-    if (part, key) == ("tool", "flags"):
-        return flags_that_count(value or "")
-    if (part, key) == ("host", "cpu_quota") and value is None:
-        return run.get("host", {}).get("cores")  # a record of a version that did not read quotas
-    if (part, key) == ("host", "memory_bytes") and isinstance(value, int):
+def _build_fact(run: Mapping[str, Any], key: str) -> object:
+    value = run.get("tool", {}).get(key)
+    return flags_that_count(value or "") if key == "flags" else value
+
+
+def _host_fact(host: Mapping[str, Any], key: str, other: Mapping[str, Any]) -> object:
+    value = host.get(key)
+    if key == "cpu_quota" and value is None and other.get(key) is not None:
+        return host.get("cores")  # a record of a version that did not read quotas
+    if key == "memory_bytes" and isinstance(value, int):
         return round(value / (1 << 28))  # the kernel's own part varies between boots
     return value
+
+
+def settings(host: Mapping[str, Any]) -> dict[str, object]:
+    """The known settings of a host: {"settings.smt": "on", "limits.somaxconn": 4096, "cgroup.memory_high_bytes": None}."""
+    found = {f"settings.{key}": value for key, value in (host.get("settings") or {}).items() if value is not None}
+    limits, cgroup = host.get("limits") or {}, host.get("cgroup") or {}
+    found |= {f"limits.{key}": limits[key] for key in LIMITS if limits.get(key) is not None}
+    return found | {f"cgroup.{key}": cgroup[key] for key in CGROUP if key in cgroup}
+
+
+def is_another(key: str, ours: object, theirs: object) -> bool:
+    """Whether a setting differs. The kernel takes tcp_mem from the memory it finds, which varies between boots."""
+    if key == "limits.tcp_mem_pages" and isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return any(abs(one - other) * 16 > max(one, other) for one, other in zip(ours, theirs, strict=True))
+    return ours != theirs
+
+
+def host_differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[tuple[str, object, object]]:
+    """(fact, our value, their value) of two hosts, or of one at two times. A fact that was changed during a run differs from any
+    value."""
+    found = [(key, ours.get(key), theirs.get(key)) for key in HOST_FACTS if _host_fact(ours, key, theirs) != _host_fact(theirs, key, ours)]
+    known = [settings(host) for host in (ours, theirs)]
+    found += [(key, known[0][key], known[1][key]) for key in known[0]
+              if key in known[1] and is_another(key, known[0][key], known[1][key])]
+    changed = {key for host in (ours, theirs) for key in host.get("changed") or {}} - {key for key, _, _ in found}
+    return found + [(key, host_fact(ours, key), host_fact(theirs, key)) for key in sorted(changed)]
+
+
+def host_fact(host: Mapping[str, Any], key: str) -> object:
+    """A fact that host_differences names, as it was in the run of this host."""
+    changed = host.get("changed") or {}
+    if key in changed:
+        return ", then ".join(map(in_words, changed[key]))
+    return settings(host).get(key, host.get(key))
 
 
 def _is_given(run: Mapping[str, Any], option: str) -> bool:
@@ -59,10 +102,10 @@ def in_words(value: object) -> str:
 def differences(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(fact, baseline's value, candidate's value) of all facts that differ and must not."""
     found: list[tuple[str, object, object]] = []
-    facts = [("host", key) for key in HOST_FACTS] + [("tool", key) for key in BUILD_FACTS]
-    for part, key in facts:
-        if _fact(part, key, base) != _fact(part, key, candidate):
-            found.append((f"{part}.{key}", base.get(part, {}).get(key), candidate.get(part, {}).get(key)))
+    found += [(f"host.{key}", ours, theirs) for key, ours, theirs in host_differences(base.get("host", {}), candidate.get("host", {}))]
+    for key in BUILD_FACTS:
+        if _build_fact(base, key) != _build_fact(candidate, key):
+            found.append((f"tool.{key}", base.get("tool", {}).get(key), candidate.get("tool", {}).get(key)))
     set_in, set_for = ((run.get("host", {}).get("loaded") or {}).get("settings") or "" for run in (base, candidate))
     if set_in != set_for:
         found.append(("host.loaded.settings", set_in, set_for))

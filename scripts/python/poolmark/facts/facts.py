@@ -21,11 +21,11 @@ def cpu_quota() -> float:
 
 
 def host(build: Path | None = None) -> Json:
-    """The host as a program describes it (base/host.h); empty without a built program. The loaded allocator is left out,
+    """The host as a program describes it now (base/host.h); empty without a built program. The loaded allocator is left out,
     because each program has its own."""
     for program in described.PROGRAMS:
         try:
-            told = described.ask(program, (), build)[0]
+            told = described.ask(program, (), build, again=True)[0]
         except PoolmarkError:
             continue
         if told:

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from poolmark.facts import facts, metrics
+from poolmark.facts import comparable, facts, metrics
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import AnomalyData, CellData, Config, FileData, MetricData, PhaseData, RecordData, value_of
 from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
@@ -194,10 +194,11 @@ class Cell:
 class Record:
     """The record of one run."""
 
-    def __init__(self, folder: Path, data: RecordData) -> None:
+    def __init__(self, folder: Path, data: RecordData, build: Path | None = None) -> None:
         self.folder, self.data = folder, data
         self._started = time.monotonic()
         self._wall_ahead_s = wall_ahead_s()
+        self._host, self._build = data["host"], build
         self.unwritten: str | None = None  # why run.json on disk lacks a part of `data`
 
     @classmethod
@@ -220,7 +221,7 @@ class Record:
             "command": ["." if word == str(folder) else word for word in command_line(command)], "host": facts.host(build), "libraries": facts.libraries(),
             "config": config or {}, "cells": [], "metrics": {}, "summary": {}, "anomalies": [], "files": {},
         }
-        record = cls(path.resolve(), data)
+        record = cls(path.resolve(), data, build)
         record.save()
         return record
 
@@ -275,7 +276,7 @@ class Record:
         for cell in self.data["cells"]:
             if cell["status"] == "running":
                 cell["status"] = "incomplete"
-        self.tell_clock_step()
+        self.tell_changes()
         files = files_of(self.folder)
         self.data["status"], self.data["ended_utc"], self.data["seal"], self.data["files"] = status, utc_now(), SEAL, files
         try:
@@ -291,10 +292,15 @@ class Record:
             self.unwritten = error.strerror
             raise PoolmarkError(f"{self.folder}/{SEAL}: cannot be written: {error.strerror}") from error
 
-    def tell_clock_step(self) -> None:
+    def tell_changes(self) -> None:
+        """Tells what was changed around the run while it lasted. Call it before tables are made of the record; close() does so for
+        records without tables."""
+        self._tell_clock_step()
+        self._tell_host_changes()
+
+    def _tell_clock_step(self) -> None:
         """Corrects the start when the wall clock was set during the run. The new time is taken as right, so the start is
-        counted back from the end. Otherwise the run would have a wrong place in a history. Call it before tables are made of
-        the record; close() does so for records without tables."""
+        counted back from the end. Otherwise the run would have a wrong place in a history."""
         step_s = wall_ahead_s() - self._wall_ahead_s
         if abs(step_s) < CLOCK_STEP_S:
             return
@@ -304,6 +310,19 @@ class Record:
         self.data["started_utc"] = started.strftime("%Y-%m-%dT%H:%M:%SZ")
         self.anomaly("clock", f"the wall clock was set by {step_s:+.1f} s during the run; durations are by the monotonic clock and hold, "
                               f"the start, {told} by the clock as it was, is counted back from the end")
+
+    def _tell_host_changes(self) -> None:
+        """Records the settings of the host that are others than at the start. A joined record has the host of its sources."""
+        told = self.data["host"].get("changed", {})
+        if self.data["host"] is not self._host or not (now := facts.host(self._build)):
+            return
+        start = {key: value for key, value in self.data["host"].items() if key != "changed"}
+        found = [one for one in comparable.host_differences(start, now) if one[0] not in told and one[0] != "memory_bytes"]  # of a balloon
+        for key, ours, theirs in found:
+            self.anomaly("host_changed", f"{key} of the host was {comparable.in_words(ours)} at the start of the run and is "
+                                         f"{comparable.in_words(theirs)} at its end: figures are of both")
+        if found:
+            self.data["host"]["changed"] = told | {key: [ours, theirs] for key, ours, theirs in found}
 
     def _save_in_place(self, why: str) -> None:
         """Last resort on a full disk: overwrites run.json within its size, without indentation. Writes all data if they fit,

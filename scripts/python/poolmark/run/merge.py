@@ -9,7 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
-from poolmark.facts.comparable import HOST_FACTS, in_words
+from poolmark.facts.comparable import host_differences, host_fact, in_words
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import CellData, Config, RecordData
 from poolmark.base.paths import for_people
@@ -33,7 +33,7 @@ def differences(first: RecordData, other: RecordData) -> dict[str, list[str]]:
     """The facts of host and build that differ between two records."""
     ours, theirs = first.get("libraries", {}), other.get("libraries", {})
     return {
-        "host": [key for key in HOST_FACTS if first["host"].get(key) != other["host"].get(key)],
+        "host": [key for key, _, _ in host_differences(first["host"], other["host"])],
         "build": [*[key for key in BUILD_FACTS if first["tool"].get(key) != other["tool"].get(key)],
                   *(f"libraries.{key}" for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key))],
     }
@@ -43,7 +43,7 @@ def fact(run: RecordData, part: str, key: str) -> object:
     library = key.removeprefix("libraries.")
     if library != key:
         return run.get("libraries", {}).get(library)
-    return run["host"].get(key) if part == "host" else run["tool"].get(key)
+    return host_fact(run["host"], key) if part == "host" else run["tool"].get(key)
 
 
 def check_configs(runs: list[Run]) -> None:

@@ -194,7 +194,7 @@ def close(suite: Suite, record: Record) -> list[str]:
     status = "incomplete" if not whole or record.data["anomalies"] else "failed" if "failed" in found else "complete"
     for cell in record.data["cells"]:
         cell["status"] = "incomplete" if cell["status"] == "running" else cell["status"]
-    record.tell_clock_step()
+    record.tell_changes()
     record.data["status"] = status
     unwritten = []
     try:
