@@ -139,6 +139,16 @@ const struct metric loadgen_catalogue[] = {
      "messages of this run that arrived at clients that did not subscribe to them; only there when there "
      "were any"},
     {"messages.duplicates", "1", "lower", METRIC_FAULT, "messages that arrived a second time"},
+    {"messages.duplicates_excluded", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
+     "of these, those that the QoS excludes: neither publisher nor subscriber have QoS 1, and it is no "
+     "PUBLISH of QoS 2 again "
+     "whose PUBREL has not come; only there when there were any"},
+    {"messages.out_of_order", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
+     "messages received after a later one of the same publisher, whose order the target has to keep "
+     "[MQTT-4.6.0-6]; "
+     "only there when there were any"},
+    {"messages.qos_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
+     "messages received at another QoS than was asked for; only there when there were any"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY | METRIC_FAULT,
      "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},
     {"slow.readers", "1", "none", METRIC_SECONDARY, "subscribers that were slow (scenario slow)"},
@@ -238,6 +248,8 @@ const struct metric loadgen_catalogue[] = {
     {"clients.connected", "1", "none", METRIC_SECONDARY, "clients that did connect"},
     {"clients.failed", "1", "lower", METRIC_PRIMARY | METRIC_FAULT, "clients that did not connect"},
     {"clients.dropped", "1", "lower", METRIC_PRIMARY | METRIC_FAULT, "clients that lost their connection"},
+    {"clients.qos_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
+     "subscriptions for which SUBACK granted another QoS than was asked for; only there when there were any"},
     {"clients.alive", "1", "higher", METRIC_SECONDARY,
      "clients that proved to be alive at the top (an answered PINGREQ or a message)"},
     {"clients.bytes_sent", "B", "none", METRIC_SECONDARY,

@@ -15,6 +15,7 @@ struct message_fault {
     const char *text;      // "deliveries did not arrive"
     enum tally_count what; // what is counted,
     enum tally_count also; // and added to it; TALLY_COUNT: nothing
+    int more;              // counts after `what` that are added too
 };
 
 enum { MESSAGE_FAULT_KEY_BYTES = 40 };

@@ -94,6 +94,14 @@ static int describe_program(const struct config *config)
     return describe_print(root);
 }
 
+// What a target has to keep to, whatever else it does.
+static int64_t breaches(const struct tally *tally)
+{
+    return tally->count[TALLY_MISDELIVERED] + tally->count[TALLY_DUPLICATES_EXCLUDED] +
+           tally->count[TALLY_OUT_OF_ORDER] + tally_other_qos(tally, TALLY_GRANTED_OTHER) +
+           tally_other_qos(tally, TALLY_DELIVERED_OTHER);
+}
+
 static int64_t losses(const struct run *run)
 {
     const int64_t *count = run->tally.count;
@@ -101,8 +109,7 @@ static int64_t losses(const struct run *run)
            count[TALLY_NOT_SENT] + count[TALLY_LOST] + count[TALLY_UNACKED] + count[TALLY_ARRIVAL_NOT_SENT] +
            count[TALLY_ADD_NOT_SENT] + count[TALLY_ADD_FAILED] + count[TALLY_ADD_LOST] +
            count[TALLY_REMOVE_NOT_SENT] + count[TALLY_REMOVE_FAILED] + count[TALLY_REMOVE_LOST] +
-           count[TALLY_MISDELIVERED] + run->probe_tally.count[TALLY_MISDELIVERED] +
-           tally_other_qos(&run->tally) + tally_other_qos(&run->probe_tally);
+           breaches(&run->tally) + breaches(&run->probe_tally);
 }
 
 // A run that ended early is incomplete. If no client ever connected, it has failed, unless interrupted.

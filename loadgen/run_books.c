@@ -194,6 +194,24 @@ static void add_acks(struct books *books, const struct books_of *of)
     books_add(books, &line);
 }
 
+// What a target must not do with messages that it delivers: both are in the latencies, or in no count of deliveries.
+static void note_order(struct run *run, const struct tally *tally)
+{
+    const char *whose = tally == &run->tally ? "" : "probe ";
+    if (tally->count[TALLY_DUPLICATES_EXCLUDED] > 0)
+        run_anomaly(run, "duplicates_excluded",
+                    "%lld %smessages arrived a second time, and neither publisher nor subscriber have QoS 1: "
+                    "at QoS 0 a message "
+                    "comes at most once, at QoS 2 exactly once",
+                    (long long)tally->count[TALLY_DUPLICATES_EXCLUDED], whose);
+    if (tally->count[TALLY_OUT_OF_ORDER] > 0)
+        run_anomaly(run, "out_of_order",
+                    "%lld %smessages arrived after a later one of the same publisher: the target has to keep "
+                    "their order. Their "
+                    "latencies count",
+                    (long long)tally->count[TALLY_OUT_OF_ORDER], whose);
+}
+
 // Adds the messages of a fleet. Those of the warm-up have a line of their own, since they are in no figure.
 static void add_messages(struct books *books, struct run *run, const struct books_of *of)
 {
@@ -211,6 +229,7 @@ static void add_messages(struct books *books, struct run *run, const struct book
             "%lld %smessages of this run arrived at clients that did not subscribe to them: the target "
             "sent them to the wrong ones. They are in no count of deliveries",
             (long long)count[TALLY_MISDELIVERED], tally == &run->tally ? "" : "probe ");
+    note_order(run, tally);
     if (count[TALLY_FOREIGN] > 0)
         run_anomaly(
             run, "foreign",

@@ -2,8 +2,10 @@
 #include "loadgen/summary.h"
 
 #include "base/clock.h"
+#include "loadgen/catalogue.h"
 #include "loadgen/kernel_growth.h"
 #include "loadgen/memory_notes.h"
+#include "loadgen/message_faults.h"
 #include "loadgen/withheld.h"
 
 #include <assert.h>
@@ -383,6 +385,16 @@ int64_t summary_ports_passed(const struct run *run)
     return run->tally.count[TALLY_PORTS_PASSED] + run->probe_tally.count[TALLY_PORTS_PASSED];
 }
 
+void summary_add_message_faults(struct summary *summary, const struct tally *tally)
+{
+    for (const struct message_fault *one = message_faults(); one->metric; one++) {
+        const struct metric *metric = metric_find(loadgen_catalogue, one->metric);
+        if (metric->traits & METRIC_IF_ANY && message_fault_count(one, tally) > 0)
+            summary_add(summary, metric->name, (double)message_fault_count(one, tally), metric->unit,
+                        metric->better);
+    }
+}
+
 void summary_add_clients(struct summary *summary, struct run *run)
 {
     struct tally *tally = &run->tally;
@@ -393,6 +405,9 @@ void summary_add_clients(struct summary *summary, struct run *run)
     summary_add(summary, "clients.connected", (double)tally->count[TALLY_CONNECTED], "1", "none");
     summary_add(summary, "clients.failed", (double)tally_failed(tally), "1", "lower");
     summary_add(summary, "clients.dropped", (double)tally_dropped(tally), "1", "lower");
+    if (tally_other_qos(tally, TALLY_GRANTED_OTHER) > 0)
+        summary_add(summary, "clients.qos_changed", (double)tally_other_qos(tally, TALLY_GRANTED_OTHER), "1",
+                    "lower");
     note_reasons(run, "failed", tally->failed);
     note_reasons(run, "dropped", tally->dropped);
     if (run->plan.ports.way != PORTS_KERNEL)

@@ -43,6 +43,9 @@ struct summary {
     int ceiling_count;
 };
 
+// Adds the metrics of messages that are only there when there were any, of those that there were.
+void summary_add_message_faults(struct summary *summary, const struct tally *tally);
+
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,
                  const char *better);
 

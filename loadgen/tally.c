@@ -159,11 +159,11 @@ void tally_move_clock(struct tally *tally, int64_t ns)
             tally->count[instants[i]] += ns;
 }
 
-int64_t tally_other_qos(const struct tally *tally)
+int64_t tally_other_qos(const struct tally *tally, enum tally_count what)
 {
     int64_t sum = 0;
-    for (int i = TALLY_GRANTED_OTHER; i < TALLY_DELIVERED_OTHER + TALLY_QOS_PAIRS; i++)
-        sum += tally->count[i];
+    for (int i = 0; i < TALLY_QOS_PAIRS; i++)
+        sum += tally->count[(int)what + i];
     return sum;
 }
 

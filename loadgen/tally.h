@@ -139,20 +139,22 @@ enum tally_count {
     TALLY_GRANTED_OTHER,
     TALLY_DELIVERED_OTHER = TALLY_GRANTED_OTHER + TALLY_QOS_PAIRS,
     TALLY_DUPLICATES = TALLY_DELIVERED_OTHER + TALLY_QOS_PAIRS, // arrived a second time
-    TALLY_STRANGE,                                              // arrived, and not one of ours by its header
-    TALLY_MISDELIVERED,      // arrived, one of this run, at a client that did not subscribe to it
-    TALLY_BEGUN,             // connects begun, those of arrivals and their retries too
-    TALLY_FOREIGN,           // arrived, and one of another run by its header
-    TALLY_PROVE_ASKED,       // asked to prove that they are alive
-    TALLY_PROVEN,            // answered
-    TALLY_PROVE_FAILED,      // could not be asked, or were lost before they answered
-    TALLY_SILENT,            // did not answer in time
-    TALLY_PROVE_UNFINISHED,  // had not answered when the run ended early
-    TALLY_CLOSED,            // ended by us
-    TALLY_FIRST_START_NS,    // earliest connect of this worker; 0: none yet
-    TALLY_LAST_CONNECTED_NS, // latest CONNACK of this worker
-    TALLY_LAST_RECEIVED_NS,  // latest arrival of a message that is not of the warm-up
-    TALLY_STALLED_NS,        // how long the worker did not run while it had something to do, in all
+    TALLY_DUPLICATES_EXCLUDED, // of these, those that the QoS of publisher and subscriber excludes
+    TALLY_OUT_OF_ORDER,        // arrived for the first time, after a later message of the same publisher
+    TALLY_STRANGE,             // arrived, and not one of ours by its header
+    TALLY_MISDELIVERED,        // arrived, one of this run, at a client that did not subscribe to it
+    TALLY_BEGUN,               // connects begun, those of arrivals and their retries too
+    TALLY_FOREIGN,             // arrived, and one of another run by its header
+    TALLY_PROVE_ASKED,         // asked to prove that they are alive
+    TALLY_PROVEN,              // answered
+    TALLY_PROVE_FAILED,        // could not be asked, or were lost before they answered
+    TALLY_SILENT,              // did not answer in time
+    TALLY_PROVE_UNFINISHED,    // had not answered when the run ended early
+    TALLY_CLOSED,              // ended by us
+    TALLY_FIRST_START_NS,      // earliest connect of this worker; 0: none yet
+    TALLY_LAST_CONNECTED_NS,   // latest CONNACK of this worker
+    TALLY_LAST_RECEIVED_NS,    // latest arrival of a message that is not of the warm-up
+    TALLY_STALLED_NS,          // how long the worker did not run while it had something to do, in all
     // Shares of the publishing time in which the worker's busiest thread (thread_load.h) ran, and waited for
     // a CPU, in millionths; 0: not known. A sum has those of the worker whose total of both is largest.
     TALLY_RAN_PPM,
@@ -211,8 +213,8 @@ static inline enum tally_count tally_of_qos(enum tally_count what, int asked, in
 {
     return (enum tally_count)((int)what + 3 * asked + had);
 }
-// How many subscriptions and deliveries had another QoS than was asked for.
-int64_t tally_other_qos(const struct tally *tally);
+// How many of these had another QoS than was asked for.
+int64_t tally_other_qos(const struct tally *tally, enum tally_count what);
 // A count of messages without the warm-up.
 int64_t tally_measured(const struct tally *tally, enum tally_count what);
 

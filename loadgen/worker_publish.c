@@ -347,9 +347,13 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     }
     struct worker_pair *pair = &worker->pairs[number];
     if (event->again || !flights_take(&pair->arriving, event->payload.sent_ns)) {
-        tally_add(worker->page, TALLY_DUPLICATES, 1);
+        worker_count_duplicate(worker, event);
         return;
     }
+    if (event->payload.sequence < pair->newest)
+        tally_add(worker->page, TALLY_OUT_OF_ORDER, 1);
+    else if (event->payload.sequence < pair->sent)
+        pair->newest = event->payload.sequence + 1;
     if (event->payload.sequence >= pair->arrived && event->payload.sequence < pair->sent)
         pair->arrived = event->payload.sequence + 1;
     let_send(worker, pair);

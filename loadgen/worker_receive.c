@@ -78,9 +78,11 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
     if (code < 0)
         worker_has_no_memory(worker);
     if (code == 0) {
-        tally_add(worker->page, TALLY_DUPLICATES, 1);
+        worker_count_duplicate(worker, event);
         return;
     }
+    if (stream->next == next)
+        tally_add(worker->page, TALLY_OUT_OF_ORDER, 1);
     reception->arrived++;
     if (!(worker->order.rate_per_s > 0) && stream->next > next && reception->there[subscriber])
         board_pass(worker->setup->board, payload->pair, (int64_t)(stream->next - next));

@@ -75,7 +75,7 @@ void worker_replay_message(struct worker *worker, const struct engine_event *eve
     uint64_t *word = own->seen + (size_t)event->client * own->words + payload->pair / 64;
     uint64_t bit = UINT64_C(1) << payload->pair % 64;
     if (event->again || *word & bit) {
-        tally_add(worker->page, TALLY_DUPLICATES, 1);
+        worker_count_duplicate(worker, event);
         return;
     }
     if (replay->intended_ns == 0)

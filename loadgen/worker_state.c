@@ -151,6 +151,14 @@ void worker_count_qos(struct worker *worker, const struct engine_event *event)
                   tally_of_qos(message ? TALLY_DELIVERED_OTHER : TALLY_GRANTED_OTHER, asked, event->qos), 1);
 }
 
+// QoS 1 allows them: on the way to the target, or from it. So does QoS 2 until the PUBREL of the first.
+void worker_count_duplicate(struct worker *worker, const struct engine_event *event)
+{
+    tally_add(worker->page, TALLY_DUPLICATES, 1);
+    if (event->qos != 1 && worker->order.qos != 1 && !event->again)
+        tally_add(worker->page, TALLY_DUPLICATES_EXCLUDED, 1);
+}
+
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns)
 {
     const struct payload *payload = &event->payload;

@@ -35,6 +35,7 @@ enum worker_client {
 struct worker_pair {
     uint64_t sent;             // sequence of the next message
     uint64_t arrived;          // sequence after the latest that has arrived (all passed), or given up
+    uint64_t newest;           // pairs: sequence after the highest that has arrived
     uint64_t warm_up;          // sequence after the last of the warm-up; patterns other than pairs
     uint64_t passed, given_up; // no rate, and not pairs: by the board; messages not waited for
     bool may_send;             // no rate: is among `ready`
@@ -160,6 +161,9 @@ bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t b
 
 // Counts a subscription that was granted another QoS than was asked for, or a delivery that has one.
 void worker_count_qos(struct worker *worker, const struct engine_event *event);
+
+// Counts a message that has arrived before.
+void worker_count_duplicate(struct worker *worker, const struct engine_event *event);
 
 // Counts a message that has arrived for the first time; only a whole one is measured. `before_ns`: when the one before it arrived; 0: none.
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns);

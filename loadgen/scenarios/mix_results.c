@@ -252,10 +252,6 @@ static void add_sums(struct run *run, struct summary *summary)
         {count[TALLY_DUE] > 0, "messages.received", count[TALLY_RECEIVED], "none"},
         {count[TALLY_DUE] > 0, "messages.not_sent", count[TALLY_NOT_SENT], "lower"},
         {count[TALLY_DUE] > 0, "messages.lost", count[TALLY_LOST], "lower"},
-        {count[TALLY_CORRUPT] > 0, "messages.corrupt", count[TALLY_CORRUPT], "lower"},
-        {count[TALLY_FOREIGN] + count[TALLY_STRANGE] > 0, "messages.foreign",
-         count[TALLY_FOREIGN] + count[TALLY_STRANGE], "lower"},
-        {count[TALLY_MISDELIVERED] > 0, "messages.misdelivered", count[TALLY_MISDELIVERED], "lower"},
         {count[TALLY_DUE] > 0, "messages.duplicates", count[TALLY_DUPLICATES], "lower"},
         {count[TALLY_ACK_DUE] > 0, "messages.unacknowledged", count[TALLY_UNACKED], "lower"},
         {count[TALLY_DUE] > 0, "messages.unfinished", count[TALLY_UNFINISHED], "lower"},
@@ -269,6 +265,7 @@ static void add_sums(struct run *run, struct summary *summary)
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
         if (sums[i].there)
             summary_add(summary, sums[i].name, (double)sums[i].value, "1", sums[i].better);
+    summary_add_message_faults(summary, &run->tally);
 }
 
 static void add_of_phase(struct summary *summary, const char *phase, const char *metric, double value,

@@ -322,13 +322,7 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     summary_add(summary, "messages.received", (double)count[TALLY_RECEIVED], "1", "none");
     summary_add(summary, "messages.not_sent", (double)count[TALLY_NOT_SENT], "1", "lower");
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
-    if (count[TALLY_CORRUPT] > 0)
-        summary_add(summary, "messages.corrupt", (double)count[TALLY_CORRUPT], "1", "lower");
-    if (count[TALLY_FOREIGN] + count[TALLY_STRANGE] > 0)
-        summary_add(summary, "messages.foreign", (double)(count[TALLY_FOREIGN] + count[TALLY_STRANGE]), "1",
-                    "lower");
-    if (count[TALLY_MISDELIVERED] > 0)
-        summary_add(summary, "messages.misdelivered", (double)count[TALLY_MISDELIVERED], "1", "lower");
+    summary_add_message_faults(summary, &run->tally);
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");

@@ -140,6 +140,7 @@ static void add_messages(struct run *run, struct summary *summary)
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
     summary_add(summary, "messages.unfinished", (double)count[TALLY_UNFINISHED], "1", "lower");
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
+    summary_add_message_faults(summary, &run->tally);
     if (count[TALLY_NOT_SENT] > 0)
         run_anomaly(run, "not_sent", "%lld messages were due and not sent", (long long)count[TALLY_NOT_SENT]);
     if (count[TALLY_LOST] > 0)

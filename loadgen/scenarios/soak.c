@@ -109,6 +109,8 @@ static void add_messages(struct run *run, struct summary *summary, const struct 
     summary_add(summary, "messages.not_sent", (double)count[TALLY_NOT_SENT], "1", "lower");
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
     summary_add(summary, "messages.unfinished", (double)count[TALLY_UNFINISHED], "1", "lower");
+    summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
+    summary_add_message_faults(summary, &run->tally);
     summary_add(summary, "messages.rate_asked", soaked->publish.rate_per_s, "1/s", "none");
     if (seconds <= 0)
         return;

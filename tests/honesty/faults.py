@@ -209,9 +209,9 @@ def children_of(pid):
 
 
 @contextlib.contextmanager
-def changing(broker_port, change, answers=bytes):
-    """A proxy to the broker that sends a subscriber `change(packet, end)` instead of each PUBLISH. A packet's fixed header is its
-    first `end` bytes. What clients send reaches the broker as `answers(data)`. Yields its port."""
+def changing(broker_port, change, answers=bytes, others=bytes):
+    """A proxy to the broker that sends a subscriber `change(packet, end)` instead of each PUBLISH, and `others(packet)` instead of another
+    packet. A packet's fixed header is its first `end` bytes. What clients send reaches the broker as `answers(data)`. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     sockets = []
 
@@ -227,7 +227,7 @@ def changing(broker_port, change, answers=bytes):
                 while head[-1] & 128:
                     head += stream.read(1)
                 packet = head + stream.read(sum((byte & 127) << 7 * i for i, byte in enumerate(head[1:])))
-                client.sendall(change(packet, len(head)) if head[0] >> 4 == 3 else packet)
+                client.sendall(change(packet, len(head)) if head[0] >> 4 == 3 else others(packet))
 
     def accept():
         with contextlib.suppress(OSError):

@@ -16,6 +16,7 @@ from poolmark.records.read_record import Run, load
 from poolmark.report import report_text
 from poolmark.report import source as report_source
 from poolmark.verify import recompute
+from test_qos import at_qos_1
 
 # A cell for each scenario, and more where a metric needs it. Connections are those of the cell, which a plan needs.
 SUITE = """
@@ -190,7 +191,7 @@ name = "publish"
 scenario = "publish"
 pairs = 5
 publish-rate = 200
-payload = 90
+payload = 70
 warmup = 0
 duration = "500ms"
 drain = "500ms"
@@ -200,13 +201,24 @@ QUOTA = {"generator.throttled_ns", "cpu.throttled_ns"}
 
 
 def spoil(counts):
-    """Changes every tenth payload, in its header and in its body by turns, and sends another subscriber's message after every tenth."""
+    """Changes every tenth payload, in its header and in its body by turns, and sends another subscriber's message after every tenth. One
+    of ten comes twice, one at a higher QoS, and one after the next of its topic."""
     others = {}     # topic -> its last message
+    late = {}       # topic -> a message that comes after the next one
 
     def change(packet, end):
         counts["seen"] = counts.get("seen", 0) + 1
         topic = packet[end + 2:end + 2 + int.from_bytes(packet[end:end + 2], "big")]
         others[topic] = packet
+        if topic in late:
+            return packet + late.pop(topic)
+        if counts["seen"] % 10 == 7:
+            late[topic] = packet
+            return b""
+        if counts["seen"] % 10 == 8:
+            return packet * 2
+        if counts["seen"] % 10 == 9:
+            return at_qos_1(packet, end)
         if counts["seen"] % 10 == 5:
             return packet + next((other for name, other in others.items() if name != topic), b"")
         if counts["seen"] % 10:
@@ -217,11 +229,16 @@ def spoil(counts):
     return change
 
 
+def granting_1(packet):
+    """A SUBACK grants QoS 1, whatever was asked for."""
+    return packet[:-1] + b"\x01" if packet[0] >> 4 == 9 else packet
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A good run and a spoiled one. On a busy host a cell of the good one may be incomplete; its figures are the same to all readers."""
     folder = tmp_path_factory.mktemp("all")
-    with Broker() as broker, changing(broker.port, spoil({})) as port:
+    with Broker() as broker, changing(broker.port, spoil({}), others=granting_1) as port:
         found = {}
         (folder / "mix.toml").write_text(MIX, encoding="utf-8")
         for name, text in (("good", SUITE.replace("{mix}", str(folder / "mix.toml"))), ("spoiled", SPOILED.replace("{port}", str(port)))):

@@ -34,6 +34,10 @@ GENERATOR, HOST, OTHERS = "generator", "host", "others"
 LOSSES = {"clients.failed": "clients did not connect", "clients.dropped": "clients lost their connection",
           "messages.not_sent": "messages were due and not sent", "messages.lost": "messages did not arrive",
           "messages.corrupt": "messages arrived with another content", "messages.misdelivered": "messages arrived at the wrong clients",
+          "messages.duplicates_excluded": "messages arrived a second time, which their QoS excludes",
+          "messages.out_of_order": "messages arrived after a later one of the same publisher",
+          "messages.qos_changed": "messages arrived at another QoS than was asked for",
+          "clients.qos_changed": "subscriptions were granted another QoS than was asked for",
           "messages.unacknowledged": "messages were not acknowledged",
           "messages.unfinished": "messages were on their way when the run ended early"}
 # Reasons of failed clients that are of the generator's own side (loadgen/tally.c).

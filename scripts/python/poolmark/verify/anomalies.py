@@ -17,7 +17,8 @@ LATE_NS = 1_000_000     # loadgen/summary.c: an act later than that is late
 # Metric that is above 0 -> the anomaly beside it.
 ABOVE_ZERO = {
     "arrivals.failed": "away", "arrivals.not_sent": "not_sent", "clients.failed": "failed", "clients.dropped": "dropped",
-    "messages.corrupt": "corrupt", "messages.misdelivered": "misdelivered", "generator.throttled_ns": "throttled", "cpu.throttled_ns": "throttled", "slow.closed": "slow_closed",
+    "messages.corrupt": "corrupt", "messages.misdelivered": "misdelivered", "messages.duplicates_excluded": "duplicates_excluded",
+    "messages.out_of_order": "out_of_order", "generator.throttled_ns": "throttled", "cpu.throttled_ns": "throttled", "slow.closed": "slow_closed",
 }
 # The same, where a scenario publishes as its purpose.
 OF_PUBLISH = {"messages.lost": "lost", "messages.not_sent": "not_sent", "messages.unfinished": "unfinished",
@@ -41,6 +42,10 @@ def demanded(record: RecordData) -> dict[str, str]:
     for name, what in rules.items():
         if _value(record, name) > 0:
             demand(what, name)
+    told = {one.get("what") for one in record.get("anomalies", []) if isinstance(one, dict)}
+    for name in ("messages.qos_changed", "clients.qos_changed"):
+        if _value(record, name) > 0 and "qos_raised" not in told:
+            demand("qos_lowered", name)
     if record.get("target_stops"):
         found["target_stopped"] = "target_stops has times in which the target stood still"
     if beside := record.get("config", {}).get("beside"):
