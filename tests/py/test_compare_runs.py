@@ -94,6 +94,8 @@ def test_a_table_that_is_lost_is_no_regression_and_a_regression_stays_one(tmp_pa
     (["--thresholds", "{file}"], "budget of connect.p99: no cell of --run is called 'nosuch'"),
     (["--markdown", "{folder}/nosuch/x.md"], "--markdown {folder}/nosuch/x.md: the folder {folder}/nosuch is not there"),
     (["--html", "{folder}"], "is a folder; name a file"),
+    (["--judge", "qos2.delivery.p99"], "--judge qos2.delivery.p99: no cell of --run can have 'qos2.delivery.p99'"),
+    (["--judge", "time"], "--judge time: no cell of --run can have 'time'"),
     (["--run", "suite", "quick", "--only", "slab"], "unrecognized arguments: quick --only slab; what --run starts is one argument with its options"),
     (["--run", "suite quick --only slab"], "--run suite quick --only slab: is given twice")])
 def test_what_nothing_measured_could_mend_is_told_before_the_measurement(poolmark, tmp_path, words, says):

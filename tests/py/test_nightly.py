@@ -120,7 +120,7 @@ def test_a_suites_file_and_a_whole_command_are_jobs(poolmark, tmp_path):
                     "--base-build", "build", "--candidate-build", "build", "--out", tmp_path / "out")
     assert done.returncode == 0 and "poolmark-loadgen steps" in done.stdout and "^lifo/slab/3072$" in done.stdout
     assert re.search(r"^# suite scripts/suites/idle.toml: \d+ cells, 9 runs of each build, interleaved, about \d+ (min|h)", done.stdout, re.M), done.stdout
-    assert re.search(r"^# bench --filter \S+: 1 cell, 9 rounds of each build, interleaved, about \d", done.stdout, re.M)
+    assert re.search(r"^# bench --filter \S+: 1 cell, 72 rounds of each build, interleaved, about \d", done.stdout, re.M)
     assert re.search(r"^# all of it: about \d", done.stdout, re.M)
     assert "power:" in done.stdout and not (tmp_path / "out").exists()
 

@@ -30,7 +30,7 @@ from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, OK, REGRESSION, Ver
 from poolmark.compare.verdict import compare as judge
 
 # The default jobs: the pools' headlines and one live broker.
-DEFAULT_JOBS = ("bench=^(lifo|burst_1000|remote_1_1)/", "suite:quick")
+DEFAULT_JOBS = ("bench=^(lifo|burst_1000|remote_1_1)/(direct-slab|slab|fixed|expand|sync|blocks)/3072", "suite:quick")
 AGAIN = "builds of commits come before; cells that look worse are measured once more, in as much time again at most"
 MOST_CHANGES = 20       # in a summary; change-points.json has all
 DEFAULT_HISTORY = RUNS / "history.sqlite"
@@ -146,8 +146,9 @@ def night(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argpa
         say(f"{len(suspects)} metrics look like a regression; measuring again" if len(suspects) > 1 else
             "1 metric looks like a regression; measuring again")
         try:
-            second = measure(builds, again(suspects, jobs), sides.done // 2, folder / "again", seed=args.seed + 1000, run=run,
-                             say=say)
+            jobs_again = again(suspects, jobs)
+            times = sides.times if all(job.is_bench for job in jobs_again) else 1
+            second = measure(builds, jobs_again, sides.done // 2 * times, folder / "again", seed=args.seed + 1000, run=run, say=say)
             confirm(found, judge_both(second["base"].data, second["candidate"].data, a_part=True))
         except KeyboardInterrupt:
             compare_builds.end_early(found, "incomplete: interrupted while the regression was measured again")

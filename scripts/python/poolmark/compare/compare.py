@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from poolmark.compare import compare_builds, power_told, sequential, thresholds, two_runs, verdict_out
+from poolmark.compare import compare_builds, power_told, thresholds, two_runs, verdict_out
+from poolmark.compare.interleave import ROUNDS
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
@@ -78,9 +79,9 @@ def add_amount(parser: argparse._ActionsContainer, repetitions: int | None) -> N
     """None: what compare_builds.repetitions_of says."""
     told = repetitions or f"{compare_builds.DEFAULT_REPETITIONS}; of benchmarks alone {compare_builds.DEFAULT_ROUNDS}"
     parser.add_argument("--repetitions", type=count(2, MOST_REPETITIONS), default=repetitions, metavar="N",
-                        help=f"runs of each build, or rounds of benchmarks ({told})")
+                        help=f"runs of each build, with {ROUNDS} times as many rounds of benchmarks; of benchmarks alone, rounds ({told})")
     parser.add_argument("--until-sure", type=span(1, 7 * 86400), metavar="D", help="instead: 4, 6, 9, 13, 19 runs of "
-                        f"each build (of benchmarks alone {sequential.ROUNDS} times as many rounds) until it is decided, for so long at "
+                        f"each build ({ROUNDS} times as many rounds of benchmarks) until it is decided, for so long at "
                         "most (1800s); each look at the data has its share of the error rates")
 
 

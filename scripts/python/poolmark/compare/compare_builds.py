@@ -19,16 +19,18 @@ from poolmark.compare import job_time, power_told, sequential, thresholds
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import nearest
 from poolmark.bench.in_turn import SIDES
-from poolmark.compare.interleave import Job, Sides, check_file, check_job, parse_job
+from poolmark.compare.interleave import ROUNDS, Job, Sides, check_file, check_job, parse_job, rounds_for
 from poolmark.compare.pairing import NOT_COMPLETE, stem
 from poolmark.base.paths import RUNS, build_dir, for_people
 from poolmark.records.read_record import Run
 from poolmark.records.record import new_id
 from poolmark.base.units import plural
+from poolmark.suites import suite_file
+from poolmark.suites.suite_metrics import is_of
 from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Judge, Verdict
 
 DEFAULT_REPETITIONS = 6
-DEFAULT_ROUNDS = DEFAULT_REPETITIONS * sequential.ROUNDS     # of benchmarks alone: they are short
+DEFAULT_ROUNDS = DEFAULT_REPETITIONS * ROUNDS     # of benchmarks alone: they are short
 
 
 def say(text: str) -> None:
@@ -106,18 +108,32 @@ def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: 
         cells = check_job(job, builds["candidate"].folder)
         every += map(stem, cells)
         one_s, by = job_time.seconds_of(job, builds["candidate"].folder)
-        all_s += one_s
-        lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} {'rounds' if job.is_bench else 'runs'} of "
-                     f"each build, interleaved, {job_time.told(one_s, looks[0], most, args.until_sure)}, by {by}")
-        lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint), known)
-    check_asked(args, every, builds["candidate"].folder)
+        times = rounds_for(jobs) if job.is_bench else 1
+        all_s += one_s * times
+        lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most * times} "
+                     f"{'rounds' if job.is_bench else 'runs'} of each build, interleaved, "
+                     f"{job_time.told(one_s * times, looks[0], most, args.until_sure)}, by {by}")
+        lines += power_told.told_before(job.what, most * times, power_told.earlier(job.what, fingerprint), known)
+    check_asked(args, every, jobs, builds["candidate"].folder)
     if len(jobs) > 1:
         lines.append(f"all of it: {job_time.told(all_s, looks[0], most, args.until_sure)}")
     return lines + ([text] if (text := quiet.load_text()) else [])
 
 
-def check_asked(args: argparse.Namespace, cells: list[str], build: Path) -> None:
+def measured_by(jobs: list[Job], build: Path) -> list[str]:
+    """Metrics, by their names in the catalogue, that cells of the jobs can have."""
+    names = [NOT_COMPLETE]
+    for job in jobs:
+        if job.is_bench:
+            names += [one["name"] for one in described.catalogue(build) if one["program"] == "poolmark-bench"]
+        else:
+            names += suite_file.measurable(job.what.partition(":")[2], build, job_time.arguments(job, build).set)
+    return names
+
+
+def check_asked(args: argparse.Namespace, cells: list[str], jobs: list[Job], build: Path) -> None:
     """UsageError with each name of --judge and of a budget that no cell of the jobs has; found now, and not after they have run."""
+    here = measured_by(jobs, build)
     known = [*(metric["name"] for metric in described.catalogue(build)), NOT_COMPLETE]
     asked = [(f"{args.thresholds}: budget of {one.metric}", one.cell, one.metric)
              for one in (thresholds.load(args.thresholds) if args.thresholds else [])]
@@ -129,6 +145,8 @@ def check_asked(args: argparse.Namespace, cells: list[str], build: Path) -> None
     for where, cell, metric in asked:
         if not described.is_measured(metric, known):
             wrong.append(f"{where}: no program measures {metric!r}{nearest(metric, known)}")
+        elif not args.allow_missing and not any(is_of(metric, one) for one in here):
+            wrong.append(f"{where}: no cell of --run can have {metric!r}{nearest(metric, here)}")
         if cell and not args.allow_missing and not any(fnmatch.fnmatchcase(one, cell) for one in cells):
             wrong.append(f"{where}: no cell of --run is called {cell!r}{nearest(cell, cells)}")
     if wrong:

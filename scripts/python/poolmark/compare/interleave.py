@@ -207,8 +207,14 @@ def join(runs: Sequence[Run], in_turn: Sequence[Run], folder: Path, comparison: 
     return load(record.folder)
 
 
+ROUNDS = 8      # of benchmarks for each run of a suite: a round is short, and finds less
 RunJob = Callable[[Job, Build, Path, int], Run]
 RunBoth = Callable[[Job, Mapping[str, Build], Path, int, int], dict[str, Run]]
+
+
+def rounds_for(jobs: Sequence[Job]) -> int:
+    """Rounds of benchmarks for each repetition: ROUNDS beside suites; 1 of benchmarks alone, where a repetition is a round."""
+    return ROUNDS if len({job.is_bench for job in jobs}) > 1 else 1
 
 
 class Sides:
@@ -220,6 +226,7 @@ class Sides:
         self.builds, self.folder, self.seed, self.say = builds, folder, seed, say
         self.suites, self.benches = [job for job in jobs if not job.is_bench], [job for job in jobs if job.is_bench]
         self.run, self.both = run or run_job, both or run_both
+        self.times = rounds_for(jobs)
         self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}      # of suites
         self.in_turn: dict[Job, list[dict[str, Run]]] = {job: [] for job in self.benches}
         self.done, self.eta, self.comparison = 0, Eta([]), new_id("compare")
@@ -229,9 +236,9 @@ class Sides:
         return f", {self.eta.left()}" if self.eta.done else ""
 
     def extend(self, repetitions: int) -> None:
-        """Measures until each side has that number of repetitions."""
+        """Measures until each side has that number of repetitions: runs of suites, with ROUNDS of benchmarks for each."""
         for job in self.benches:
-            self.measure_in_turn(job, repetitions - self.done // len(SIDES))
+            self.measure_in_turn(job, (repetitions - self.done // len(SIDES)) * self.times)
         sides = order(repetitions, self.seed)
         self.eta.thought_s += [1.0] * (len(sides) * len(self.suites) - len(self.eta.thought_s))
         for number, side in enumerate(sides[self.done:], self.done + 1):
@@ -261,7 +268,7 @@ class Sides:
         for side in SIDES:
             self.runs[side] = self.runs[side][:sides.count(side) * len(self.suites)]
         found = [min(sides.count(side) for side in SIDES)] if self.suites else []
-        return min(found + [rounds_in_turn.count_of(pairs) for pairs in self.in_turn.values()])
+        return min(found + [rounds_in_turn.count_of(pairs) // self.times for pairs in self.in_turn.values()])
 
     def joined(self) -> dict[str, Run]:
         """One record a side, written again from all runs so far."""

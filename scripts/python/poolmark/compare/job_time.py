@@ -3,9 +3,11 @@
 
 The modules of the commands are named and loaded when needed, as cli.py does, since they come after this layer.
 """
+import argparse
 import importlib
 import math
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.options import make_parser
 from poolmark.base.progress import span
@@ -15,13 +17,20 @@ from poolmark.compare.interleave import Job
 MODULES = {"suite": "run.suite", "bench": "bench.bench_estimate"}     # each has add_arguments(parser) and estimated(args)
 
 
+def module_of(job: Job) -> Any:
+    return importlib.import_module(f"poolmark.{MODULES[job.words[0]]}")
+
+
+def arguments(job: Job, build: Path) -> argparse.Namespace:
+    """Of one run of the job's command. The job was checked before."""
+    parser = make_parser()
+    module_of(job).add_arguments(parser)
+    return parser.parse_args([*job.words[1:], "--build", str(build), "--repetitions", "1"])
+
+
 def seconds_of(job: Job, build: Path) -> tuple[float, str]:
     """Of one run on one build; of benchmarks: of one round; and by what they are known. The job was checked before."""
-    kind, *words = job.words
-    module = importlib.import_module(f"poolmark.{MODULES[kind]}")
-    parser = make_parser()
-    module.add_arguments(parser)
-    args = parser.parse_args([*words, "--build", str(build), "--repetitions", "1"])
+    module, args = module_of(job), arguments(job, build)
     if not job.is_bench:
         seconds, by = module.estimated(args)
         return float(seconds), str(by)

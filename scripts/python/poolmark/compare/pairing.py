@@ -5,6 +5,7 @@ A row has one value a repetition; a round of a benchmark counts as a repetition.
 """
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class Judged:
     why_left_out: str = ""
     broken: str = ""    # "over budget" or "under budget"
     by_budget: bool = False     # a budget decided
+    by_bound: bool = False      # has no better direction but that of a budget's max or min
     unconfirmed: bool = False   # worse, and a second measurement could not say so
     verdict: str = "undecided"  # regression, improvement, same, undecided
     why: str = ""
@@ -251,7 +253,15 @@ class Paired:
     missing_metrics: list[tuple[str, str]] = field(default_factory=list)  # the same, in cells that both have
 
 
-def pair(base: RecordData, candidate: RecordData) -> Paired:
+Direction = Callable[[str, str, MetricData], str]     # (cell, metric, its figure) -> "lower", "higher" or "none"
+
+
+def its_own(_cell: str, _metric: str, one: MetricData) -> str:
+    return one["better"]
+
+
+def pair(base: RecordData, candidate: RecordData, direction: Direction = its_own) -> Paired:
+    """`direction`: which side of a metric is better; one without any is left out."""
     ours, theirs, found, interleaved = by_config(base), by_config(candidate), Paired(), in_turn(base, candidate)
     by_rounds = rounds_in_turn.are(base, candidate)
     rows, notes, one_sided = found.rows, found.notes, found.one_sided
@@ -271,15 +281,16 @@ def pair(base: RecordData, candidate: RecordData) -> Paired:
         rows += not_complete(name, cells, theirs[key], interleaved, rounds)
         on_neither: list[str] = []
         for metric, one in metrics_of(cells).items():
-            if one["better"] == "none":
+            better = direction(name, metric, one)
+            if better == "none":
                 continue
             if not any(metric in cell["metrics"] for cell in theirs[key]):
                 notes.append(f"{name}: {metric} is only in the baseline")
                 found.missing_metrics.append((name, metric))
                 continue
-            row = Judged(name, cells[0]["config"], metric, one["unit"], one["better"], values(cells, metric),
+            row = Judged(name, cells[0]["config"], metric, one["unit"], better, values(cells, metric),
                          values(theirs[key], metric), {"base": files_of(cells, metric),
-                                                       "candidate": files_of(theirs[key], metric)})
+                                                       "candidate": files_of(theirs[key], metric)}, by_bound=one["better"] == "none")
             meanings = {(told["unit"], told["better"]) for cell in [*cells, *theirs[key]] if (told := cell["metrics"].get(metric))}
             if len(meanings) > 1:
                 notes.append(f"{name}: {metric} is in {' and in '.join(f'{unit} ({better} is better)' for unit, better in sorted(meanings))}; left out")

@@ -19,7 +19,7 @@ from poolmark.compare.permutation import least_p, trimmed
 from poolmark.facts import metrics
 
 TARGET_POWER = 0.95
-TOO_NOISY = 0.20        # a comparison that finds only larger changes is of no use
+TOO_NOISY = 0.10        # a comparison that finds only larger changes is of no use
 TOO_NOISY_TAIL = 1.00   # tails and counts of what went wrong vary more: for them a doubling must be found
 MOST_REPETITIONS = 1000   # rounds of benchmarks are short
 

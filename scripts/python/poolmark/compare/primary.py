@@ -55,11 +55,14 @@ def named(patterns: list[str]) -> list[str]:
 
 
 def named_by(run: RecordData) -> list[str]:
-    """The patterns of a record: its own, else those of the suite's file today, else the catalogue's."""
+    """The patterns of a record: its own, else those of the suite's file today, else the catalogue's. Of runs of suites that were joined with
+    benchmarks also those of benchmarks."""
     own = run.get("config", {}).get("primary")
+    benches = ["workload" in cell["config"] for cell in run.get("cells", [])]
     if isinstance(own, list) and own:
-        return [str(pattern) for pattern in own]
-    if run.get("kind") == "bench" or any("workload" in cell["config"] for cell in run.get("cells", [])[:1]):
+        mixed = run.get("kind") != "bench" and any(benches)
+        return [*(str(pattern) for pattern in own), *(BENCH if mixed else ())]
+    if run.get("kind") == "bench" or any(benches[:1]):
         return list(BENCH)
     try:
         found = suite_file.read(str(run.get("suite")))[1].get("primary")

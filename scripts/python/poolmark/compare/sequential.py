@@ -10,11 +10,10 @@ give p below 1/70. The intervals of a look are widened accordingly, so the bound
 import time
 from collections.abc import Callable, Sequence
 
-from poolmark.compare.interleave import Job
+from poolmark.compare.interleave import ROUNDS, Job
 from poolmark.compare.verdict import INVALID, Verdict
 
 LOOKS = (4, 6, 9, 13, 19)
-ROUNDS = 8      # of benchmarks alone, for each repetition of a suite
 SHARES = (0.45, 0.1375, 0.1375, 0.1375, 0.1375)
 
 

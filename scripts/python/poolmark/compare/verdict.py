@@ -14,7 +14,6 @@ others. A metric is
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy
 
@@ -24,6 +23,7 @@ from poolmark.base.units import plural
 from poolmark.facts import comparable
 from poolmark.compare import blocks, permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
+from poolmark.compare.asked import Budget, direction_by, has_bound, idle_budgets, unmatched_why
 from poolmark.compare.blocks import Array
 from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair, shared_runs, with_cells
 from poolmark.compare.power import TARGET_POWER, limit_of, repetitions_for
@@ -69,35 +69,12 @@ class Verdict:
 Judge = Callable[[RecordData, RecordData, float], Verdict]
 
 
-class Budget(Protocol):
-    """A bound that a metric has to hold; thresholds.py reads them."""
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def cell(self) -> str: ...
-
-    @property
-    def max(self) -> float | None: ...
-
-    @property
-    def min(self) -> float | None: ...
-
-    @property
-    def max_worse_percent(self) -> float | None: ...
-
-    def covers(self, cell: str, metric: str, unit: str) -> bool: ...
-
-    def broken_by(self, value: float, unit: str) -> tuple[str, str] | None: ...
-
-
 def give_roles(rows: list[Judged], patterns: list[str]) -> None:
     names: dict[str, set[str]] = {}
     for row in rows:
         names.setdefault(row.cell, set()).add(row.metric)
     for row in rows:
-        row.role = (primary.PRIMARY if row.metric == NOT_COMPLETE else
+        row.role = (primary.PRIMARY if row.metric == NOT_COMPLETE else primary.DUPLICATE if row.by_bound else
                     primary.role(row.cell, row.metric, names[row.cell], patterns))
 
 
@@ -148,6 +125,14 @@ def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
                          role=COMBINED)
             made.append((row, found))
     return made
+
+
+def is_of_few(row: Judged, rows: list[Judged]) -> bool:
+    """Whether a change over all cells is that of fewer than half of them, which have it by themselves: the others would be called changed."""
+    parts = [part for part in rows if part.metric == row.metric]
+    sign = {"regression": 1, "improvement": -1}.get(row.verdict, 0)
+    moved = [part for part in parts if sign * part.worse[0] > part.floor]
+    return sign != 0 and 2 * len(moved) < len(parts) and any(part.verdict == row.verdict for part in moved)
 
 
 def error_over_cells(parts: list[Judged]) -> tuple[float, int]:
@@ -273,10 +258,6 @@ def without_some(row: Judged) -> None:
         row.why = f"{plural(row.left_out, 'repetition')} without a value; {row.why}; {row.why_left_out}"
 
 
-def has_bound(budget: Budget) -> bool:
-    return budget.max is not None or budget.min is not None
-
-
 def unsure_of_bound(row: Judged, budget: Budget, share: float, tests: int) -> str:
     """Why a max or min is neither broken nor kept; "" when it is one of both. One look decides by the median of the candidate. A look at a
     sequential comparison (share < 1) stops the measurement, so its share of the error rates holds for both answers, by a sign test:
@@ -351,12 +332,6 @@ def judge_budgets(rows: list[Judged], budgets: Sequence[Budget], share: float) -
     return settled, unsure
 
 
-def idle_budgets(budgets: Sequence[Budget], rows: list[Judged]) -> list[str]:
-    """Budgets that cover nothing that both runs measured: they are not kept, they are not looked at."""
-    return [f"budget of {budget.metric} in cells {budget.cell}: no such metric was measured in both runs" for budget in budgets
-            if not any(budget.covers(row.cell, row.metric, row.unit) for row in rows)]
-
-
 def judge_others(rows: list[Judged], share: float, rng: numpy.random.Generator) -> None:
     """Metrics that are not primary share an error rate of 1 %, so they decide only when clearly worse."""
     alpha = ALPHA_OTHERS * share
@@ -397,7 +372,7 @@ def decide(verdict: Verdict) -> None:
             verdict.reasons = [f"{primaries} of {len(verdict.deciding)} tests of primary metrics are undecided"] if primaries else []
             verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in sorted(undecided, key=lambda row: not row.suspicious)]
     else:
-        verdict.code = OK
+        verdict.code, verdict.reasons = OK, [text] if (text := found_told(verdict.deciding)) else []
     verdict.reasons += [f"{one}: the baseline has it and the candidate does not" for one in verdict.missing]
     if verdict.missing:
         verdict.reasons.append("--allow-missing compares what both have")
@@ -408,6 +383,18 @@ def decide(verdict: Verdict) -> None:
         verdict.code, verdict.reasons = INVALID, [shared]
     elif shared and shared not in verdict.notes:
         verdict.notes.append(shared)
+
+
+def found_told(rows: list[Judged], most: int = 5) -> str:
+    """What "no regression" excludes: of each metric the worsening that would have been found, in the cell where that is largest."""
+    worst: dict[str, Judged] = {}
+    for row in rows:
+        if row.role != COMBINED and row.verdict == "same" and 0 < row.finds < math.inf and row.finds > getattr(worst.get(row.metric), "finds", 0.0):
+            worst[row.metric] = row
+    found = sorted(worst.values(), key=lambda row: -row.finds)
+    told = [f"{show(max(LEAST_FLOOR, row.finds))} of {row.metric} ({row.cell})" for row in found[:most]]
+    more = f"; smaller ones of {plural(len(found) - most, 'other metric')}" if len(found) > most else ""
+    return f"a worsening of this size would have been found 19 times in 20: {', '.join(told)}{more}" if told else ""
 
 
 def one_side_told(one: str, notes: list[str]) -> str:
@@ -448,7 +435,7 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
         return not_comparable(base, candidate, [f"{fact} differs: {ours} in the baseline, {theirs} in the candidate"
                                                 for fact, ours, theirs in found], found)
     base, candidate = with_cells(base), with_cells(candidate)
-    paired = pair(base, candidate)
+    paired = pair(base, candidate, direction_by(budgets))
     rows, notes = paired.rows, paired.notes
     if not rows:
         without = next((f": {note}" for note in notes if "was measured on one side only" in note), "")
@@ -457,13 +444,13 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
     patterns = primary.patterns_for(base, candidate, list(judged))
     give_roles(rows, patterns)
     there = [*((row.cell, row.metric) for row in rows), *paired.one_sided, *paired.on_neither, *paired.missing_metrics]
-    told = [f"--judge {one}: no metric of both has such a name" for one in unmatched(judged, candidate, there)]
+    told = [f"--judge {one}: {unmatched_why(one, candidate)}" for one in unmatched(judged, candidate, there)]
     if told and not allow_missing:
         return not_comparable(base, candidate, told, notes=notes)
     notes += told
     if not any(row.role == primary.PRIMARY and row.metric != NOT_COMPLETE for row in rows):
         if judged:
-            return not_comparable(base, candidate, [f"--judge {' '.join(judged)}: no metric of both has such a name"])
+            return not_comparable(base, candidate, [f"--judge {one}: {unmatched_why(one, candidate)}" for one in judged])
         notes.append(f"no metric is primary ({', '.join(patterns)}); all of them decide")
         give_roles(rows, ["*"])
     rng = numpy.random.default_rng(seed)
@@ -477,8 +464,8 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
     added = test_family(ours, alpha, confidence, rng, combined=True)
     for row in [*ours, *added]:
         judge(row, alpha, len(ours) + len(added))
-    left = [row for row in added if row.verdict == "undecided" and not row.suspicious]
-    added = [row for row in added if row.verdict != "undecided" or row.suspicious]
+    left = [row for row in added if row.verdict == "undecided" and not row.suspicious or is_of_few(row, ours)]
+    added = [row for row in added if not any(row is one for one in left)]
     rest = [row for row in rows if not row.decides]
     judge_others([row for row in rest if row.role == primary.OTHER], share, rng)
     judge_shown([row for row in rest if row.role == primary.DUPLICATE], rng)
@@ -493,6 +480,6 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
                       on_neither=should_decide(paired.on_neither, rows, primary.named(patterns)), shown_by_cells=left)
     if not allow_missing:
         verdict.missing = paired.missing_cells + should_decide(paired.missing_metrics, rows, patterns)
-        verdict.idle = idle_budgets(list(budgets), rows)
+        verdict.idle = idle_budgets(list(budgets), rows, candidate)
     decide(verdict)
     return verdict

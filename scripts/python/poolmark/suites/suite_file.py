@@ -213,6 +213,16 @@ def choose(base: list[CellPlan], only: str | None, name: str) -> list[CellPlan]:
     return chosen
 
 
+def measurable(name_or_file: str, build: Path, sets: Sequence[str] = ()) -> list[str]:
+    """Names and patterns of the metrics that cells of the suite can have, as far as its file is sound."""
+    path = find(name_or_file)
+    text, data = read_text(path)
+    faults = Faults(for_people(path), text)
+    data = understood(data, faults)
+    apply(data, sets, faults, build)
+    return Measurable(Check(data, faults, build)).names
+
+
 def load(name_or_file: str, *, build: Path | None = None, repetitions: int | None = None, connections: int | None = None,
          only: str | None = None, sets: Sequence[str] = (), fit: Fit = lambda config: 1) -> Suite:
     """The suite, with its cells in running order.
