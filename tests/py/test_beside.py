@@ -240,7 +240,7 @@ def test_cells_that_are_not_possible_are_left_out_with_their_reason(tmp_path):
 
 @built
 @pytest.mark.parametrize("old, new, line, told", [
-    ('axis = "strategy"', 'axis = "engin"', 11, "no 'engin'"),
+    ('axis = "strategy"', 'axis = "engin"', 11, "no cell has a 'engin'; did you mean 'engine'?"),
     ('axis = "strategy"', "axis = 7", 11, "axis is 7; it must be a text"),
     ('axis = "strategy"\n', "", 10, "'axis' is missing"),
     ('strategy = ["malloc", "expand"]', 'strategy = ["malloc", "expand", "sync"]', 11, "has 3 values in the cells (malloc, expand, sync); beside takes two"),

@@ -116,7 +116,7 @@ STEPS = '[[phase]]\nname = "steps"\nscenario = "steps"\nsteps = "10,100"\n'
     ('[config]\nconnections = 9\n' + PHASE + "hold = true\n", 6, "--hold takes a value"),
     ('[config]\nconnections = 9\n' + PHASE + 'password = "x"\n', 6, "password would stand in the record"),
     ('[config]\nconnections = 9\n' + PHASE + "hold = [1, 2]\n", 6, "--hold is given once"),
-    ('[config]\nconnections = 9\n' + PHASE + 'hold = "{conections}s"\n', 6, "is not a duration"),
+    ('[config]\nconnections = 9\n' + PHASE + 'hold = "{conections}s"\n', 6, "{conections} becomes no number; did you mean 'connections'?"),
     ('[config]\nconnections = 9\n[[ratio]]\nmetric = "memory.per_conection_bytes"\nof = { target = "poolmark" }\nto = { target = "poolmark" }\n'
      + PHASE, 4, "did you mean 'memory.per_connection_bytes'?"),
     ('[config]\nconnections = 9\n[[ratio]]\nmetric = "connect.rate"\nof = { targt = "poolmark" }\nto = { target = "mosquito" }\n'
@@ -195,6 +195,8 @@ broker.threads = 2
     (["qos9.duration=60s"], "'qos9.duration' is nothing that a suite has"),
     (["shape=clasic"], "did you mean 'classic'?"),
     (["broker.thread=2"], "did you mean 'threads'?"),
+    (["threads=2"], "no phase takes it; did you mean 'broker.threads'?"),
+    (["listen=2"], "is nothing that a suite has"),
     (["strategy=slap"], "did you mean 'slab'?"),
     (["repetitions=none"], "repetitions is 'none'"),
     (["duration"], "it takes KEY=VALUE"),

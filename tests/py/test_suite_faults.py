@@ -170,3 +170,110 @@ def test_a_suite_that_is_not_utf_8_is_told_with_its_line(tmp_path):
     file.write_bytes('title = "x"\n\n# für\n'.encode("latin-1"))
     with pytest.raises(UsageError, match=r"x\.toml:3: byte 0xfc is not UTF-8"):
         suite_file.load(str(file))
+
+
+# Faults that once waited until others were mended: each phase, axis and row has one of its own, beside an engine, a strategy and a number
+# of connections that are wrong as well.
+HIDDEN = """
+kind = "steps"                                 # ! no phase has scenario 'steps'
+
+[config]
+engine = "phao"                                # ! did you mean 'paho'?
+connections = 0                                # ! connections is 0
+shap = "lean"                                  # ! did you mean 'shape'?
+
+[axes]
+strategy = [
+    "slab",
+    "malloc",
+    "slab",                                    # ! strategy has 'slab' twice
+]
+
+[[phase]]                                      # ! no --mix FILE
+name = "mixed"
+scenario = "mix"
+
+[[phase]]                                      # ! --pairs 8 is for the pattern pairs
+name = "out"
+scenario = "publish"
+pattern = "fan-out"
+pairs = 8
+
+[beside]
+axis = "strategy"
+rows = ["engin"]                               # ! did you mean 'engine'?
+colour = 3                                     # ! 'colour' is not a key there
+
+[beside.figures]
+paho = ["connect.p98"]                         # ! did you mean 'connect.p99'?
+
+[[ratio]]
+metric = "cell.messages.lost"
+of = { strategy = "slab" }
+to = { strategy = "slab" }                     # ! 'of' and 'to' are the same cells
+"""
+
+
+def marks(text):
+    return {number: line.partition("# ! ")[2] for number, line in enumerate(text.splitlines(), 1) if "# ! " in line}
+
+
+@built
+def test_no_fault_waits_for_another(tmp_path):
+    found = faults_of(tmp_path, HIDDEN, build=BUILD)
+    wanted = marks(HIDDEN)
+    for number, text in wanted.items():
+        assert len(found.get(number, [])) == 1 and text in found[number][0], (number, text, found)
+    assert found.keys() == wanted.keys(), found
+
+
+@pytest.mark.parametrize("text, line", [
+    ("[axes]\nstrategy = ['slab', 'malloc']\nkind_ = ['a b',\n 'a_b']\n[[override]]\nwhen.kind_ = 'a b'\nbroker.threads = 2\n", 6),
+    ("[[group]]\nconfig.shape = 'lean'\n\n[[group]]\nconfig.shape = 'lean'\n", 6),
+    ("[axes]\nshape = ['lean',\n 'lean']\n", 5)])
+def test_two_cells_of_one_name_are_told_where_they_are_made(tmp_path, text, line):
+    found = faults_of(tmp_path, f"[config]\nconnections = 9\n{text}[[phase]]\nname = 'connect'\nscenario = 'connect'\n")
+    assert list(found) == [line] and "two cells" in found[line][0], found
+
+
+def test_values_are_shown_as_toml_writes_them_and_faulty_ones_are_offered_to_nobody(tmp_path):
+    found = faults_of(tmp_path, "[config]\nconnections = true\nshape = [2026-01-01, { a = false }]\nsubscribe = 3\n"
+                                "[axes]\nallocator = ['glibcc']\n[[override]]\nwhen.allocator = 'zzz'\nwhen.subscribe = 'yes'\nbroker.threads = 1\n"
+                                "[[phase]]\nname = 2026-01-01T10:00:00\nscenario = 'connect'\n")
+    assert found[2][0].startswith("connections is true;") and "[2026-01-01, { a = false }]; it must be" in found[3][0]
+    assert "a phase's name is 2026-01-01T10:00:00" in found[12][0]
+    assert "there are: glibc, jemalloc" in found[8][0] and "glibcc" not in found[8][0], found[8]
+    assert found[9][0].endswith("no cell has subscribe = 'yes'; there are: false, true"), found[9]
+
+
+@pytest.mark.parametrize("text, line, told", [
+    ("[config]\nshape = 'lean'\n\nshape = 'classic'\n", 4, "'shape' is there twice, first in line 2"),
+    ("[config]\n[axes]\n[config]\n", 3, "[config] is there twice, first in line 1"),
+    ("[[phase]]\nname = 'a'\n[[phase]]\nname = 'b'\nname = 'c'", 5, "'name' is there twice, first in line 4"),
+    ("load = 1\n[load.x]\n", 2, "[load.x]: not TOML")])
+def test_what_is_there_twice_is_named_with_both_lines(tmp_path, text, line, told):
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=rf"x\.toml:{line}: {re.escape(told)}"):
+        suite_file.load(str(file))
+
+
+def test_a_byte_order_mark_says_nothing(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text("[config]\nconnections = 9\n[[phase]]\nname = 'connect'\nscenario = 'connect'\n", encoding="utf-8-sig")
+    assert len(suite_file.load(str(file)).cells) == 1
+
+
+@built
+@pytest.mark.parametrize("hold, told", [("{conections}s", "did you mean 'connections'?"), ("{connections*2}s", "it may be {connections}, {2*connections}"),
+                                        ("{2 * connections}s", "it may be")])
+def test_braces_that_become_no_number_are_a_fault(tmp_path, hold, told):
+    found = faults_of(tmp_path, (ONE % ("connect", "connect")) + f'hold = "{hold}"\n', build=BUILD)
+    assert list(found) == [6] and told in found[6][0], found
+
+
+@built
+def test_braces_of_a_payload_are_its_own(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text((ONE % ("connect", "connect")) + "will-topic = '{temperature}'\n")
+    assert suite_file.load(str(file), build=BUILD).cells

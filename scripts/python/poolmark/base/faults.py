@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from poolmark.base.errors import UsageError
 from poolmark.base.forms import Place
 from poolmark.base.toml_lines import line_at, lines_of
+from poolmark.base.toml_values import plain
 
 
 class FileFaults(UsageError):
@@ -30,14 +31,14 @@ MOST_NAMES = 40     # more are no help on one line
 
 def likely(wrong: object, known: Iterable[object]) -> str | None:
     """The known name that was meant; None when none is similar."""
-    near = difflib.get_close_matches(str(wrong).lower(), [str(name) for name in known], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(plain(wrong).lower(), [plain(name) for name in known], n=1, cutoff=0.6)
     return near[0] if near else None
 
 
 def nearest(wrong: object, known: Iterable[object], printed_by: str = "scripts/poolmark describe") -> str:
     """"; did you mean 'shape'?", or the known names when none is similar; of many names only how many there are, and what prints
     them."""
-    names = [str(name) for name in known]
+    names = [plain(name) for name in known]
     if near := likely(wrong, names):
         return f"{DID_YOU_MEAN}{near!r}?"
     if len(names) > MOST_NAMES:

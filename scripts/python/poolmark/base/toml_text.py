@@ -3,8 +3,10 @@
 
     text, data = read_text(Path("mine.toml"))       # UsageError: mine.toml:LINE: what is wrong
 """
+import codecs
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from poolmark.base.errors import UsageError
@@ -13,12 +15,38 @@ from poolmark.base.forms import Json
 from poolmark.base.paths import for_people
 
 
-def _fault(path: Path, line: int | str | None, text: str) -> FileFaults:
+def _fault(path: Path, line: int | None, text: str) -> FileFaults:
     where = for_people(path)
     return FileFaults(where, [f"{where}{f':{line}' if line else ''}: {text}"])
 
 
+def _keys(text: str) -> Iterator[tuple[int, str, str]]:
+    """(line, table, key) of each line that begins as KEY = ..., and (line, table, "") of each [table]."""
+    table, number_of = "", dict[str, int]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[(\[?)\s*([^\]=,{]+?)\s*\]", line):
+            number_of[header[2]] = number_of.get(header[2], 0) + 1
+            table = header[2] + (f"#{number_of[header[2]]}" if header[1] else "")     # each [[table]] is one of its own
+            yield number, table, ""
+        elif key := re.match(r"\s*([\w.\-\"']+)\s*=", line):
+            yield number, table, key[1]
+
+
+def _told(error: tomllib.TOMLDecodeError, text: str) -> tuple[int | None, str]:
+    """(line, the parser's error); of what is there twice, what that is and where it was first."""
+    at = re.search(r"line (\d+)", str(error))
+    line = int(at[1]) if at else None
+    found = [one for one in _keys(text) if line is None or one[0] <= line]
+    if not found or not re.match("Cannot (overwrite|declare|mutate)", str(error)):
+        return line, f"not TOML: {error}"
+    last, table, key = found[-1]
+    name = repr(key) if key else f"[{table}]"
+    first = next((number for number, *one in found[:-1] if one == [table, key]), None)
+    return last, f"{name} is there twice, first in line {first}" if first else f"{name}: not TOML: {error}"
+
+
 def _decoded(path: Path, content: bytes) -> str:
+    content = content.removeprefix(codecs.BOM_UTF8)     # as some editors write it; it says nothing
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -30,11 +58,11 @@ def read_text(path: Path) -> tuple[str, Json]:
     """(text, its TOML). UsageError names the file, and the line that is not TOML or not UTF-8."""
     try:
         text = _decoded(path, path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
-        return text, tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return text, tomllib.loads(text)
     except RecursionError as error:
         raise UsageError(f"{path}: not TOML: {error}") from error
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise _fault(path, line[1] if line else None, f"not TOML: {error}") from error
+        raise _fault(path, *_told(error, text)) from error

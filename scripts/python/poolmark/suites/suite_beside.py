@@ -14,9 +14,11 @@
 """
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
-from poolmark.base.faults import Faults
-from poolmark.base.forms import Json
+from poolmark.base.faults import Faults, likely
+from poolmark.base.forms import Json, Place
+from poolmark.base.toml_values import shown
 from poolmark.suites.suite_cells import CellPlan
 from poolmark.suites.suite_check import Check
 from poolmark.suites.suite_form import BESIDE_KEYS, IMPOSSIBLE_KEYS
@@ -30,6 +32,22 @@ class TwoSides:
 
 def is_texts(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def check_keys(check: Check, beside: Json) -> None:
+    """Checks that cells have the keys by which they are told apart. A misspelt one becomes what was meant, so that it hides nothing."""
+    known = check.cell_keys()
+    axis, rows = beside.get("axis"), beside.get("rows")
+    places: list[tuple[Place, Any, Any]] = [(("beside", "axis"), beside, "axis")] if isinstance(axis, str) else []
+    if isinstance(rows, list) and is_texts(rows):
+        places += [(("beside", "rows", i), rows, i) for i in range(len(rows))]
+    for place, holder, at in places:
+        if holder[at] in known:
+            continue
+        check.faults.add(place, f"no cell has a {holder[at]!r}", known, holder[at])
+        if meant := likely(holder[at], known):
+            holder[at] = meant
+            check.mended.add(place)
 
 
 def check_form(check: Check) -> None:
@@ -49,21 +67,22 @@ def check_form(check: Check) -> None:
         if key not in BESIDE_KEYS:
             check.faults.add(("beside", key), f"{key!r} is not a key there", BESIDE_KEYS)
         elif not isinstance(value, BESIDE_KEYS[key]) or key == "rows" and not is_texts(value):
-            check.faults.add(("beside", key), f"{key} is {value!r}; it must be "
+            check.faults.add(("beside", key), f"{key} is {shown(value)}; it must be "
                              + {"axis": "a text", "rows": "a list of texts", "difference": "true or false"}.get(key, "a table"))
     for key in ("axis", "rows", "figures"):
         if key not in beside:
             check.faults.add(("beside",), f"beside: {key!r} is missing")
     for name, metrics in check.table(beside, "figures").items():
         if not is_texts(metrics):
-            check.faults.add(("beside", "figures", name), f"{name} is {metrics!r}; it must be a list of names of metrics")
+            check.faults.add(("beside", "figures", name), f"{name} is {shown(metrics)}; it must be a list of names of metrics")
+    check_keys(check, beside)
 
 
-def sides_of(table: Json, base: list[CellPlan], faults: Faults, gone: Collection[str]) -> Json:
+def sides_of(table: Json, base: list[CellPlan], faults: Faults, gone: Collection[str], mended: Collection[Place]) -> Json:
     """[beside] with its sides, in the order of the file. Adds a fault for each way in which the cells are not as it says; of a key whose values
     have faults of their own nothing is said."""
     axis, rows = table["axis"], table["rows"]
-    touched = {part for place in faults.places for part in place} | set(gone)
+    touched = {part for place in faults.places - set(mended) if "when" not in place for part in place} | set(gone)
     for key in (axis, *rows):
         without = next((cell for cell in base if key not in cell.config), None)
         if without and key not in gone:
@@ -76,16 +95,17 @@ def sides_of(table: Json, base: list[CellPlan], faults: Faults, gone: Collection
         if name not in named:
             faults.add(("beside", "figures", name), f"no cell has {rows[0]} = {name!r}", named, name)
     for name in named:
-        if name not in table["figures"] and rows[0] not in touched:
+        if name not in table["figures"] and rows[0] not in touched and name not in gone:
             faults.add(("beside", "figures"), f"figures: there are none for {rows[0]} = {name!r}")
     return {**table, "sides": sides}
 
 
-def split(data: Json, base: list[CellPlan], faults: Faults, gone: Collection[str]) -> tuple[list[CellPlan], TwoSides]:
+def split(data: Json, base: list[CellPlan], faults: Faults, gone: Collection[str],
+          mended: Collection[Place] = ()) -> tuple[list[CellPlan], TwoSides]:
     """(the cells to make, what the record says of the others). `data` has no faults of form; `gone`: keys that were left out for theirs."""
     found = TwoSides()
     if "beside" in data:
-        found.table = sides_of(data["beside"], base, faults, gone)
+        found.table = sides_of(data["beside"], base, faults, gone, mended)
     keys = [data["beside"]["axis"], *data["beside"]["rows"]] if "beside" in data else []
     kept: list[CellPlan] = []
     for cell in base:

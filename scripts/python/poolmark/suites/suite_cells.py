@@ -9,6 +9,7 @@ from typing import Any
 
 from poolmark.base.errors import UsageError
 from poolmark.base.forms import Config, Json
+from poolmark.base.toml_values import shown
 from poolmark.suites.suite_check import NAMED
 from poolmark.base.units import parse_count
 
@@ -65,7 +66,8 @@ def steps_up_to(steps: str, connections: int) -> str:
     return ",".join(map(str, [count for count in counts if count < connections] + [connections]))
 
 
-def make_cell(data: Json, group: Json, combination: Json, connections: int | None, fit: Fit) -> CellPlan:
+def options_of(data: Json, group: Json, combination: Json) -> tuple[Config, Json, Json]:
+    """(configuration, options of the broker, options of the load) of a cell, as the file has them."""
     config = {**data.get("config", {}), **group.get("config", {}), **combination}
     broker = {**data.get("broker", {}), **group.get("broker", {})}
     load = {**data.get("load", {}), **group.get("load", {})}
@@ -75,6 +77,11 @@ def make_cell(data: Json, group: Json, combination: Json, connections: int | Non
             config.update(override.get("config", {}))
             broker.update(override.get("broker", {}))
             load.update(override.get("load", {}))
+    return config, broker, load
+
+
+def make_cell(data: Json, group: Json, combination: Json, connections: int | None, fit: Fit) -> CellPlan:
+    config, broker, load = options_of(data, group, combination)
     if connections is not None:
         config["connections"] = connections
     elif config.get("connections") == "fit":
@@ -83,7 +90,7 @@ def make_cell(data: Json, group: Json, combination: Json, connections: int | Non
         raise UsageError(f"cell {cell_name(config)} has no connections: how many?")
     count = config["connections"]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise UsageError(f"connections is {count!r}; it must be a whole number of at least 1")
+        raise UsageError(f"connections is {shown(count)}; it must be a whole number of at least 1")
     phases: list[Json] = copy.deepcopy(group.get("phase") or data.get("phase") or [])
     for phase in phases:
         phase.update({key: fill(value, count) for key, value in phase.items()})

@@ -13,13 +13,16 @@ from typing import Any
 from poolmark.base.forms import Json, Place
 
 WHOLE = {"override": ("when",), "impossible": ("when", "why"), "phase": ("name", "scenario")}     # without these it is nothing
+BESIDE = ("axis", "rows", "figures")    # without these there are no two sides
+OPTIONS = {"broker", "load", "phase"}   # tables of programs' options
 PRUNED = ("axes", "axes_if_known", "broker", "load")    # tables of which a key without a value is left out
 
 
 def part_of(place: Place) -> Place:
     """What has to be left out for a fault at `place`."""
     if place[:1] == ("beside",):
-        return place[:1]
+        is_of_figure, is_needless = len(place) > 2 and place[1] == "figures", len(place) == 2 and place[1] not in BESIDE
+        return place[:3] if is_of_figure or is_needless else place[:1]
     for table, needed in WHOLE.items():
         if table in place:
             at = place.index(table) + 2
@@ -68,6 +71,17 @@ def without(data: Json, places: Iterable[Place]) -> tuple[Json, set[str]]:
         for table in where:
             gone |= {key for name in PRUNED if isinstance(table.get(name), dict) for key in _prune(table[name])}
     return made, gone
+
+
+def gone_beside(gone: Collection[str], places: Iterable[Place], tables: Collection[str], phase: Place = ()) -> set[str]:
+    """Those of `gone` that a program would have got beside the options of `tables`: what is left out elsewhere, or in a phase other than
+    that at `phase`, is none of its business."""
+    found: set[str] = set()
+    for part in map(part_of, places):
+        elsewhere = "phase" in part and part[:len(phase)] != phase or OPTIONS & set(part) - set(tables)
+        if not elsewhere and {"config", "axes", "axes_if_known", *tables} & set(part):
+            found |= {one for one in part[-2:] if isinstance(one, str)}
+    return found & set(gone)
 
 
 def follows(text: str, gone: Collection[str]) -> bool:

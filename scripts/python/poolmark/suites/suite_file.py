@@ -40,7 +40,7 @@ from poolmark.base.forms import Json, Place
 from poolmark.base.paths import SUITES, for_people
 from poolmark.suites import suite_beside
 from poolmark.suites.suite_beside import TwoSides
-from poolmark.suites.suite_cells import CellPlan, Fit, combined, interleaved, make_cell
+from poolmark.suites.suite_cells import CellPlan, Fit, cell_name, combined, interleaved, make_cell, options_of
 from poolmark.suites.suite_check import NAMED, Check
 from poolmark.suites.suite_clean import without
 from poolmark.suites.suite_form import understood
@@ -125,8 +125,21 @@ def check(checked: Check, faults: Faults, build: Path | None) -> None:
         Measurable(checked).run()
 
 
-def are_lists(axes: object) -> bool:
-    return not isinstance(axes, dict) or all(isinstance(values, list) for values in axes.values())
+@dataclass
+class Named:
+    """A cell's name, and what it was made of."""
+    name: str
+    group: int
+    axes: Json
+
+
+def with_lists(data: Json) -> Json:
+    """The file's tables of axes and groups, where an axis that is no list is one value."""
+    def of(part: Json) -> Json:
+        return {**part, **{axes: {key: value if isinstance(value, list) else [value] for key, value in part[axes].items()}
+                           for axes in ("axes", "axes_if_known") if axes in part}}
+
+    return {**of(data), **({"group": [of(group) for group in data["group"]]} if data.get("group") else {})}
 
 
 class Cells:
@@ -149,17 +162,42 @@ class Cells:
                     base.append(make_cell(data, group, one, STAND_IN, self.fit))
         return base
 
-    def written(self) -> list[str]:
-        """Names of the cells as the file has them; [] where it has none for its faults."""
-        try:
-            return [make_cell(self.data, group, one, self.connections, self.fit).id for group, one in combined(self.data, self.strategies)]
-        except (PoolmarkError, TypeError, ValueError, KeyError, AttributeError, OverflowError):
-            return []
+    def written(self) -> list[Named]:
+        """The cells as the file has them, with all faults."""
+        found: list[Named] = []
+        data = with_lists(self.data)
+        for group, one in combined(data, self.strategies):
+            config = options_of(data, group, one)[0]
+            if self.connections is not None:
+                config["connections"] = self.connections
+            elif config.get("connections") == "fit" and not self.faults:
+                config["connections"] = self.fit(config)
+            found.append(Named(cell_name(config), next((i for i, other in enumerate(data.get("group") or []) if other is group), 0), one))
+        return found
 
-    def check_names(self, names: list[str]) -> None:
-        if are_lists(self.data.get("axes")):   # of a text as an axis each letter is a value
-            for name in dict.fromkeys(one for number, one in enumerate(names) if one in names[:number]):
-                self.faults.add((), f"two cells are called {name}; make an axis of what differs")
+    def place_of(self, one: Named, other: Named) -> Place:
+        """What should tell two cells apart."""
+        if one.group != other.group:
+            return ("group", one.group)
+        data = with_lists(self.data)
+        groups: list[tuple[Place, Json]] = [(("group", i), group) for i, group in enumerate(data.get("group") or [])]
+        for path, part in [*groups[one.group:one.group + 1], ((), data)]:
+            for axes in ("axes", "axes_if_known"):
+                for key, value in one.axes.items():
+                    values = part.get(axes, {}).get(key, [])
+                    if value != other.axes.get(key) and value in values:
+                        return (*path, axes, key, values.index(value))
+        return ()
+
+    def check_names(self, cells: list[Named]) -> None:
+        """Two cells of one name. Of a value that an axis has twice it is told there."""
+        first: dict[str, Named] = {}
+        told: set[str] = set()
+        for one in cells:
+            other = first.setdefault(one.name, one)
+            if other is not one and (other.group, other.axes) != (one.group, one.axes) and one.name not in told:
+                told.add(one.name)
+                self.faults.add(self.place_of(one, other), f"two cells are called {one.name}; make an axis of what differs")
 
     def check_primary(self, names: list[str]) -> None:
         """CELL:METRIC of a cell that is not made decides nothing."""
@@ -182,11 +220,11 @@ class Cells:
             raise
         gone -= {key for key in NAMED if key != "connections" and all(key in cell.config for cell in base)}
         give(base)
-        written = self.written() if faulty else [cell.id for cell in base]
+        written = self.written()
         if as_in_file:
-            self.check_primary([*written, *(cell.id for cell in base)])
+            self.check_primary([*(one.name for one in written), *(cell.id for cell in base)])
         self.check_names(written)
-        kept, sides = suite_beside.split(data, base, self.faults, gone)
+        kept, sides = suite_beside.split(data, base, self.faults, gone, mended)
         if base and not kept:
             self.faults.add(("impossible", 0), "with these nothing is left to measure: every cell is called impossible")
         if self.build:
@@ -234,14 +272,14 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     text, data = read_text(path)
     name, faults = path.stem, Faults(for_people(path), text)
     data = understood(data, faults)
-    mended = set(faults.places)
     checked = Check(data, faults, build)
+    checked.mended = set(faults.places)
     checked.written = checked.choices()
     apply(data, sets, faults, build)
     checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults, build)
     check(checked, faults, build)
     cells = Cells(data, faults, build, [*described.strategies(build), *checked.own] if build else None, connections, fit)
-    base, sides = cells.run(mended, not sets and connections is None, lambda base: suite_pools.give(base, checked.own, checked.libraries))
+    base, sides = cells.run(checked.mended, not sets and connections is None, lambda base: suite_pools.give(base, checked.own, checked.libraries))
     base = choose(base, only, name)
     sides.impossible = [one for one in sides.impossible if re.search(only or "", one["id"])]
     count = repetitions or int(data.get("repetitions", 1))

@@ -11,6 +11,7 @@ from typing import Any
 
 from poolmark.base.faults import Faults, likely
 from poolmark.base.forms import Json, Place
+from poolmark.base.toml_values import shown
 
 Kinds = Mapping[str, type[object]]     # key -> the type of its value
 
@@ -40,7 +41,7 @@ class _Reader:
         if isinstance(value, dict):
             return value
         if not _is_list_of_tables(value):
-            self.faults.add(meant, f"{meant[-1]} is {value!r}; it must be a table")
+            self.faults.add(meant, f"{meant[-1]} is {shown(value)}; it must be a table")
             return None
         self.faults.add(meant, f"{meant[-1]} is a list of tables, [[{written[-1]}]]; it must be one table, [{meant[-1]}]")
         made: Json = {}
@@ -58,11 +59,11 @@ class _Reader:
             self.faults.stands_at((*meant, 0), written)
             return [value]
         if not isinstance(value, list):
-            self.faults.add(meant, f"{key} is {value!r}; it must be a list of tables, [[{key}]]")
+            self.faults.add(meant, f"{key} is {shown(value)}; it must be a list of tables, [[{key}]]")
             return None
         for i, one in enumerate(value):
             if not isinstance(one, dict):
-                self.faults.add((*meant, i), f"{key} is a list of tables, [[{key}]]; one is {one!r}")
+                self.faults.add((*meant, i), f"{key} is a list of tables, [[{key}]]; one is {shown(one)}")
         return [one if isinstance(one, dict) else {} for one in value]
 
     def value(self, kind: type[object], value: Any, meant: Place, written: Place) -> Any:

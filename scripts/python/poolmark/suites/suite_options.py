@@ -12,13 +12,14 @@ from typing import Any
 from poolmark.base.faults import Faults, likely
 from poolmark.base.forms import Config, Json, Place
 from poolmark.base.paths import need_checkout
+from poolmark.base.toml_values import shown
 from poolmark.facts import described
 from poolmark.records.bare import BARE
 from poolmark.base.errors import UsageError
 from poolmark.suites import mix_file
 from poolmark.suites.suite_check import Check
 from poolmark.suites.suite_cells import CellPlan, fill
-from poolmark.suites.suite_clean import follows
+from poolmark.suites.suite_clean import follows, gone_beside
 from poolmark.suites.targets import MOSQUITTO_FLAGS, SHARED, option_words, wrong_for_mosquitto
 
 BROKER, LOADGEN, BARE_CLIENT = "poolmark-broker", "poolmark-loadgen", "bare-client"
@@ -35,16 +36,36 @@ def is_option_value(value: object) -> bool:
     return isinstance(value, (str, int, bool)) or isinstance(value, float) and math.isfinite(value)
 
 
+def wrong_braces(value: object) -> str:
+    """What is wrong with "{conections}" in an option; "" for nothing. Braces with other words are the option's own."""
+    for text in value if isinstance(value, list) else [value]:
+        for inside in re.findall(r"\{([\w+*/. -]+)\}", text) if isinstance(text, str) else ():
+            words = re.findall("[A-Za-z_]+", inside)
+            if words and (words == ["connections"] or likely(words[0], ("connections",))) and fill(f"{{{inside}}}", 1) == f"{{{inside}}}":
+                return f"{{{inside}}} becomes no number" + ("; it may be {connections}, {2*connections} or {connections/4}" if words == ["connections"]
+                                                            else "; did you mean 'connections'?")
+    return ""
+
+
 # Options that say how many clients there are: one may only be right together with another.
 CLIENTS = ("pattern", "pairs", "publishers", "subscribers", "mix")
+
+
+def ablest_engine(build: Path | None) -> str:
+    engines = described.engines(build)
+    return max(engines, key=lambda one: len(engines[one]["capabilities"]))
+
+
+def ablest_strategy(build: Path | None) -> str:
+    wanted = {"preheats", "bounded", "background", "grows", "shrinks"}
+    return str(max(described.broker(build)["strategies"], key=lambda one: len(wanted & set(one["capabilities"])))["name"])
 
 
 class OptionCheck:
     def __init__(self, check: Check) -> None:
         self.check, self.faults, self.build = check, check.faults, check.build
         self.scenarios = described.scenarios(self.build)
-        engines = described.engines(self.build)
-        self.able = max(engines, key=lambda one: len(engines[one]["capabilities"]))     # each cell's own engine is checked with the cell
+        self.able = ablest_engine(self.build)     # each cell's own engine is checked with the cell
 
     def parts(self, key: str) -> list[tuple[Place, Json]]:
         """All tables of that key: in the file, in groups, in overrides."""
@@ -63,11 +84,13 @@ class OptionCheck:
         elif name not in options:
             self.faults.add(path, f"{name!r} is no option of {program}", free, name)
         elif not is_option_value(value):
-            self.faults.add(path, f"{name} is {value!r}; an option is a text, a number, true, or a list of them")
+            self.faults.add(path, f"{name} is {shown(value)}; an option is a text, a number, true, or a list of them")
         elif options[name]["kind"] == "flag" and not isinstance(value, bool):
-            self.faults.add(path, f"{name} is {value!r}; --{name} takes no value: true or false")
+            self.faults.add(path, f"{name} is {shown(value)}; --{name} takes no value: true or false")
         elif options[name]["kind"] != "flag" and isinstance(value, bool):
             self.faults.add(path, f"{name} is {str(value).lower()}; --{name} takes a value")
+        elif wrong := wrong_braces(value):
+            self.faults.add(path, f"{name}: {wrong}")
         elif isinstance(value, list) and not options[name]["repeats"]:
             self.faults.add(path, f"{name} is a list; --{name} is given once")
         else:
@@ -82,8 +105,7 @@ class OptionCheck:
 
     def broker(self) -> None:
         """Checks broker options with a strategy that has all capabilities. Each cell's own strategy is checked with the cell."""
-        able = max(described.broker(self.build)["strategies"], key=lambda one: len(
-            {"preheats", "bounded", "background", "grows", "shrinks"} & set(one["capabilities"])))["name"]
+        able = ablest_strategy(self.build)
         for path, table in self.parts("broker"):
             for name, value in table.items():
                 if self.is_of_mosquitto(path):
@@ -150,7 +172,7 @@ class OptionCheck:
             for i, phase in enumerate(self.check.tables(part, "phase")):
                 here = (*path, "phase", i)
                 if isinstance(phase.get("scenario"), str) and phase["scenario"] not in self.scenarios:
-                    self.faults.add((*here, "scenario"), f"scenario {phase['scenario']!r} is not known", self.scenarios,
+                    self.faults.add((*here, "scenario"), f"scenario {shown(phase['scenario'])} is not known", self.scenarios,
                                     phase["scenario"])
                 for name, value in phase.items():
                     if name not in ("name", "scenario"):
@@ -189,7 +211,7 @@ def without_pools(data: Json, plan: CellPlan, faults: Faults) -> None:
         return
     for key in ("strategy", "shape"):
         if key in plan.config:
-            faults.add(place_of(data, plan, key), f"target {target} has no pools of ours: {key} = {plan.config[key]!r} would "
+            faults.add(place_of(data, plan, key), f"target {target} has no pools of ours: {key} = {shown(plan.config[key])} would "
                                                   "change nothing there; set it for target poolmark alone, by an [[override]]")
     where: Place = ("broker",) if "broker" in data else place_of(data, plan, "target")
     for name, value in plan.broker.items():
@@ -240,38 +262,45 @@ class CellCheck:
 
     def __init__(self, data: Json, faults: Faults, build: Path | None, gone: Collection[str] = ()) -> None:
         self.data, self.faults, self.build = data, faults, build
-        self.gone = {one for name in gone for one in together(name)}
+        self.gone, self.places = set(gone), set(faults.places)
         self.told: set[tuple[Place, str]] = set()
 
-    def add(self, place: Place, where: str, wrong: str) -> None:
-        if (place, wrong) not in self.told and not follows(wrong, self.gone):
+    def gone_beside(self, tables: Collection[str], phase: Place = ()) -> set[str]:
+        return {one for name in gone_beside(self.gone, self.places, tables, phase) for one in together(name)}
+
+    def add(self, place: Place, where: str, wrong: str, gone: Collection[str]) -> None:
+        if (place, wrong) not in self.told and not follows(wrong, gone):
             self.faults.add(place, f"{where}: {wrong}")
         self.told.add((place, wrong))
 
     def broker(self, plan: CellPlan) -> None:
-        options = {"pool": plan.config.get("strategy"), "shape": plan.config.get("shape"), **plan.broker}
+        options = {"pool": ablest_strategy(self.build) if "strategy" in self.gone else plan.config.get("strategy"),
+                   "shape": plan.config.get("shape"), **plan.broker}
+        gone = self.gone_beside(("broker",))
         for wrong in each_wrong(lambda left: described.ask(BROKER, option_words(left), self.build)[1], options):
-            self.add(place_of(self.data, plan, "strategy"), f"cell {plan.id}", wrong)
+            self.add(place_of(self.data, plan, "strategy"), f"cell {plan.id}", wrong, gone)
 
     def phase(self, plan: CellPlan, phase: Json) -> None:
-        place, engine = place_of_phase(self.data, phase), described.engine_of(plan.config, self.build)
-        options = load_options(plan.config, plan.load, phase)
+        place = place_of_phase(self.data, phase)
+        engine = ablest_engine(self.build) if "engine" in self.gone else described.engine_of(plan.config, self.build)
+        options = {**load_options(plan.config, plan.load, phase), "engine": engine}
+        gone = self.gone_beside(("load", "phase"), place)
         found = list(each_wrong(lambda left: described.ask(LOADGEN, [phase["scenario"], *option_words(left)], self.build)[1], options))
         of_mix = mix_file.faults_of(phase["mix"], self.build, ["--engine", engine]) if found and "mix" in phase else []
         for text in of_mix:     # of all cells with that engine
-            self.add(place, f"engine {engine}, phase {phase['name']}", text)
+            self.add(place, f"engine {engine}, phase {phase['name']}", text, gone)
         if of_mix:
             return
-        if not found and plan.config.get("client") == BARE and (wrong := wrong_for_bare(plan, phase, self.build)):
+        if not found and not {"client", "engine"} & self.gone and plan.config.get("client") == BARE and (wrong := wrong_for_bare(plan, phase, self.build)):
             found = [wrong]
         for wrong in found:
-            self.add(place, f"cell {plan.id}, phase {phase['name']}", wrong)
+            self.add(place, f"cell {plan.id}, phase {phase['name']}", wrong, gone)
 
     def cell(self, plan: CellPlan) -> None:
         without_pools(self.data, plan, self.faults)
-        if plan.config.get("target", "poolmark") == "poolmark" and not {"target", "strategy", "shape"} & self.gone:
+        if plan.config.get("target", "poolmark") == "poolmark" and "target" not in self.gone:
             self.broker(plan)
-        for phase in plan.phases if not {"target", "engine", "client"} & self.gone else []:
+        for phase in plan.phases:
             self.phase(plan, phase)
 
 

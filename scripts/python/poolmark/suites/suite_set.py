@@ -18,6 +18,7 @@ from poolmark.facts import described
 from poolmark.base.faults import Faults
 from poolmark.base.forms import Json, Place
 from poolmark.suites.suite_check import NAMED
+from poolmark.suites.suite_options import BROKER, LOADGEN, RUNNERS
 
 NUMBERS = ("repetitions", "seed")
 
@@ -97,6 +98,13 @@ class Setting:
                     found = True
         return found
 
+    def option_of(self) -> str | None:
+        """TABLE.KEY where the key is an option of a program that a suite may set."""
+        for table, program, told in (("broker", BROKER, described.broker), ("load", LOADGEN, described.loadgen)):
+            if self.build and self.key in described.options(told(self.build)) and self.key not in RUNNERS[program]:
+                return f"{table}.{self.key}"
+        return None
+
     def apply(self) -> None:
         if not self.equals or not self.key:
             self.faults.came_from(("set",), self.where)
@@ -108,6 +116,9 @@ class Setting:
         known: list[str] = [*NUMBERS, *NAMED, *(described.options(described.loadgen(self.build)) if self.build else ())]
         known += [f"{name}.{key}" for name in names for key in known] if "." in self.key else []
         self.faults.came_from(("set", self.key), self.where)
+        if meant := self.option_of():
+            self.faults.add(("set", self.key), f"{self.key!r}: no phase takes it", [meant], meant)
+            return
         self.faults.add(("set", self.key), f"{self.key!r} is nothing that a suite has, and no phase takes it", known, self.key)
 
 

@@ -11,6 +11,7 @@ from poolmark.facts import allocators
 from poolmark.facts.children import Child, Children
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import Json
+from poolmark.base.toml_values import shown
 from poolmark.base.units import parse_bytes, parse_count
 from poolmark.facts.plan import Plan
 from poolmark.records.read_record import load
@@ -191,7 +192,7 @@ class Mosquitto(Target):
 def wrong_for_mosquitto(name: str, value: object) -> str | None:
     """What is wrong with an option of a suite's [broker] for target mosquitto; None when it is right."""
     if name in MOSQUITTO_FLAGS:
-        return None if isinstance(value, bool) else f"{name} is {value!r}; it must be true or false"
+        return None if isinstance(value, bool) else f"{name} is {shown(value)}; it must be true or false"
     if name not in SHARED:
         return f"{name!r} is no option that a suite sets for mosquitto; those are {', '.join((*SHARED, *MOSQUITTO_FLAGS))}"
     try:
@@ -212,4 +213,4 @@ def make_target(cell: Cell, build: Path, plan: Plan, options: Json, allocator: s
         return Mosquitto(cell, options, allocator)
     if str(kind).startswith("mqtt://"):
         return Target(cell, [word for word in str(kind).split(",") if word])
-    raise UsageError(f"target is {kind!r}; it must be poolmark, mosquitto or mqtt://HOST:PORT")
+    raise UsageError(f"target is {shown(kind)}; it must be poolmark, mosquitto or mqtt://HOST:PORT")
