@@ -292,6 +292,16 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
     return 0;
 }
 
+int plan_check_targets(const char *const *texts, int count, struct err *err)
+{
+    struct plan plan = {.targets = calloc(PLAN_TARGETS_MAX, sizeof *plan.targets)};
+    if (!plan.targets)
+        return err_set(err, -ENOMEM, "out of memory for the targets");
+    int code = each_part(texts, count, add_target, &plan, err);
+    free(plan.targets);
+    return code;
+}
+
 int plan_make(struct plan *plan, const struct plan_request *request, struct err *err)
 {
     *plan = (struct plan){.clients = request->clients,

@@ -91,6 +91,10 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
 
+// Reads and finds targets as plan_make does, without a plan. -EINVAL likewise.
+int plan_check_targets(const char *const *texts, int count, struct err *err)
+    __attribute__((warn_unused_result));
+
 // How many of its source addresses are of this host.
 int plan_sources_here(const struct plan *plan);
 

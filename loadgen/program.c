@@ -73,14 +73,15 @@ static void describe(struct record *record, const struct config *config, const s
     }
 }
 
-// --describe: with a scenario also the division of its clients.
+// --describe: with a scenario also the division of its clients; targets that are given must be found.
 static int describe_program(const struct config *config)
 {
     json_t *root = command_line_describe();
     struct err err = {0};
     struct plan plan;
     if (config->scenario) {
-        if (run_plan_divide(&plan, config, &err) < 0) {
+        if (plan_check_targets(config->targets.values, config->targets.count, &err) < 0 ||
+            run_plan_divide(&plan, config, &err) < 0) {
             json_decref(root);
             return complain(&err, EXIT_USAGE);
         }

@@ -378,6 +378,9 @@ static void test_what_is_wrong_with_a_target_is_said(void **state)
         request.targets = &cases[i].target;
         assert_refused(&request, cases[i].target);
         assert_refused(&request, cases[i].says);
+        struct err err;
+        assert_int_equal(plan_check_targets(&cases[i].target, 1, &err), -EINVAL);
+        assert_non_null(strstr(err.text, cases[i].says));
     }
     static const char *const sources[] = {"127.0.0.1"}, *const six[] = {"mqtt://[::1]"};
     struct plan_request request = request_of(10);

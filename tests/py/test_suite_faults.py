@@ -277,3 +277,78 @@ def test_braces_of_a_payload_are_its_own(tmp_path):
     file = tmp_path / "x.toml"
     file.write_text((ONE % ("connect", "connect")) + "will-topic = '{temperature}'\n")
     assert suite_file.load(str(file), build=BUILD).cells
+
+
+TARGET = '[config]\ntarget = "%s"\nconnections = 9\n[[phase]]\nname = "connect"\nscenario = "connect"\n'
+
+
+@built
+@pytest.mark.parametrize("target, told", [
+    ("mqtt://127.0.0.1:70000", "its port is not a number from 1 to 65535"), ("mqtt://nowhere.invalid", 'cannot find "nowhere.invalid"'),
+    ("mqtt://127.0.0.1:1,", "has a comma without an address"), ("mqtt://127.0.0.1:1,mqtt://127.0.0.1:1", "is there twice")])
+def test_a_target_that_cannot_be_reached_by_its_name_is_a_fault(tmp_path, target, told):
+    found = faults_of(tmp_path, TARGET % target, build=BUILD)
+    assert list(found) == [2] and told in found[2][0], found
+
+
+@built
+def test_the_list_of_cells_looks_no_name_up(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text(TARGET % "mqtt://nowhere.invalid")
+    assert len(suite_file.load(str(file), build=BUILD, finds_targets=False).cells) == 1
+    file.write_text(TARGET % "mqtt://127.0.0.1:70000")
+    with pytest.raises(UsageError, match="its port"):
+        suite_file.load(str(file), build=BUILD, finds_targets=False)
+
+
+# A broker that by its own options cannot do what its cells ask.
+BOUNDS = """
+[config]
+engine = "raw"
+connections = 100
+
+[axes]
+strategy = ["malloc", "sync"]
+
+[broker]
+max-connections = 10                           # ! cell malloc-raw-100: --max-connections 10 for 100 clients at once: 90 would be refused
+memory-limit = "1KiB"                          # ! --memory-limit 1KiB for 100 clients at once
+growth = 2                                     # ! no cell that gets it has a strategy that uses it (they have malloc, sync); expand, blocks and slab use it
+expand-at = 50                                 # ! no cell that gets it
+
+[[phase]]
+name = "connect"
+scenario = "connect"
+"""
+
+
+@built
+def test_a_broker_that_cannot_hold_its_connections_and_options_that_no_pool_uses_are_faults(tmp_path):
+    found = faults_of(tmp_path, BOUNDS, build=BUILD)
+    wanted = marks(BOUNDS)
+    assert found.keys() == wanted.keys() and all(text in found[number][0] and len(found[number]) == 1 for number, text in wanted.items()), found
+    again = faults_of(tmp_path, "refusals = true" + BOUNDS, build=BUILD)
+    assert list(again) == [12, 13], again
+
+
+@built
+@pytest.mark.parametrize("old, new", [("max-connections = 10 ", "max-connections = 100 "), ('"1KiB"', '"1MiB"'), ("connections = 100\n", "connections = 5\n")])
+def test_bounds_that_hold_the_connections_are_none(tmp_path, old, new):
+    found = faults_of(tmp_path, BOUNDS.replace(old, new), build=BUILD)
+    line = next(number for number, text in enumerate(BOUNDS.replace(old, new).splitlines(), 1) if new.strip() in text)
+    assert line not in found and 13 in found, found
+
+
+@built
+@pytest.mark.parametrize("old, new", [('"sync"', '"slab"'), ("growth = 2 ", 'pool = "messages=slab"\ngrowth = 2 ')])
+def test_an_option_that_one_of_the_strategies_uses_is_none(tmp_path, old, new):
+    file = tmp_path / "x.toml"
+    file.write_text("refusals = true" + BOUNDS.replace(old, new))
+    assert suite_file.load(str(file), build=BUILD).cells
+
+
+@built
+def test_the_title_has_what_the_cells_have():
+    assert "10 000 paho connections" in suite_file.load("quick", build=BUILD).title
+    assert "10 000 raw connections" in suite_file.load("quick", build=BUILD, sets=["engine=raw"]).title
+    assert "10 000 paho connections" in suite_file.listed_title("quick")

@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measuring.add_argument("--run", action="append", metavar=A_RUN, help="\"suite quick --only slab\", \"bench --filter RE\", or "
                            "short suite:quick=slab, suite:FILE.toml, bench=RE; several times")
     add_amount(measuring, None)
-    measuring.add_argument("--dry-run", action="store_true", help="print every command line and what it could find, measure nothing")
+    measuring.add_argument("--dry-run", action="store_true", help="print every command line and what it could find, measure nothing; commits that are not built are built, "
+                                "since the programs check their options")
 
 
 def add_judging(parser: argparse.ArgumentParser) -> None:

@@ -236,7 +236,7 @@ def load_suite(args: argparse.Namespace, build: Path) -> Suite:
         check_programs(build)
     there = all(os.access(build / name, os.X_OK) for name in PROGRAMS)
     return suite_file.load(args.suite, build=build if there else None, repetitions=args.repetitions,
-                           connections=args.connections, only=args.only, sets=args.set, fit=fits_here)
+                           connections=args.connections, only=args.only, sets=args.set, fit=fits_here, finds_targets=not args.list)
 
 
 def estimated(args: argparse.Namespace) -> tuple[float, str]:

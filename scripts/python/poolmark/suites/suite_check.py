@@ -22,6 +22,7 @@ STEPS = "steps"
 KINDS, PLOTS = ("suite", STEPS), ("memory",)
 # The keys of a cell, in the order of its name.
 NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "scenario", "client", "ranks")
+IN_TITLE = ("engine", "shape", "strategy", "allocator", "target")      # beside connections
 MOST_RANKS = 4096       # of the generator (loadgen/ranks_frames.h)
 TYPES: dict[type[object], str] = {str: "text", int: "a whole number", float: "a number such as 0.1", bool: "true or false", dict: "a table", list: "a list"}
 CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
@@ -43,6 +44,7 @@ class Check:
 
     def __init__(self, data: Json, faults: Faults, build: Path | None) -> None:
         self.data, self.faults, self.build = data, faults, build
+        self.finds_targets = True           # whether the names of targets are looked up
         self.written: dict[str, set[str]] = {}       # values in the file before --set
         self.own: dict[str, own_pools.OwnPool] = {}  # pools from libraries, by the names of their strategies
         self.mended: set[Place] = set()     # places of faults that are read as they were meant, and hide nothing
@@ -81,8 +83,8 @@ class Check:
             self.faults.add(("repetitions",), f"repetitions is {self.data['repetitions']}; it may be at most {MOST_REPETITIONS}")
         if isinstance(self.data.get("title"), str):
             for name in re.findall(r"\{([^{}]*)\}", self.data["title"]):
-                if name != "connections":
-                    self.faults.add(("title",), f"{{{name}}} in a title becomes nothing", ("connections",), name)
+                if name not in ("connections", *IN_TITLE):
+                    self.faults.add(("title",), f"{{{name}}} in a title becomes nothing", ("connections", *IN_TITLE), name)
         primary = self.data.get("primary")
         if isinstance(primary, list):
             if not primary:
@@ -270,6 +272,13 @@ class Check:
         if not isinstance(value, str) or value not in known and nearest(value, known).startswith(DID_YOU_MEAN):
             self.faults.add(path, f"strategy {shown(value)} is not known", known, value)
 
+    def target(self, path: Place, value: str) -> None:
+        """Addresses of brokers, as the generator reads them."""
+        is_name = any(not re.fullmatch(r"\[.*|[\d.]+(:.*)?", one.removeprefix("mqtt://")) for one in value.split(","))
+        if self.build and value.startswith("mqtt://") and (self.finds_targets or not is_name):
+            if wrong := described.ask("poolmark-loadgen", ["connect", "--target", value], self.build)[1]:
+                self.faults.add(path, wrong)
+
     def value(self, path: Place, key: str, value: Any) -> None:
         if key == "subscribe" and not isinstance(value, bool):
             self.faults.add(path, f"subscribe is {shown(value)}; it must be true or false")
@@ -290,6 +299,8 @@ class Check:
         elif key == "target" and value not in ("poolmark", "mosquitto") and not str(value).startswith("mqtt://"):
             self.faults.add(path, f"target {shown(value)} is none; it may be poolmark, mosquitto or mqtt://HOST:PORT",
                             ("poolmark", "mosquitto"), value)
+        elif key == "target":
+            self.target(path, str(value))
         elif self.build and key == "engine":
             self.one_of(path, value, described.engines(self.build), "engine")
         elif self.build and key == "strategy":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A suite's file, scripts/suites/NAME.toml.
 
-    title, kind = "suite"|"steps", repetitions, seed, plot = "memory", drop_caches = true|false
+    title, kind = "suite"|"steps", repetitions, seed, plot = "memory", drop_caches = true|false, refusals = true|false
     primary           [patterns] of the metrics that decide a comparison
     [config]          configuration of all cells: target, shape, strategy, engine, allocator, connections, subscribe, attack.
                       Comparisons pair cells by it
@@ -21,7 +21,7 @@
     [[impossible]]    when = {...} selects cells that are not made; why: the reason that the table gives
 
 "{connections}", "{2*connections}" and "{connections/4}" in an option become numbers. "{connections}" in the title becomes the largest number of any
-cell. connections = "fit" is the number that fits the host's memory. Other keys in config or axes let overrides select cells.
+cell, "{engine}", "{shape}", "{strategy}", "{allocator}" and "{target}" what the cells have. connections = "fit" is the number that fits the host's memory. Other keys in config or axes let overrides select cells.
 
 The whole file is checked before anything starts: its form (suite_form.py), keys and names (suite_check.py), options (suite_options.py), metrics
 (suite_metrics.py), and the cells of all that has no fault so far (suite_clean.py). So every fault is told at once.
@@ -29,19 +29,20 @@ The whole file is checked before anything starts: its form (suite_form.py), keys
 import contextlib
 import fnmatch
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import Faults, likely
-from poolmark.base.forms import Json, Place
+from poolmark.base.forms import Config, Json, Place
 from poolmark.base.paths import SUITES, for_people
 from poolmark.suites import suite_beside
 from poolmark.suites.suite_beside import TwoSides
+from poolmark.suites.suite_broker import BrokerCheck
 from poolmark.suites.suite_cells import CellPlan, Fit, cell_name, combined, interleaved, make_cell, options_of
-from poolmark.suites.suite_check import NAMED, Check
+from poolmark.suites.suite_check import IN_TITLE, NAMED, Check
 from poolmark.suites.suite_clean import without
 from poolmark.suites.suite_form import understood
 from poolmark.suites.suite_metrics import Measurable
@@ -49,6 +50,7 @@ from poolmark.suites import suite_pools
 from poolmark.suites.suite_options import CellCheck, OptionCheck
 from poolmark.suites.suite_set import apply
 from poolmark.base.toml_text import read_text
+from poolmark.base.toml_values import plain
 from poolmark.base.units import show_count
 
 STAND_IN = 1000     # connections of a cell that has none, for the check of its other options
@@ -95,10 +97,15 @@ def read(name_or_file: str) -> tuple[str, Json]:
     return path.stem, data
 
 
-def title_of(name: str, data: Json, counts: Iterable[object]) -> str:
-    """The title, with the largest of `counts` (connections of the cells)."""
-    most = max((count for count in counts if isinstance(count, int)), default=None)
-    return str(data.get("title", name)).replace("{connections}", show_count(most) if most else "N")
+def title_of(name: str, data: Json, configs: Collection[Config]) -> str:
+    """The title of a suite whose cells have these configurations: with the largest number of connections, and with their engines, shapes
+    and so on."""
+    most = max((count for config in configs if isinstance(count := config.get("connections"), int)), default=None)
+    title = str(data.get("title", name)).replace("{connections}", show_count(most) if most else "N")
+    for key in IN_TITLE:
+        values = dict.fromkeys(plain(config[key]) for config in configs if key in config)
+        title = title.replace(f"{{{key}}}", " and ".join(values) or key)
+    return title
 
 
 def most_steps(name: str) -> int:
@@ -112,7 +119,9 @@ def listed_title(name: str) -> str:
     """The title from the suite's file, without making cells."""
     data = read(name)[1]
     parts = [data, *data.get("group", [])]
-    return title_of(name, data, [part.get("config", {}).get("connections") for part in parts])
+    configs = [part.get("config", {}) for part in parts]
+    axes = [{key: value} for part in parts for key, values in part.get("axes", {}).items() if isinstance(values, list) for value in values]
+    return title_of(name, data, [*configs, *axes])
 
 
 def check(checked: Check, faults: Faults, build: Path | None) -> None:
@@ -231,6 +240,7 @@ class Cells:
             check_cells = CellCheck(self.data, self.faults, self.build, gone)
             for cell in kept:
                 check_cells.cell(cell)
+            BrokerCheck(self.data, self.faults, self.build, gone).run(kept, as_in_file)
         self.faults.end()
         return kept, sides
 
@@ -262,18 +272,18 @@ def measurable(name_or_file: str, build: Path, sets: Sequence[str] = ()) -> list
 
 
 def load(name_or_file: str, *, build: Path | None = None, repetitions: int | None = None, connections: int | None = None,
-         only: str | None = None, sets: Sequence[str] = (), fit: Fit = lambda config: 1) -> Suite:
+         only: str | None = None, sets: Sequence[str] = (), fit: Fit = lambda config: 1, finds_targets: bool = True) -> Suite:
     """The suite, with its cells in running order.
 
     `build`: the programs that check their options; None checks only the structure of the file. `sets`: KEY=VALUE from the
-    command line. `fit(config)` returns the number for connections = "fit".
+    command line. `fit(config)` returns the number for connections = "fit". `finds_targets`: a target whose name is not found is a fault.
     """
     path = find(name_or_file)
     text, data = read_text(path)
     name, faults = path.stem, Faults(for_people(path), text)
     data = understood(data, faults)
     checked = Check(data, faults, build)
-    checked.mended = set(faults.places)
+    checked.mended, checked.finds_targets = set(faults.places), finds_targets
     checked.written = checked.choices()
     apply(data, sets, faults, build)
     checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults, build)
@@ -283,7 +293,7 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     base = choose(base, only, name)
     sides.impossible = [one for one in sides.impossible if re.search(only or "", one["id"])]
     count = repetitions or int(data.get("repetitions", 1))
-    title = title_of(name, data, [cell.config["connections"] for cell in base])
+    title = title_of(name, data, [cell.config for cell in base])
     return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"),
                  data.get("drop_caches", False), data.get("ratio", []),
                  interleaved(base, count, in_pairs=sides.table is not None), sides)

@@ -15,7 +15,7 @@ from poolmark.base.toml_values import shown
 
 Kinds = Mapping[str, type[object]]     # key -> the type of its value
 
-KEYS: Kinds = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
+KEYS: Kinds = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "refusals": bool, "primary": list,
                "config": dict, "axes": dict, "axes_if_known": dict, "broker": dict, "load": dict, "phase": list, "group": list,
                "override": list, "ratio": list, "beside": dict, "impossible": list}
 GROUP_KEYS: Kinds = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "broker", "load", "phase")}
