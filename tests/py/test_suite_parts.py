@@ -28,7 +28,7 @@ PHASE = '[[phase]]\nname = "connect"\nscenario = "connect"\n'
     ('kind = "poem"\n' + PHASE, "kind 'poem' is not known"),
     ('drop_caches = "yes"\n' + PHASE, "drop_caches is 'yes'; it must be true or false"),
     ("repetitions = 0\n" + PHASE, "repetitions is 0; it must be at least 1"),
-    ("repetitions = true\n" + PHASE, "repetitions is True; it must be a whole number"),
+    ("repetitions = true\n" + PHASE, "repetitions is true; it must be a whole number"),
     ("config = 1\n" + PHASE, "config is 1; it must be a table"),
     ('[axes]\nstrategy = "malloc"\n' + PHASE, "an axis is a list of values"),
     ('[[phase]]\nname = "x"\n', "'scenario' is missing"),

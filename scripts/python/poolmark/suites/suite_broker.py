@@ -84,7 +84,7 @@ class BrokerCheck:
     def unused(self, cells: list[CellPlan]) -> None:
         able: dict[str, list[str]] = {one["name"]: one["capabilities"] for one in described.broker(self.build)["strategies"] if one["serves"]}
         for name, capability in USED_BY.items():
-            having = [cell for cell in cells if name in cell.broker]
+            having = [cell for cell in cells if name in cell.broker and "=" not in str(cell.broker[name])]     # of a named pool the broker says so
             used = {one for cell in having for one in self.strategies(cell)}
             if not having or any(own_pools.is_path(one) or capability in able.get(one, [capability]) for one in used):
                 continue
