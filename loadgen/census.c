@@ -61,6 +61,8 @@ struct census {
     int64_t went;             // connections of others that ended between readings, where all were heard
     int64_t parts, heard;     // times between two readings, and those of which all ends were heard
     int64_t own_ended;        // connections of this run that had ended at the last reading
+    const char *why_deaf;     // why not all ends are heard; NULL: they are
+    const char *was_deaf;     // the same of the last part of which they were not
 };
 
 static bool add_number(struct numbers *numbers, uint64_t number)
@@ -313,6 +315,9 @@ static void stop_hearing(struct census *census)
     census->whole_ends = false;
 }
 
+const char census_paused[] = "nobody listens while connections of this run end";
+static const char not_told[] = "the kernel does not tell which sockets end";
+
 // Events that the kernel dropped are missing: the bytes are those of others at least.
 static void hear(struct census *census)
 {
@@ -320,9 +325,13 @@ static void hear(struct census *census)
     while (code == -ENOBUFS) {
         code = sockdiag_ends_read(census->ends, visit_end, census);
         census->whole_ends = census->whole_ends && code != -ENOBUFS;
+        census->why_deaf =
+            code == -ENOBUFS ? "the kernel dropped some of what it tells of them" : census->why_deaf;
     }
-    if (code < 0)
+    if (code < 0) {
+        census->why_deaf = not_told;
         stop_hearing(census);
+    }
 }
 
 static void hear_from_now_on(struct census *census)
@@ -332,6 +341,7 @@ static void hear_from_now_on(struct census *census)
     if (census->ends < 0)
         census->ends = -1;
     census->whole_ends = census->ends >= 0;
+    census->why_deaf = census->ends < 0 ? not_told : NULL;
 }
 
 // What connections of others carried that ended since the last reading.
@@ -360,6 +370,7 @@ void census_pause(struct census *census, const struct census_own *own)
     if (census->begun)
         add_ended(census, own);
     stop_hearing(census);
+    census->why_deaf = census_paused;
 }
 
 void census_close(struct census *census)
@@ -381,6 +392,7 @@ static void fill(const struct census *census, struct census_reading *reading)
     reading->went = census->went;
     reading->parts = census->parts;
     reading->heard = census->heard;
+    reading->deaf = census->was_deaf;
     reading->came = census->came;
     reading->left = census->left;
     reading->unheard = census->unheard;
@@ -425,6 +437,7 @@ void census_take(struct census *census, struct fleet *const fleets[], int count,
         add_ended(census, own);
         census->parts++;
         census->heard += listened;
+        census->was_deaf = listened ? census->was_deaf : census->why_deaf;
     }
     census->deaf = census->deaf || !listened;
     census->ended_bytes = census->ended_much_bytes = census->ended = 0;

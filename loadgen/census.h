@@ -53,6 +53,7 @@ struct census_reading { // sums since the first reading
     int64_t ended;   // those of this run that failed or have ended
     int64_t went;    // connections of others to the target that ended between readings, resets among them
     int64_t parts, heard; // times between two readings, and those of which `went` has all
+    const char *deaf;     // static: why the last of those that were not heard was not; NULL: all were
     // Connections of others at the target's ports:
     int64_t came;    // that a reading had and the one before had not
     int64_t left;    // that a reading had, and have ended by the next
@@ -69,6 +70,9 @@ struct census_own {  // connections of this run, so far
     int64_t passed;  // ports that these passed over
     bool publishing; // some have carried messages
 };
+
+// The `deaf` of a part in which clients of the run ended (census_pause): by intent, not for want of anything.
+extern const char census_paused[];
 
 struct census;
 

@@ -55,6 +55,15 @@ static int64_t passing_between(const struct census_reading *first, const struct 
     return listed && !heard && passing > 0 ? passing : 0;
 }
 
+// Of those that listeners took beyond what the list has at the target's ports: those that it has nowhere. It has each connection
+// for a minute after its end, unless that was a reset.
+static int64_t resets_between(const struct census_reading *first, const struct census_reading *last,
+                              int64_t more)
+{
+    int64_t resets = more - (last->elsewhere - first->elsewhere) - (last->outside - first->outside);
+    return first->listed && last->listed && resets > 0 ? resets : 0;
+}
+
 struct cost_part costs_between(const struct sample *from, const struct sample *to)
 {
     struct cost_part part = {.cpu_ns = -1, .took_ns = to->at_ns - from->at_ns};
@@ -82,7 +91,12 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
                 last->outside == first->outside && more * UNTRACED_ONE_IN > begun && more > traced)
                 part.untraced = more - traced;
             part.unattributed = more - (last->elsewhere - first->elsewhere) - traced - part.untraced;
+            part.unheard_resets = resets_between(first, last, more - traced);
         }
+        part.deaf = heard ? NULL : last->deaf;
+    } else if (last->heard - first->heard < last->parts - first->parts) {
+        part.resets_unknown = true;
+        part.deaf = last->deaf;
     }
     part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
     part.strange_bytes = last->strange_bytes - first->strange_bytes;
@@ -108,6 +122,9 @@ void costs_add(struct cost_part *sum, const struct cost_part *part)
     sum->left += part->left;
     sum->unheard += part->unheard;
     sum->passing += part->passing;
+    sum->unheard_resets += part->unheard_resets;
+    sum->resets_unknown = sum->resets_unknown || part->resets_unknown;
+    sum->deaf = part->deaf ? part->deaf : sum->deaf;
 }
 
 bool costs_many_failed(int64_t failed, int64_t made)
@@ -275,11 +292,40 @@ static void tell_passing(struct run *run, const struct cost_part *part, const ch
         where, (long long)part->passing);
 }
 
-// Resets leave no trace, and a long list is not read: then nobody knows to whom others connected.
-static void tell_unattributed(struct run *run, const struct cost_part *part)
+// Whether somebody was meant to hear them, and did not. While clients of the run end nobody is, and then other programs of the host
+// that are reset, such as checks of their health, would mark each such run.
+static bool is_deaf(const struct cost_part *part)
 {
-    if (run->strangers.told || !is_much(part->unattributed, part))
+    return part->unheard_resets > 0 && part->deaf && part->deaf != census_paused;
+}
+
+// Too few to be a load of their own, but one alone may have published much.
+static void tell_unheard_resets(struct run *run, const struct cost_part *part, bool marks)
+{
+    if (part->unheard_resets == 0 || is_raised(run, "other_clients"))
         return;
+    run->strangers.told = true;
+    if (marks)
+        withheld_add_all(&run->doubted, "other_clients", "other_connections");
+    run_anomaly(
+        run, "other_connections",
+        "%lld connection%s of others to programs of this network namespace left no trace (reset, or its port "
+        "used again), and nobody heard the end: %s. Whether the target was among these programs, and what "
+        "was carried, is not known. If it was much, the target's figures have what that cost%s. Its own "
+        "counters tell (a suite's cell, verify --broker)",
+        (long long)part->unheard_resets, part->unheard_resets == 1 ? "" : "s",
+        part->deaf ? part->deaf : "nobody listened", marks ? "; they are marked as doubtful" : "");
+}
+
+// Resets leave no trace, and a long list is not read: then nobody knows to whom others connected.
+static void tell_unattributed(struct run *run, const struct cost_part *part, bool marks)
+{
+    if (run->strangers.told)
+        return;
+    if (!is_much(part->unattributed, part)) {
+        tell_unheard_resets(run, part, marks);
+        return;
+    }
     run->strangers.told = true;
     run_anomaly(
         run, "other_connections",
@@ -293,9 +339,21 @@ static void tell_unattributed(struct run *run, const struct cost_part *part)
 // Of connections of others that are there nobody knows what they carry: one alone can make the target work.
 static void tell_unseen(struct run *run, const struct cost_part *part)
 {
-    if (run->unseen_told || !run->census || part->own_bytes >= 0 || is_raised(run, "other_clients"))
+    bool blind = part->own_bytes < 0;
+    if (run->unseen_told || !run->census || (!blind && !part->resets_unknown) ||
+        is_raised(run, "other_clients"))
         return;
     run->unseen_told = true;
+    if (!blind) {
+        run_anomaly(
+            run, "others_unseen",
+            "whether others connected to the target and were reset is not known: the kernel counts no "
+            "connections that listeners took (PassiveOpens), and nobody heard the ends of sockets: %s. Such "
+            "a connection may have published much: the target's figures would have what that costs. Its own "
+            "counters tell (a suite's cell, verify --broker)",
+            part->deaf ? part->deaf : "nobody listened");
+        return;
+    }
     run_anomaly(
         run, "others_unseen",
         "what connections of others to the target carried is not known: %s. Many of them would have been "
@@ -316,7 +374,7 @@ double costs_each(struct run *run, const struct cost_part *part, const struct co
         if (is_busy(run, part) && !is_raised(run, "target_busy"))
             tell_busy(run, part);
         tell_others(run, part);
-        tell_unattributed(run, part);
+        tell_unattributed(run, part, is_deaf(part));
         tell_unseen(run, part);
         if (part->passing > 0 && !run->passing_told && !is_raised(run, "other_clients")) {
             run->passing_told = true;
@@ -349,7 +407,7 @@ struct cost_faults costs_judge_part(struct run *run, const struct cost_part *par
                     where, text, (long long)part->made);
     }
     if (is_alone(run))
-        tell_unattributed(run, part);
+        tell_unattributed(run, part, false);
     if (is_alone(run) && !faults.others)
         tell_unseen(run, part);
     if (faults.passing)

@@ -16,7 +16,8 @@
 //   as a stranger then: neither `target_busy` nor `other_clients` is raised.
 //
 // Fewer strangers (a monitoring client) leave the figure as it is; cpu.idle_share has what they take. Where some came and
-// ended unheard, the figure stays and is marked as doubtful (`other_connections`). Where nothing shows what connections carried,
+// ended unheard, the figure stays and is marked as doubtful (`other_connections`). Those that were reset unheard, to the target or
+// to another program, are told, however few. Where nothing shows what connections carried,
 // as over several ranks, that is said (`others_unseen`).
 //
 //     struct cost_part part = costs_between(&before, &after);
@@ -36,7 +37,11 @@ struct cost_part {
     int64_t opened;           // connections of others to the target that came, at least; less than 0 too
     int64_t
         untraced; // further ones that were reset, to the target as far as is known, where their ends were not heard
-    int64_t unattributed;  // connections of others, to the target or not
+    int64_t unattributed; // connections of others, to the target or not
+    int64_t
+        unheard_resets;  // of these and of the untraced, those of which no list has anything: they were reset
+    bool resets_unknown; // nothing counts them either
+    const char *deaf;    // static: why nobody heard their ends; NULL: somebody did
     int64_t strange_bytes; // on connections of others
     int64_t own_bytes;     // on ours, at least; -1: neither is known
     int64_t foreign;       // messages of others that our subscribers received

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/summary_surroundings.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -46,6 +47,8 @@ static void add_network(struct surroundings *surroundings, struct summary *summa
 {
     struct netstat now, target_now = {{0}};
     int64_t grew[NETSTAT_COUNT];
+    const char *where = surroundings->has_target_net ? "the target's network namespace and the generator's"
+                                                     : "this network namespace";
     netstat_read(&now, 0);
     keep(run, "network", network_json(&surroundings->net), network_json(&now));
     if (surroundings->has_target_net) {
@@ -60,11 +63,19 @@ static void add_network(struct surroundings *surroundings, struct summary *summa
             grew[i] = grew[i] >= 0 && more >= 0 ? grew[i] + more : -1;
         char name[48];
         snprintf(name, sizeof name, "network.%s", netstat_name((enum netstat_count)i));
-        if (grew[i] >= 0)
-            summary_add(summary, name, (double)grew[i], "1", "none");
+        summary_add(summary, name, grew[i] >= 0 ? (double)grew[i] : NAN, "1", "none");
+        if (grew[i] < 0)
+            snprintf(summary->rows[summary->count - 1].why, sizeof summary->rows[0].why,
+                     "the kernel's counter could not be read");
     }
-    const char *where = surroundings->has_target_net ? "the target's network namespace and the generator's"
-                                                     : "this network namespace";
+    if (grew[NETSTAT_LISTEN_OVERFLOWS] < 0 || grew[NETSTAT_SYN_RETRANSMITS] < 0)
+        run_anomaly(run, "network_unknown",
+                    "whether accept queues overflowed or SYNs were sent again is not known: the kernel's "
+                    "counters of %s "
+                    "could not be read at the start or the end (/proc/PID/net/netstat). Connect latencies "
+                    "near 1, 3 or 7 s may be of that, not of the "
+                    "target's work",
+                    where);
     if (grew[NETSTAT_LISTEN_OVERFLOWS] > 0 || grew[NETSTAT_LISTEN_DROPS] > 0)
         run_anomaly(
             run, "accept_queue",

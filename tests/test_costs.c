@@ -240,6 +240,36 @@ static void test_resets_that_were_heard_are_the_targets_where_they_ended_there(v
     assert_int_equal(part.opened, 10);
 }
 
+// One that was reset may have published much, to the target or to another program.
+static void test_few_that_were_reset_unheard_are_told_as_not_known(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct census_reading from = {.opened = 5000, .listed = true, .parts = 1, .heard = 1}, to = from;
+    to.parts = 2;
+    to.deaf = "the kernel was silent";
+    to.opened = 5003;
+    to.elsewhere = to.outside = 1;
+    struct cost_part part = a_part_of(from, to), sum = {0};
+    assert_int_equal(part.unheard_resets, 1);
+    assert_ptr_equal(part.deaf, to.deaf);
+    assert_faults(&run, &part, "");
+    (void)costs_each(&run, &part, &costs_of_messages);
+    assert_true(run.strangers.told && run.withheld == 0);
+    assert_string_equal(withheld_part_by(&run.doubted, "cpu.per_message_ns"), "other_connections");
+    to.outside = 2; // all have a trace
+    assert_int_equal(a_part_of(from, to).unheard_resets, 0);
+    to.outside = 1;
+    to.heard = 2; // none ended at the target
+    assert_int_equal(a_part_of(from, to).unheard_resets, 0);
+    from.opened = to.opened = -1; // nothing counts them, but they were heard
+    assert_false(a_part_of(from, to).resets_unknown);
+    to.heard = 1;
+    part = a_part_of(from, to);
+    costs_add(&sum, &part);
+    assert_true(sum.resets_unknown);
+}
+
 static void test_the_ends_of_connections_of_others_are_in_the_cost_when_they_are_many(void **state)
 {
     (void)state;
@@ -454,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_bytes_of_others_are_in_the_cost_when_they_are_one_of_twenty),
         cmocka_unit_test(test_connections_at_other_ports_are_not_the_targets),
         cmocka_unit_test(test_resets_that_were_heard_are_the_targets_where_they_ended_there),
+        cmocka_unit_test(test_few_that_were_reset_unheard_are_told_as_not_known),
         cmocka_unit_test(test_the_ends_of_connections_of_others_are_in_the_cost_when_they_are_many),
         cmocka_unit_test(test_without_a_list_descriptors_tell_who_has_gone),
         cmocka_unit_test(test_one_of_which_nobody_heard_what_it_carried_takes_the_cost),

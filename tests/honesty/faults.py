@@ -452,7 +452,8 @@ OPEN(open64)
 """
 
 
-def _preload(folder, name, text, **variables):
+def preloading(folder, name, text, **variables):
+    """An environment in which programs have the C functions of `text` in place of the library's."""
     library = folder / f"{name}.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-w", "-x", "c", "-o", library, "-", "-ldl"], input=text, text=True, check=True)
     return {**os.environ, "LD_PRELOAD": str(library), **{key: str(value) for key, value in variables.items()}}
@@ -460,7 +461,7 @@ def _preload(folder, name, text, **variables):
 
 def hiding(folder, end, error):
     """An environment in which files of /proc whose path ends with `end` cannot be opened."""
-    return _preload(folder, "hide", HIDE, HIDE_END=end, HIDE_ERRNO=error)
+    return preloading(folder, "hide", HIDE, HIDE_END=end, HIDE_ERRNO=error)
 
 
 CLOCK = r"""
@@ -483,4 +484,4 @@ int clock_gettime(clockid_t id, struct timespec *now)
 
 def setting_the_clock(folder, file, seconds):
     """An environment whose wall clock steps by so many seconds as soon as `file` exists."""
-    return _preload(folder, "clock", CLOCK, CLOCK_STEP_FILE=file, CLOCK_STEP_S=seconds)
+    return preloading(folder, "clock", CLOCK, CLOCK_STEP_FILE=file, CLOCK_STEP_S=seconds)

@@ -38,6 +38,10 @@ def test_a_doubt_stands_where_an_anomaly_demands_it_and_nowhere_else():
     assert withheld.wrong_doubts(made(True, [PASSED])) == withheld.wrong_doubts(made(False, [])) == []
     assert "it has no doubt" in withheld.wrong_doubts(made(False, [PASSED]))[0]
     assert "no anomaly says why" in withheld.wrong_doubts(made(True, []))[0]
+    unheard = {"what": "other_connections", "text": f"1 connection of others {withheld.UNHEARD}"}
+    assert withheld.wrong_doubts(made(False, [unheard])) == []
+    marked = unheard | {"text": f"{unheard['text']}; {withheld.MARKED}"}
+    assert withheld.wrong_doubts(made(True, [marked])) == [] != withheld.wrong_doubts(made(False, [marked]))
     older = made(False, [PASSED])
     del older["surroundings"]
     assert withheld.wrong_doubts(older) == []

@@ -63,7 +63,9 @@ class Withheld:
         return metric.startswith(self.all) or not metric.endswith(COUNTS) and metric.startswith(self.parts)
 
 
-PASSING = "connections of others to the target came and ended meanwhile"     # the sentence of loadgen/costs.c
+PASSING = "connections of others to the target came and ended meanwhile"     # sentences of loadgen/costs.c
+UNHEARD = "left no trace"
+MARKED = "they are marked as doubtful"      # of resets that nobody heard though somebody listened
 
 
 def _suffers_from_stops(name: str, one: MetricData) -> bool:
@@ -74,7 +76,8 @@ def _suffers_from_stops(name: str, one: MetricData) -> bool:
 def wrong_doubts(record: RecordData) -> list[str]:
     """Doubts of a load's figures that its anomalies do not demand, and those that are missing. Records from before `surroundings` had none."""
     anomalies = [one for one in record.get("anomalies", []) if isinstance(one, dict)]
-    told = any(one.get("what") == "other_connections" and PASSING in str(one.get("text")) for one in anomalies)
+    said = [str(one.get("text")) for one in anomalies if one.get("what") == "other_connections"]
+    told = any(PASSING in text or (UNHEARD in text and MARKED in text) for text in said)
     stopped = any(one.get("what") == "target_stopped" for one in anomalies)
     wrong: list[str] = []
     known = Withheld(record)
