@@ -99,6 +99,17 @@ static json_t *watched_json(const struct run *run, const struct sample *start)
                      (json_int_t)peak.target_private_bytes);
 }
 
+// What rank 0 shall say of watched processes that stood still; NULL: nothing.
+static json_t *stopped_json(const struct run *run)
+{
+    char text[900];
+    json_t *list = run->stops.seen ? json_array() : NULL;
+    for (int kind = 0; list && kind < STOP_KINDS; kind++)
+        if (stops_tell(&run->stops, (enum stop_kind)kind, text, sizeof text))
+            json_array_append_new(list, json_string(text));
+    return list;
+}
+
 // Rank 0 has no other way to the file, where hosts share no disk.
 static void tell_curve(struct run *run)
 {
@@ -116,10 +127,10 @@ static void tell_curve(struct run *run)
 static json_t *part_json(struct run *run, const char *ended, const struct sample *start)
 {
     struct ranks *ranks = run->ranks;
-    return json_pack("{s:i,s:s,s:o,s:I,s:i,s:o,s:o*}", "rank", ranks->rank, "ended", ended, "host",
+    return json_pack("{s:i,s:s,s:o,s:I,s:i,s:o,s:o*,s:o*}", "rank", ranks->rank, "ended", ended, "host",
                      host_facts(), "clients", (json_int_t)ranks_shares_clients(&ranks->shares, ranks->rank),
                      "workers", run->plan.workers, "counts", ranks_counts_json(&run->tally), "watched",
-                     watched_json(run, start));
+                     watched_json(run, start), "stopped", stopped_json(run));
 }
 
 static int write_part(const struct run *run, const json_t *part)

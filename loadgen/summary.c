@@ -320,9 +320,8 @@ const char *summary_cause(const struct run *run, enum tally_reason reason, char 
     if (cut_off && run->targets.ended > 0) {
         snprintf(text, size, "; ");
         targets_describe(&run->targets, text + 2, size - 2);
-    } else if ((cut_off || reason == REASON_TIMEOUT) && run->stops.seen) {
-        snprintf(text, size, "; ");
-        stops_describe(&run->stops, text + 2, size - 2);
+    } else if ((cut_off || reason == REASON_TIMEOUT) && stops_describe(&run->stops, text + 2, size - 2)[0]) {
+        memcpy(text, "; ", 2);
     }
     return text;
 }

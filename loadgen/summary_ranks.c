@@ -137,6 +137,21 @@ static void note_differences(struct run *run)
     }
 }
 
+// Processes that other ranks watch and that stood still: figures have doubts as with those of rank 0.
+static void note_stops(struct run *run)
+{
+    for (int rank = 1; rank < run->ranks->size; rank++) {
+        size_t i;
+        json_t *text;
+        json_array_foreach(json_object_get(run->ranks->of[rank].part, "stopped"), i, text)
+        {
+            run->stops.seen = true;
+            run_anomaly(run, "target_stopped", "rank %d: %.900s", rank,
+                        json_string_value(text) ? json_string_value(text) : "");
+        }
+    }
+}
+
 // Figures for a client that are of rank 0's host alone.
 static bool has_figures_of_one_host(const struct summary *summary)
 {
@@ -169,6 +184,7 @@ void summary_add_ranks(const struct summary *summary, struct run *run)
                     "are of rank 0",
                     ranks->size - 1, ranks->size);
     note_differences(run);
+    note_stops(run);
     if (!run->record)
         return;
     json_t *list = json_array();

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -313,25 +315,53 @@ static void without_rank_0_the_others_end(void **state)
 
 // --- a rank that only watches -------------------------------------------------------------------------------
 
+// Clients on two ranks; a third watches this process. Reads the record.
+static void play_watching(struct load_run *load, const struct process *broker, pid_t watched)
+{
+    struct ranks_run run;
+    char pid[24];
+    snprintf(pid, sizeof pid, "%d", (int)watched);
+    load_run_prepare(load, process_port(broker), "connect", "raw");
+    load_run_add(load, "--connections", "300", "--hold", "2500ms", "--settle", "0", "--quiet", NULL);
+    const char *last[LOAD_ARGUMENTS_MAX];
+    memcpy(last, load->arguments, sizeof last);
+    last[load->count] = "--only-watch";
+    last[load->count + 1] = "--watch-pid";
+    last[load->count + 2] = pid;
+    last[load->count + 3] = NULL;
+    ranks_run_start_last(&run, RANKS_LOAD, load->arguments, last);
+    assert_int_equal(ranks_run_wait(&run), 0);
+    load_run_read(load);
+}
+
+static void a_rank_that_only_watches_tells_of_a_target_that_stood_still(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct load_run load;
+    siginfo_t info;
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+    play_watching(&load, broker, pid);
+    load_run_assert_file(&load, "run.json", "\"text\": \"rank 2: the watched process ");
+    load_run_assert_file(&load, "run.json", " was stopped (SIGSTOP");
+    load_run_assert_file(&load, "run.json", "\"doubt\": \"target_stopped\"");
+    load_run_finish(&load);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 static void a_rank_that_only_watches_has_the_targets_memory_and_no_clients(void **state)
 {
     (void)state;
     struct process *broker = process_start_broker(NULL, NULL);
     struct load_run load;
-    struct ranks_run run;
-    char pid[24];
-    snprintf(pid, sizeof pid, "%d", (int)process_pid(broker));
-    load_run_prepare(&load, process_port(broker), "connect", "raw");
-    load_run_add(&load, "--connections", "300", "--hold", "2500ms", "--settle", "0", "--quiet", NULL);
-    const char *last[LOAD_ARGUMENTS_MAX];
-    memcpy(last, load.arguments, sizeof last);
-    last[load.count] = "--only-watch";
-    last[load.count + 1] = "--watch-pid";
-    last[load.count + 2] = pid;
-    last[load.count + 3] = NULL;
-    ranks_run_start_last(&run, RANKS_LOAD, load.arguments, last);
-    assert_int_equal(ranks_run_wait(&run), 0);
-    load_run_read(&load);
+    play_watching(&load, broker, process_pid(broker));
     const json_t *rank = ranks_load_rank(&load, 2), *watched = json_object_get(rank, "watched");
     assert_int_equal(json_integer_value(json_object_get(rank, "clients")), 0);
     assert_int_equal(ranks_load_count(&load, 0, "connected") + ranks_load_count(&load, 1, "connected"), 300);
@@ -420,6 +450,7 @@ int main(void)
         cmocka_unit_test(without_any_relay_the_record_is_whole),
         cmocka_unit_test(without_rank_0_the_others_end),
         cmocka_unit_test(a_rank_that_only_watches_has_the_targets_memory_and_no_clients),
+        cmocka_unit_test(a_rank_that_only_watches_tells_of_a_target_that_stood_still),
         cmocka_unit_test(nothing_is_opened_when_a_run_is_refused),
         cmocka_unit_test(a_record_that_is_there_is_refused_for_all),
         cmocka_unit_test(one_rank_is_as_without_ranks),
