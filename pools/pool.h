@@ -28,6 +28,7 @@
 //     put of an object that malloc served.
 //   - If construct fails, it leaves its object as it was. The get fails (counted as failed), or the open or
 //     preheat fails (-ENOMEM, undone).
+//   - While the pool's own thread or a preheat constructs an object, a get at `max` may find none.
 //   - `malloc` constructs in each get and destructs in each put, as does a strategy without
 //     POOL_CAP_CONSTRUCTS.
 //   - The three functions run on any thread that gets, puts, grows, sweeps or closes, several at once on
