@@ -194,12 +194,13 @@ static void *get_one(void *argument)
     return object;
 }
 
-static void test_a_child_goes_on_where_another_thread_was_making_objects(void **state)
+static void *preheat_some(void *pool)
 {
-    const struct pool_strategy *strategy = *state;
-    unsigned wanted = POOL_CAP_FORKS | POOL_CAP_CONSTRUCTS;
-    if ((strategy->caps & wanted) != wanted || (strategy->caps & POOL_CAP_SHARES))
-        return;
+    return pool_preheat(pool, OBJECTS) == 0 ? pool : NULL;
+}
+
+static void fork_while_another_makes(const struct pool_strategy *strategy, void *(*makes)(void *))
+{
     for (int mode = POOL_GROW_INLINE; mode <= POOL_GROW_BACKGROUND; mode++) {
         struct hold hold = {.main_thread = pthread_self()};
         assert_int_equal(sem_init(&hold.reached, 0, 0), 0);
@@ -211,20 +212,31 @@ static void test_a_child_goes_on_where_another_thread_was_making_objects(void **
         struct pool *pool = contract_open(strategy, &config);
         atomic_store(&hold.holds, true);
         pthread_t other;
-        assert_int_equal(pthread_create(&other, NULL, get_one, pool), 0);
+        assert_int_equal(pthread_create(&other, NULL, makes, pool), 0);
         while (sem_wait(&hold.reached) != 0)
             ;
         int ended = 0;
         for (int action = 0; action < ACTIONS; action++)
             ended += fork_and_wait(pool, action);
         sem_post(&hold.go);
-        void *got;
-        pthread_join(other, &got);
-        assert_non_null(got);
+        void *made;
+        pthread_join(other, &made);
+        assert_non_null(made);
         assert_int_equal(ended, ACTIONS);
         get_and_put_all(pool);
         contract_close(pool);
     }
+}
+
+static void test_a_child_goes_on_where_another_thread_was_making_objects(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    unsigned wanted = POOL_CAP_FORKS | POOL_CAP_CONSTRUCTS;
+    if ((strategy->caps & wanted) != wanted || (strategy->caps & POOL_CAP_SHARES))
+        return;
+    fork_while_another_makes(strategy, get_one);
+    if (strategy->caps & POOL_CAP_PREHEATS)
+        fork_while_another_makes(strategy, preheat_some);
 }
 
 static void destruct_slowly(void *context, void *object)
