@@ -37,7 +37,7 @@
 //
 // One thread: only one thread at a time may use a pool opened with POOL_THREADS_ONE. Its strategy leaves out,
 // where it can, the locks and atomic operations that guard against other threads. Such a pool is a point of
-// reference: it shows what they cost.
+// reference: it shows what they cost. A fork counts as a use: the child could find a call half done.
 //
 // Locks: strategies that lock spin briefly and then sleep on a futex, so a thread of high priority waits for
 // the holder and not for a time slice. With lock_inherits_priority the holder inherits the priority of its

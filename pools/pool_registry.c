@@ -210,6 +210,10 @@ int pool_registry_add(struct pool_registry *registry, const struct pool_strategy
         return code;
     if (!strategy)
         return err_set(err, -EINVAL, "pool %s: there is no such strategy", config->name);
+    // Who lists, sweeps or looks for pressure uses every pool, and may do so on a thread of its own.
+    if (config->threads == POOL_THREADS_ONE)
+        return err_set(err, -EINVAL, "pool %s: threads is one, but any thread may use a pool of a registry",
+                       config->name);
     struct entry *entry = pool_memory_alloc(sizeof *entry);
     if (!entry)
         return err_set(err, -ENOMEM, "pool %s: out of memory", config->name);

@@ -48,8 +48,8 @@ int pool_registry_open(struct pool_registry **registry, struct err *err) __attri
 int pool_registry_close(struct pool_registry *registry, struct err *err) __attribute__((warn_unused_result));
 
 // Opens a pool by the name in its config. -EEXIST: there is one of that name, also while it is being made or
-// closed; -EINVAL: the name, or as pool_open; -ENOMEM; -ENOSPC: POOL_REGISTRY_POOLS_MAX. The caller gets no
-// reference.
+// closed; -EINVAL: the name, POOL_THREADS_ONE, or as pool_open; -ENOMEM; -ENOSPC: POOL_REGISTRY_POOLS_MAX. The
+// caller gets no reference.
 int pool_registry_add(struct pool_registry *registry, const struct pool_strategy *strategy,
                       const struct pool_config *config, struct err *err) __attribute__((warn_unused_result));
 

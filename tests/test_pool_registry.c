@@ -133,6 +133,20 @@ static void test_a_name_is_text(void **state)
     close_registry(registry);
 }
 
+static void test_a_pool_for_one_thread_is_not_for_a_registry(void **state)
+{
+    (void)state;
+    struct pool_registry *registry = open_registry();
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct err err = {0};
+    config.object_bytes = 8;
+    config.threads = POOL_THREADS_ONE;
+    expect_error(pool_registry_add(registry, pool_strategy_find("blocks"), &config, &err), -EINVAL, &err,
+                 "threads is one");
+    assert_int_equal(pool_registry_list(registry, NULL, 0), 0);
+    close_registry(registry);
+}
+
 static void test_a_bound_is_moved_and_a_pool_is_drained_by_name(void **state)
 {
     (void)state;
@@ -473,6 +487,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pools_are_made_found_listed_and_removed_by_name),
         cmocka_unit_test(test_a_name_is_text),
+        cmocka_unit_test(test_a_pool_for_one_thread_is_not_for_a_registry),
         cmocka_unit_test(test_a_bound_is_moved_and_a_pool_is_drained_by_name),
         cmocka_unit_test(test_a_pool_in_use_is_not_closed),
         cmocka_unit_test(test_a_close_waits_for_the_last_reference),

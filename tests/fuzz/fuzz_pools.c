@@ -146,7 +146,7 @@ static bool is_shared(void)
 
 static void stamp(void *object, uint64_t with)
 {
-    if (now->config.object_bytes > 2 * sizeof with) {
+    if (now->config.object_bytes > 2 * sizeof with && !is_shared()) {
         memcpy(object, &with, sizeof with);
         memcpy((char *)object + now->config.object_bytes - 1 - sizeof with, &with, sizeof with);
     }
