@@ -404,6 +404,13 @@ static int await_end(pthread_t thread)
     return pthread_join(thread, NULL);
 }
 
+// ThreadSanitizer has a thread of its own.
+#ifdef __SANITIZE_THREAD__
+enum { THREADS_WITHOUT_WORK = 2 };
+#else
+enum { THREADS_WITHOUT_WORK = 1 };
+#endif
+
 static int threads_of_process(void)
 {
     int count = 0;
@@ -420,7 +427,7 @@ static void run_threads(struct round *round, uint64_t random)
 {
     struct worker workers[THREADS_MAX];
     while (round->forks && !FORKS_BUSY &&
-           threads_of_process() > 1) // those that nobody awaited may be in free
+           threads_of_process() > THREADS_WITHOUT_WORK) // those that nobody awaited may be in free
         sched_yield();
     atomic_store(&round->working, round->threads);
     for (int i = 0; i < round->threads; i++) {
