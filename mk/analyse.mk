@@ -20,7 +20,7 @@ types:
 	$(Q)pyflakes3 scripts/python packaging/generate
 
 coverage_flags := -O0 -g1 --coverage -fprofile-update=atomic
-coverage:
+coverage: test-deps
 	@rm -rf build/coverage
 	@$(MAKE) --no-print-directory B=build/coverage CFLAGS='$(coverage_flags)' CXXFLAGS='$(coverage_flags)' LDFLAGS=--coverage unit-tests
 	@scripts/run-tests build/coverage --unit > build/coverage/log || { grep -A20 '^FAIL' build/coverage/log; \
