@@ -43,15 +43,20 @@ $(B)/fuzz_connection: $(connection_objects) $(connection_archives)
 	$(call say,FUZZER,$@)
 	$(Q)$(CC) -fsanitize=fuzzer $(ld_flags) $(san_flags) -o $@ $(connection_link)
 
-# clang's own build, of which every object counts coverage. What it finds new stays in build/fuzz-connection/found.
-connection_b := build/fuzz-connection
-.PHONY: fuzz-connection fuzz-coverage
+# clang's own build, of which every object counts coverage, for both fuzzers. What NAME finds new stays in build/fuzz/found-NAME, an
+# input that breaks something in build/fuzz/NAME-*.
+fuzz_b := build/fuzz
+fuzz_variables := --no-print-directory B=$(fuzz_b) CC=clang SAN=address-undefined CHECK=1 \
+    CFLAGS='-O1 -g1 -Wno-error -fsanitize=fuzzer-no-link'
+.PHONY: fuzzers fuzz-connection fuzz-coverage
+# Before two of them run side by side: two makes must not build one folder.
+fuzzers: test-deps
+	@$(MAKE) $(fuzz_variables) $(fuzz_b)/fuzz_connection $(fuzz_b)/fuzz_options
 fuzz-connection: test-deps
-	@$(MAKE) --no-print-directory B=$(connection_b) CC=clang SAN=address-undefined CHECK=1 \
-	    CFLAGS='-O1 -g1 -Wno-error -fsanitize=fuzzer-no-link' $(connection_b)/fuzz_connection
-	@mkdir -p $(connection_b)/found
-	@$(connection_b)/fuzz_connection -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -print_final_stats=1 \
-	    -artifact_prefix=$(connection_b)/ $(connection_b)/found tests/fuzz/corpus/connection
+	@$(MAKE) $(fuzz_variables) $(fuzz_b)/fuzz_connection
+	@mkdir -p $(fuzz_b)/found-connection
+	@$(fuzz_b)/fuzz_connection -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -print_final_stats=1 \
+	    -artifact_prefix=$(fuzz_b)/connection- $(fuzz_b)/found-connection tests/fuzz/corpus/connection
 
 # --- command lines, and the codec (wire/fuzz_mqtt.c, `make fuzz`): their committed inputs in every build
 options_objects := $(B)/tests/fuzz/fuzz_options.o
@@ -72,20 +77,18 @@ $(B)/fuzz_options: $(options_objects) $(options_archives)
 	$(Q)$(CC) -fsanitize=fuzzer $(ld_flags) $(san_flags) -o $@ $(options_link)
 
 # Words may name files: it runs in a folder of its own.
-options_b := build/fuzz-options
 .PHONY: fuzz-options
 fuzz-options: test-deps
-	@$(MAKE) --no-print-directory B=$(options_b) CC=clang SAN=address-undefined CHECK=1 \
-	    CFLAGS='-O1 -g1 -Wno-error -fsanitize=fuzzer-no-link' $(options_b)/fuzz_options
-	@mkdir -p $(options_b)/found $(options_b)/here
-	@cd $(options_b)/here && ../fuzz_options -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20 -print_final_stats=1 \
-	    -artifact_prefix=../ ../found $(CURDIR)/tests/fuzz/corpus/options
+	@$(MAKE) $(fuzz_variables) $(fuzz_b)/fuzz_options
+	@mkdir -p $(fuzz_b)/found-options $(fuzz_b)/here
+	@cd $(fuzz_b)/here && ../fuzz_options -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20 -print_final_stats=1 \
+	    -artifact_prefix=../options- ../found-options $(CURDIR)/tests/fuzz/corpus/options
 
 # Which lines the inputs reach: those that are committed, and those that a fuzzer has found here.
 fuzz-coverage:
 	@rm -rf build/fuzz-coverage
 	@$(MAKE) --no-print-directory B=build/fuzz-coverage CFLAGS='$(coverage_flags)' LDFLAGS=--coverage \
 	    build/fuzz-coverage/tests/test_fuzz_connection
-	@build/fuzz-coverage/tests/test_fuzz_connection tests/fuzz/corpus/connection $(wildcard $(connection_b)/found) \
+	@build/fuzz-coverage/tests/test_fuzz_connection tests/fuzz/corpus/connection $(wildcard $(fuzz_b)/found-connection) \
 	    > build/fuzz-coverage/log
 	@scripts/coverage build/fuzz-coverage | grep -E '^(module|broker/(mqtt|net) |wire )'
