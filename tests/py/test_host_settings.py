@@ -4,10 +4,10 @@ import pytest
 from made_runs import HOST
 from test_compare import make_run
 
-from poolmark.compare import history, verdict
+from poolmark.compare import history, interleave, verdict
 from poolmark.facts import comparable, facts
 from poolmark.records import record
-from poolmark.records.read_record import load
+from poolmark.records.read_record import Run, load
 
 SETTINGS = {"thp_defrag": "madvise", "tcp_rmem": [4096, 131072, 6291456], "turbo": None}
 LIMITS = {"nofile_hard": 20000, "somaxconn": 4096, "port_range": [32768, 60999], "tcp_mem_pages": [287898, 383867, 575796]}
@@ -79,6 +79,26 @@ def test_nights_of_other_settings_are_another_series_and_those_of_older_versions
     db.close()
     done = poolmark("trend", "--history", tmp_path / "h.sqlite")
     assert done.returncode == 0 and "the hosts differ: settings.thp_defrag madvise / always" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_setting_that_was_changed_between_the_runs_of_a_side_is_of_no_single_host(tmp_path):
+    runs = []
+    for number, one in enumerate([host(), host(), host(thp="always"), host()]):
+        run = make_run(f"suite-2026010{number}T000000Z-0001")
+        run["host"] = one
+        runs.append(Run(tmp_path, run))
+    joined = interleave.host_of_all(runs)
+    assert joined["changed"] == {"thp": ["madvise", "always"]} and interleave.host_of_all(runs[:2]) == host()
+    runs[2].data["host"] = {**host(), "changed": {"thp": ["madvise", "always"]}}  # in the middle of that run
+    assert interleave.host_of_all(runs) == joined
+    base, candidate = make_run(), make_run(seed=2)
+    base["host"], candidate["host"] = joined, host()
+    found = verdict.compare(base, candidate)
+    assert found.code == verdict.NOT_COMPARABLE
+    assert found.reasons == ["host.thp differs: madvise, then always in the baseline, madvise in the candidate"]
+    assert not history.alike(*(history.fingerprint(one) for one in (base, candidate)))
+    candidate["host"] = joined  # both sides met the change: they are not of one host either
+    assert verdict.compare(base, candidate).code == verdict.NOT_COMPARABLE
 
 
 def test_a_setting_that_is_changed_during_a_run_is_said(tmp_path, monkeypatch):

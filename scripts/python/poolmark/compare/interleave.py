@@ -18,11 +18,12 @@ from pathlib import Path
 
 from poolmark.facts.build_commit import Build, last_line
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.forms import CellData, Config
+from poolmark.base.forms import CellData, Config, Json
 from poolmark.base.paths import COMMAND, WORK
 from poolmark.base.progress import Eta
 from poolmark.base.units import plural
 from poolmark.compare import rounds_in_turn
+from poolmark.facts import comparable
 from poolmark.bench.in_turn import SIDES
 from poolmark.records.read_record import Run, load
 from poolmark.suites import suite_file
@@ -176,6 +177,17 @@ def copy_of_files(run: Run, cell: CellData, record: Record) -> Path:
     return raw
 
 
+def host_of_all(runs: Sequence[Run]) -> Json:
+    """The host of the first run, with the facts that were changed until the last one: `compare` then knows that there is not one host."""
+    host: Json = dict(runs[0].data["host"])
+    for run in runs:
+        changed = run.data["host"].get("changed", {})
+        found = comparable.host_differences({**host, "changed": {}}, run.data["host"])
+        if found:
+            host["changed"] = {key: [ours, changed.get(key, [theirs])[-1]] for key, ours, theirs in found} | host.get("changed", {})
+    return host
+
+
 def join(runs: Sequence[Run], in_turn: Sequence[Run], folder: Path, comparison: str, jobs: int, build: str) -> Run:
     """Joins the runs of one side: each run of a suite becomes a repetition of its cells, each round of `in_turn` a round of one
     benchmark. Their files are copied. Both sides have the same `comparison`, and each cell of a suite knows in which turn of its side it
@@ -186,7 +198,7 @@ def join(runs: Sequence[Run], in_turn: Sequence[Run], folder: Path, comparison: 
     primary = list(dict.fromkeys(pattern for run in runs for pattern in run.data.get("config", {}).get("primary") or []))
     config |= {"primary": primary} if primary else {}
     record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=config)
-    record.data["tool"], record.data["host"], record.data["libraries"] = first["tool"], first["host"], first.get("libraries", {})
+    record.data["tool"], record.data["host"], record.data["libraries"] = first["tool"], host_of_all(every), first.get("libraries", {})
     record.data["suite"], record.data["comparison"], record.data["build"] = first.get("suite"), comparison, build
     seen: dict[str, int] = {}
     for number, run in enumerate(runs):
