@@ -153,7 +153,7 @@ def test_losses_in_more_runs_are_told_by_the_runs_and_first():
     found = verdict.compare(base, candidate, judged=["connect.p99", "messages.lost"])
     text = verdict_markdown.as_markdown(found)
     assert found.code == verdict.REGRESSION and "+0.0 %" not in text.split("###")[0]
-    assert text.startswith("## Regression: messages.lost more often: in 5 of 12 runs, in the baseline in 0 of 12, 800 at most in cell-0, and 1 more\n")
+    assert text.startswith("## Regression: messages.lost more often: 2900 in 5 of 12 runs, 0 in 12 of the baseline in cell-0, and 1 more\n")
 
 
 def test_the_headline_of_an_undecided_comparison_says_what_looks_worse():

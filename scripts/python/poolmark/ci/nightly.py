@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from poolmark.facts import build_commit
-from poolmark.compare import change_points, compare, compare_builds, history, thresholds, verdict_out
+from poolmark.compare import change_points, compare, compare_builds, history, how_much, thresholds, verdict_out
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import markdown as in_markdown
 from poolmark.base.escape import terminal as plain
@@ -92,7 +92,7 @@ def confirm(found: Verdict, second: Verdict) -> None:
             row.verdict, row.why = "same", "looked like a regression; measured again, it was none"
         else:
             row.verdict, row.why, row.unconfirmed = "undecided", f"looked like a regression; measured again, it is {verdict}", True
-        found.notes.append(f"{row.cell} {row.metric}: looked like a regression of {verdict_out.percent(row.effect.change)}; measured again, it "
+        found.notes.append(f"{row.cell} {row.metric}: looked like a regression of {how_much.change_of(row)}; measured again, it "
                            + ("was none" if row.verdict == "same" else f"is {verdict}"))
     decide_again(found)
 

@@ -14,7 +14,8 @@ from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import Json
 from poolmark.ci.nightly import DEFAULT_HISTORY
 from poolmark.base.units import plural
-from poolmark.compare.verdict_out import from_to, in_unit
+from poolmark.compare.how_much import in_unit
+from poolmark.compare.verdict_out import from_to
 from poolmark.compare.verdict_page import STYLE, Draw, escape
 
 # A series with its change points and its last night.

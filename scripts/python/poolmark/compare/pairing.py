@@ -27,6 +27,17 @@ SAME_RUN = ("baseline and candidate are one and the same run: nothing is learnt 
             "measure two builds")
 
 
+def is_count(unit: str, better: str) -> bool:
+    """Whether it counts what should be rare: losses, failures."""
+    return unit in ("1", "count") and better == "lower"
+
+
+def in_some(values: list[float]) -> str:
+    """All of a count, and in how many runs: "500 in 1 of 6"."""
+    some, count = sum(value > 0 for value in values), len(values)
+    return f"{sum(values):.10g} in " + (f"{some} of {count}" if 0 < some < count else str(count))
+
+
 @dataclass
 class Judged:
     cell: str            # its id without the number of the repetition
@@ -48,6 +59,7 @@ class Judged:
     at_worst: float = math.inf  # upper bound of the worsening (one-sided, 95 %)
     limit: float = math.inf     # a larger `finds` is of no use
     deviation: float = 0.0      # of one repetition, in the unit of `change`
+    enough: int = 0     # repetitions a side that give an interval
     left_out: int = 0   # repetitions of either side without a value
     why_left_out: str = ""
     broken: str = ""    # "over budget" or "under budget"
@@ -68,28 +80,41 @@ class Judged:
         return (one.change, one.low, one.high) if self.better == "lower" else (-one.change, -one.high, -one.low)
 
     @property
+    def is_more(self) -> bool:
+        """Whether a count that is 0 in some run is more than in the baseline, by the mean."""
+        return (is_count(self.unit, self.better) and min(self.base + self.candidate) == 0
+                and sum(self.candidate) / len(self.candidate) > sum(self.base) / len(self.base))
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether more went wrong than in the baseline, where some runs had none of it."""
+        return self.is_more and (self.metric == NOT_COMPLETE or catalogue.is_fault(self.metric))
+
+    @property
+    def in_runs(self) -> str:
+        """Of a count: "500 in 1 of 6 runs, 0 in 6 of the baseline"."""
+        return f"{in_some(self.candidate)} run{'s' if len(self.candidate) != 1 else ''}, {in_some(self.base)} of the baseline"
+
+    @property
     def more_often(self) -> str:
-        """Where the medians of losses or failures do not differ: in how many of the candidate's runs there are some. Empty when not
-        in more than of the baseline's."""
-        if self.unit not in ("1", "count") or self.better != "lower" or self.effect.change != 0:
+        """Where the medians of losses or failures do not differ: how many there are in how many runs. Empty when not in more of them than of
+        the baseline's."""
+        if not is_count(self.unit, self.better) or self.effect.change != 0:
             return ""
         ours, theirs = (sum(value > 0 for value in side) for side in (self.base, self.candidate))
         more = sum(self.candidate) / len(self.candidate) > sum(self.base) / len(self.base)
-        if not more or theirs / len(self.candidate) <= ours / len(self.base):
-            return ""
-        return f"in {theirs} of {plural(len(self.candidate), 'run')}, in the baseline in {ours} of {len(self.base)}"
+        return self.in_runs if more and theirs / len(self.candidate) > ours / len(self.base) else ""
 
     @property
     def much_more(self) -> str:
         """Where the medians of losses or failures do not differ and the candidate's mean is larger by more than the useful size: how
         much. An interval of medians says nothing of what happens in few runs."""
-        if self.unit not in ("1", "count") or self.better != "lower" or self.effect.change != 0:
+        if not is_count(self.unit, self.better) or self.effect.change != 0:
             return ""
         ours, theirs = (sum(side) / len(side) for side in (self.base, self.candidate))
         if theirs <= ours * (1 + self.limit):
             return ""
-        return (f"{sum(self.candidate):.4g} in {plural(len(self.candidate), 'run')}, {sum(self.base):.4g} in {len(self.base)} of the baseline: "
-                f"too few runs to tell (p = {self.p:.2g})")
+        return f"{self.in_runs}: too few runs to tell (p = {self.p:.2g})"
 
     @property
     def worst(self) -> float:
@@ -318,3 +343,11 @@ def pair(base: RecordData, candidate: RecordData, direction: Direction = its_own
             notes.append(f"{name}: measured on neither side: {', '.join(on_neither)}")
     notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]
     return found
+
+
+def one_side_told(one: str, notes: list[str]) -> str:
+    """A primary metric with a value on one side, and the reason that its records give."""
+    cell, _, metric = one.rpartition(" ")
+    start = f"{cell}: {metric} was measured on one side only: "
+    why = next((note.removeprefix(start) for note in notes if note.startswith(start)), "")
+    return f"{one}: a primary metric that was measured on one side only" + (f" ({why})" if why else "")

@@ -38,7 +38,7 @@ from poolmark.compare import comparisons
 from poolmark.compare.compare_builds import stop
 from poolmark.compare.comparisons import STATE, Comparison, Results
 from poolmark.compare.verdict import OK, REGRESSION, WORDS
-from poolmark.compare.verdict_out import percent
+from poolmark.compare.how_much import percent
 
 # One worker: the start of several, all on the same cores, makes p99 of connects in half of the runs that of the start.
 QUICK = "suite quick --only malloc --connections 2000 --set engine=raw --set load.workers=1 --set load.clients-per-worker=2000 " \

@@ -33,6 +33,7 @@ class Effect:
     low: float
     high: float         # interval of `change`; infinite with too few values
     difference: float   # in the metric's unit
+    apart: tuple[float, float, float] = (math.nan, math.nan, math.nan)  # interval and middle of the pairs' differences, where a value is 0
 
 
 UNKNOWN = Effect(math.nan, math.nan, math.nan, math.nan)   # of a row that was not measured yet
@@ -55,7 +56,8 @@ def effect(base: Sequence[float] | Array, candidate: Sequence[float] | Array, co
         level = float(numpy.median(ours))
         apart = blocks.differences(ours, theirs, both)
         low, high = interval(apart, sizes, confidence)
-        return Effect(relative(float(numpy.median(apart)), level), relative(low, level), relative(high, level), difference)
+        middle = float(numpy.median(apart))
+        return Effect(relative(middle, level), relative(low, level), relative(high, level), difference, (low, middle, high))
     apart = blocks.differences(numpy.log(ours), numpy.log(theirs), both)
     low, high = (math.expm1(end) for end in interval(apart, sizes, confidence))
     return Effect(math.expm1(float(numpy.median(apart))), low, high, difference)

@@ -27,7 +27,7 @@ from poolmark.base.faults import Faults, likely
 from poolmark.base.forms import Json, Place
 from poolmark.base.toml_text import read_text
 from poolmark.base.units import parse_bytes, parse_count, parse_seconds
-from poolmark.compare.verdict_out import in_unit
+from poolmark.compare.how_much import in_unit
 
 BUDGET = "budget"
 BOUNDS = ("max", "min")

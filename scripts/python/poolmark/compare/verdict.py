@@ -21,12 +21,13 @@ from poolmark.base.distributions import heads_at_least, normal_above, t_beyond, 
 from poolmark.base.forms import RecordData
 from poolmark.base.units import plural
 from poolmark.facts import comparable
-from poolmark.compare import blocks, permutation, primary
+from poolmark.compare import blocks, how_much, permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
 from poolmark.compare.asked import Budget, direction_by, has_bound, idle_budgets, unmatched_why
 from poolmark.compare.blocks import Array
-from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair, shared_runs, with_cells
-from poolmark.compare.power import TARGET_POWER, limit_of, repetitions_for
+from poolmark.compare.how_much import beyond, losses_first, show, would_decide, worse_by
+from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, one_side_told, pair, shared_runs, with_cells
+from poolmark.compare.power import TARGET_POWER, limit_of
 
 ALPHA = 0.05
 ALPHA_PRIMARY, ALPHA_OTHERS = 0.04, 0.01
@@ -100,6 +101,7 @@ def measure(row: Judged, confidence: float, rng: numpy.random.Generator) -> None
     row.at_worst = ends.high if row.better == "lower" else -ends.low
     row.floor = max(LEAST_FLOOR, statistics.noise_floor(without_drift(row), rng))
     row.limit = limit_of(row.metric)
+    row.enough = permutation.least_repetitions((1 - confidence) / 2)
 
 
 def without_drift(row: Judged) -> Array:
@@ -205,32 +207,21 @@ def test_family(rows: list[Judged], alpha: float, confidence: float, rng: numpy.
     return [row for row, _ in added]
 
 
-def show(share: float) -> str:
-    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
-
-
-def would_decide(row: Judged, size: float, tests: int, alpha: float) -> str:
-    """How many repetitions would find a change of that size."""
-    count = repetitions_for(row.deviation, size, tests, alpha)
-    have = min(len(row.base), len(row.candidate))
-    if count is None:
-        return "more repetitions than 100 would be needed; a quieter host would help"
-    return f"{max(count, have + 1)} repetitions would find {show(size)}"
-
-
 def judge(row: Judged, alpha: float, tests: int) -> None:
     change, best, _ = row.worse
     count = min(len(row.base), len(row.candidate))
     if row.q <= alpha and change > row.floor and best > 0:
-        row.verdict, row.why = "regression", f"p = {row.q:.2g}, beyond the noise floor of {row.floor:.1%}"
+        row.verdict, row.why = "regression", f"p = {row.q:.2g}, {beyond(row)}"
     elif row.q_better <= alpha and -change > row.floor and row.worse[2] < 0:
-        row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, beyond the noise floor of {row.floor:.1%}"
+        row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, {beyond(row)}"
     elif row.q <= alpha and row.more_often:
         row.verdict, row.why = "regression", f"p = {row.q:.2g}, {row.more_often}"
     elif row.role != COMBINED and as_sample(row).least_p > alpha:
         row.why = f"{plural(count, 'repetition')} can find nothing here, {permutation.least_repetitions(alpha)} would"
     elif row.role == COMBINED and not math.isfinite(row.finds) and best <= row.floor:
         row.why = f"none of the {count} cells has repetitions that could find anything"
+    elif how_much.has_no_percentage(row):
+        judge_by_counts(row, alpha, tests)
     elif best > row.floor:
         row.why = "looks worse, and is not sure enough: " + would_decide(row, change, tests, alpha)
     elif row.q <= alpha and change > row.floor:
@@ -244,9 +235,22 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
     elif row.at_worst <= min(max(LEAST_FLOOR, row.finds), row.limit) and row.worse[2] <= row.limit:
         row.verdict, row.why = "same", f"at most {show(max(0.0, row.at_worst))} worse" + (
             f"; {show(max(LEAST_FLOOR, row.finds))} would have been found" if row.finds <= row.limit else "")
+    elif not math.isfinite(row.worst):
+        row.why = f"{plural(count, 'repetition')} give no interval, {row.enough} do; " + would_decide(row, row.limit / 2, tests, alpha)
     else:
         row.why = f"it may be {show(row.worst)} worse; " + would_decide(row, max(row.floor, min(row.worst, row.limit) / 2), tests, alpha)
     without_some(row)
+
+
+def judge_by_counts(row: Judged, alpha: float, tests: int) -> None:
+    """Judges a row without a percentage that is neither worse nor better by its test."""
+    change, best, worst = row.worse
+    unsure = best > row.floor or row.q <= alpha and change > row.floor or row.finds > row.limit and row.at_worst > LEAST_FLOOR
+    rare = row.much_more or row.worse_than_all(alpha / max(1, tests))
+    if not unsure and not rare and row.at_worst <= min(max(LEAST_FLOOR, row.finds), row.limit) and worst <= row.limit:
+        row.verdict, row.why = "same", how_much.often(row)
+    else:
+        row.why = rare if rare and not unsure else how_much.undecided(row, alpha)
 
 
 def without_some(row: Judged) -> None:
@@ -305,15 +309,17 @@ def apply_worsenings(row: Judged, budgets: Sequence[Budget]) -> bool:
     _, best, worst = row.worse
     row.role, row.by_budget, row.floor = primary.PRIMARY, True, limit
     if best > limit:
-        row.verdict, row.why = "regression", f"at least {show(best)} worse, and the budget is {show(limit)}"
+        row.verdict, row.why = "regression", f"at least {worse_by(row, most=False)}, and the budget is {show(limit)}"
     elif worst <= limit:
-        row.verdict, row.why = "same", f"at most {show(max(0.0, worst))} worse, and the budget is {show(limit)}"
+        row.verdict, row.why = "same", f"at most {worse_by(row, most=True)}, and the budget is {show(limit)}"
     elif not math.isfinite(worst) and math.isfinite(row.effect.change):
         row.verdict, row.why = "undecided", (f"{plural(min(len(row.base), len(row.candidate)), 'repetition')} without an interval, "
                                              f"{permutation.least_repetitions((1 - statistics.CONFIDENCE) / 2)} have")
     else:
         row.verdict = "undecided"
-        row.why = f"between {show(best)} and {show(worst)} worse: the budget of {show(limit)} is within"
+        between = (f"between {show(best)} and {show(worst)} worse" if math.isfinite(best) and math.isfinite(worst) else
+                   f"{how_much.often(row)}, interval {how_much.interval_of(row)}")
+        row.why = f"{between}: the budget of {show(limit)} is within"
     without_some(row)
     return True
 
@@ -362,7 +368,7 @@ def decide(verdict: Verdict) -> None:
                   row.role == primary.OTHER and row.suspicious and row.why.startswith("not a primary"))]
     if regressions:
         verdict.code = REGRESSION
-        verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in regressions]
+        verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in sorted(regressions, key=losses_first)]
     elif verdict.missing:
         verdict.code = NOT_COMPARABLE
     elif undecided or unfinished or verdict.one_sided or verdict.on_neither or verdict.idle or not verdict.deciding:
@@ -370,7 +376,7 @@ def decide(verdict: Verdict) -> None:
         if undecided:
             primaries = sum(row.decides for row in undecided)
             verdict.reasons = [f"{primaries} of {len(verdict.deciding)} tests of primary metrics are undecided"] if primaries else []
-            verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in sorted(undecided, key=lambda row: not row.suspicious)]
+            verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in sorted(undecided, key=losses_first)]
     else:
         verdict.code, verdict.reasons = OK, [text] if (text := found_told(verdict.deciding)) else []
     verdict.reasons += [f"{one}: the baseline has it and the candidate does not" for one in verdict.missing]
@@ -388,21 +394,13 @@ def decide(verdict: Verdict) -> None:
 def found_told(rows: list[Judged], most: int = 5) -> str:
     """What "no regression" excludes: of each metric the worsening that would have been found, in the cell where that is largest."""
     worst: dict[str, Judged] = {}
-    for row in rows:
+    for row in (one for one in rows if not how_much.has_no_percentage(one)):
         if row.role != COMBINED and row.verdict == "same" and 0 < row.finds < math.inf and row.finds > getattr(worst.get(row.metric), "finds", 0.0):
             worst[row.metric] = row
     found = sorted(worst.values(), key=lambda row: -row.finds)
     told = [f"{show(max(LEAST_FLOOR, row.finds))} of {row.metric} ({row.cell})" for row in found[:most]]
     more = f"; smaller ones of {plural(len(found) - most, 'other metric')}" if len(found) > most else ""
     return f"a worsening of this size would have been found 19 times in 20: {', '.join(told)}{more}" if told else ""
-
-
-def one_side_told(one: str, notes: list[str]) -> str:
-    """A primary metric with a value on one side, and the reason that its records give."""
-    cell, _, metric = one.rpartition(" ")
-    start = f"{cell}: {metric} was measured on one side only: "
-    why = next((note.removeprefix(start) for note in notes if note.startswith(start)), "")
-    return f"{one}: a primary metric that was measured on one side only" + (f" ({why})" if why else "")
 
 
 def should_decide(found: list[tuple[str, str]], rows: list[Judged], patterns: list[str]) -> list[str]:

@@ -6,10 +6,11 @@ import numpy
 
 from poolmark.base.escape import markdown as in_markdown
 from poolmark.compare import where_to_look as where
+from poolmark.compare.how_much import change_of, has_no_percentage, in_unit, interval_of, is_sometimes
 from poolmark.compare.pairing import COMBINED, Judged
 from poolmark.compare.verdict import Verdict
-from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, REST, Links, counts, fields, head_lines, in_unit,
-                                      interval_of, is_shown, least, links_of, percent, rank, short, suspicious_duplicates)
+from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, REST, Links, counts, fields, head_lines, is_shown, least, links_of, rank,
+                                      short, suspicious_duplicates)
 
 MOST_HEADLINES = 5
 MOST_ROWS = 20
@@ -20,12 +21,12 @@ def in_words(row: Judged) -> str:
     """The change in words, without Markdown."""
     base, candidate = (float(numpy.median(side)) for side in (row.base, row.candidate))
     from_to = f"{in_unit(base, row.unit)} to {in_unit(candidate, row.unit)}"
-    if row.more_often:
-        return f"more often: {row.more_often}, {in_unit(max(row.candidate), row.unit)} at most"
+    if is_sometimes(row):
+        return f"more often: {row.in_runs}"
     if row.broken or not numpy.isfinite(row.effect.change):
         return from_to + (f", {row.why}" if row.broken else "")
     sure = f", interval {interval_of(row)}" if row.effect.low != row.effect.high else ""
-    return f"{percent(row.effect.change)} ({from_to}{sure})"
+    return f"{change_of(row)} ({from_to}{sure})"
 
 
 def how_sure(row: Judged) -> str:
@@ -55,14 +56,14 @@ def headlines(rows: list[Judged]) -> list[Judged]:
 
 
 def headline(verdict: Verdict) -> str:
-    worse = headlines(verdict.of("regression") or [row for row in verdict.deciding if row.suspicious])
+    worse = headlines(verdict.of("regression") or [row for row in verdict.deciding if row.suspicious or row.is_loss and row.verdict == "undecided"])
     if not worse:
         return verdict.word.capitalize()
     first = worse[0]
     more = f", and {len(worse) - 1} more" if len(worse) > 1 else ""
     if first.broken:
         return f"{verdict.word.capitalize()}: {first.metric} {first.broken} in {first.cell} ({first.why}){more}"
-    size = percent(first.effect.change) if numpy.isfinite(first.effect.change) and not first.more_often else in_words(first)
+    size = change_of(first) if numpy.isfinite(first.effect.change) and not is_sometimes(first) else in_words(first)
     looks = "looks worse, " if first.verdict != "regression" else ""
     return f"{verdict.word.capitalize()}: {first.metric} {looks}{size} in {first.cell}{more}"
 
@@ -102,7 +103,7 @@ def open_table(rows: list[Judged]) -> list[str]:
     """The undecided rows, and what would decide them."""
     lines = ["| cell | metric | change | 95 % interval | what would decide |", "|---|---|---|---|---|"]
     for row in rows:
-        cells = [row.cell, row.metric, percent(row.effect.change), interval_of(row), row.why]
+        cells = [row.cell, row.metric, change_of(row), interval_of(row), row.why]
         lines.append("| " + " | ".join(in_markdown(cell) for cell in cells) + " |")
     return lines
 
@@ -136,7 +137,7 @@ def found_from(verdict: Verdict) -> list[tuple[str, float]]:
     """(metric, the size that would have been found in its noisiest cell) for metrics that are the same."""
     sizes: dict[str, float] = {}
     for row in verdict.deciding:
-        if row.verdict == "same" and 0 < row.finds <= row.limit:
+        if row.verdict == "same" and 0 < row.finds <= row.limit and not has_no_percentage(row):
             sizes[row.metric] = max(row.finds, sizes.get(row.metric, 0.0))
     return sorted(sizes.items())
 

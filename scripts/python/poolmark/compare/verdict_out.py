@@ -12,25 +12,22 @@ import numpy
 
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import Json, RecordData
-from poolmark.compare.pairing import COMBINED, Judged
+from poolmark.compare.how_much import change_of, has_no_percentage, in_unit, interval_of, is_sometimes, losses_first, percent
+from poolmark.compare.pairing import COMBINED, Judged, in_some, is_count
 from poolmark.compare.primary import DUPLICATE
 from poolmark.compare.statistics_of_pairs import relative
-from poolmark.base.units import plural, show_count
-from poolmark.compare.verdict import Verdict
+from poolmark.base.units import plural
+from poolmark.compare.verdict import Verdict, scale_of
 
 Links = Mapping[str, str]   # "base", "candidate" -> the run's folder, as a page links to it
 
 SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "undecided"}
 MOST_LINES = 40         # of a table on a terminal or in a summary; the page has all lines
-HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
+HOW_TO_READ = ("baseline and candidate: medians; of a count that only some runs have, how many in how many runs. change: the median of all pairwise ratios candidate/baseline "
                "(Hodges-Lehmann), which need not be the ratio of the two medians, with its exact interval. p: corrected for "
                "all metrics tested. finds: a worsening of that size would have been found 19 times in 20.")
 REST = "the same, told by another metric, or not primary and not worse"
 ORDER = ("regression", "improvement", "undecided", "same")
-
-
-def percent(share: float) -> str:
-    return f"{share * 100:+.1f} %" if math.isfinite(share) else "from 0" if share > 0 else "-"
 
 
 def least(share: float) -> str:
@@ -39,18 +36,6 @@ def least(share: float) -> str:
     if share == 0:
         return "any"
     return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %") if share < 10 else "> 1000 %"
-
-
-def in_unit(value: float, unit: str) -> str:
-    scales: dict[str, tuple[tuple[float, str | None], ...]] = {
-        "ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),
-        "B": ((1 << 30, "GiB"), (1 << 20, "MiB"), (10240, None), (1, "B"))}
-    for scale, name in scales.get(unit, ()):
-        if abs(value) >= scale:
-            value, unit = (value / 1024, "KiB") if name is None else (value / scale, name)
-            break
-    text = show_count(value) if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{text}/s" if unit == "1/s" else f"{text} {'' if unit in ('1', 'count', 'ratio') else plain(unit)}".strip()
 
 
 def from_to(before: float, after: float, unit: str, better: str) -> str:
@@ -66,24 +51,24 @@ def from_to(before: float, after: float, unit: str, better: str) -> str:
     return f"{word} by {percent(change)}"
 
 
-def rank(row: Judged) -> tuple[int, bool, bool, bool, float, str, str]:
-    """Sort key: worse before better, deciding rows before others, combined rows before cells, larger changes first. Losses in more
-    runs have no size by their median, and come first."""
-    size = 1e9 if row.more_often else min(abs(row.effect.change), 1e9)
-    return (ORDER.index(row.verdict), not row.decides, not row.suspicious, row.role != COMBINED and not row.more_often, -size, row.cell, row.metric)
+def rank(row: Judged) -> tuple[int, bool, bool, bool, bool, bool, float, str, str]:
+    """Sort key: worse before better, deciding rows before others, losses that were not there before, combined rows before cells, larger
+    changes first."""
+    return (ORDER.index(row.verdict), not row.decides, *losses_first(row), row.role != COMBINED,
+            -min(abs(row.effect.change), 1e9), row.cell, row.metric)
 
 
 def is_shown(row: Judged) -> bool:
     """Rows shown by default: changes, undecided rows that decide, rows that look worse."""
     if row.role == DUPLICATE:
         return False
-    return row.verdict in ("regression", "improvement") or row.verdict == "undecided" and (row.decides or row.suspicious)
+    return row.verdict in ("regression", "improvement") or row.verdict == "undecided" and (row.decides or row.suspicious or row.is_loss)
 
 
 def suspicious_duplicates(verdict: Verdict, most: int = 6) -> str:
     """One line on metrics that repeat another one and look worse: they decide nothing, and a reader should know. "" without any."""
     found = sorted((row for row in verdict.rows if row.role == DUPLICATE and row.suspicious and row.worse[1] > row.floor), key=rank)
-    told = [f"{row.cell} {row.metric} {percent(row.effect.change)}" for row in found[:most]]
+    told = [f"{row.cell} {row.metric} {change_of(row)}" for row in found[:most]]
     more = f", and {len(found) - most} more" if len(found) > most else ""
     return f"Look worse and decide nothing, because another metric tells the same: {', '.join(told)}{more}" if found else ""
 
@@ -98,23 +83,24 @@ def word(row: Judged) -> str:
     return text if row.decides else f"({text})"
 
 
-def change_of(row: Judged) -> str:
-    return "more often" if row.more_often else percent(row.effect.change)
+def finds_of(row: Judged) -> str:
+    """The least change that would be found; as a number where there is no percentage. Of what only some runs have nothing is known."""
+    if is_sometimes(row):
+        return "-"
+    if not has_no_percentage(row) or not math.isfinite(row.finds) or not row.finds:
+        return least(row.finds)
+    size = row.finds * scale_of(row)
+    return in_unit(math.ceil(size) if is_count(row.unit, row.better) else size, row.unit)
 
 
 def fields(row: Judged) -> list[str]:
     base, candidate = (in_unit(float(numpy.median(side)), row.unit) for side in (row.base, row.candidate))
+    if is_sometimes(row):
+        base, candidate = in_some(row.base), in_some(row.candidate)
     p = min(row.q, row.q_better)
     size = "" if row.role == COMBINED else f"{len(row.base)}/{len(row.candidate)}"
     return [word(row), row.cell, row.metric, base, candidate, change_of(row), interval_of(row), f"{p:.2g}",
-            least(row.finds), size]
-
-
-def interval_of(row: Judged) -> str:
-    low, high = row.effect.low, row.effect.high
-    if math.isfinite(low) and math.isfinite(high):
-        return f"{percent(low)} to {percent(high)}"
-    return "too few runs" if math.isfinite(row.effect.change) else "-"
+            finds_of(row), size]
 
 
 HEADS = ["verdict", "cell", "metric", "baseline", "candidate", "change", "95 % interval", "p", "finds", "n"]
@@ -213,7 +199,7 @@ def as_junit(verdict: Verdict) -> bytes:
                                 errors="0" if verdict.rows else "1")
     for row in verdict.rows:
         case = ElementTree.SubElement(suite, "testcase", classname=xml_text(row.cell), name=xml_text(row.metric))
-        line = xml_text(f"{percent(row.effect.change)} ({row.why})")
+        line = xml_text(f"{change_of(row)} ({row.why})")
         if row.verdict == "regression":
             ElementTree.SubElement(case, "failure", message=line).text = xml_text("  ".join(fields(row)))
         elif row.verdict == "undecided":

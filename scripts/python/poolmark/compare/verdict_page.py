@@ -13,10 +13,11 @@ from poolmark.base.errors import PoolmarkError
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import Json
 from poolmark.compare import where_to_look
+from poolmark.compare.how_much import change_of
 from poolmark.compare.pairing import Judged
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, reasons_of, told
-from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, Links, change_of, counts, fields, head_lines, links_of,
+from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, Links, counts, fields, head_lines, links_of,
                                       sorted_rows, suspicious_duplicates)
 
 Draw = Callable[[list[Json]], list[str]]    # specifications -> SVG

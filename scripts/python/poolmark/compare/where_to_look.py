@@ -27,7 +27,7 @@ SPECIAL = re.compile(r"[\\.^$*+?()\[\]{}|]")  # in a regular expression
 def rows_of(verdict: Verdict) -> list[Judged]:
     """The rows to look at, one a cell: regressions, or, when there are none, deciding rows that look worse. Rows over all cells are
     in their cells."""
-    found = verdict.of("regression") or [row for row in verdict.rows if row.decides and row.suspicious]
+    found = verdict.of("regression") or [row for row in verdict.rows if row.decides and (row.suspicious or row.is_loss and row.verdict == "undecided")]
     worst: dict[str, Judged] = {}
     parts = [row for row in found if row.role != COMBINED] or [
         row for row in verdict.rows if row.metric in {one.metric for one in found} and row.role != COMBINED]
