@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The text before a comparison: its record, what can be found, and the cases without a finding or a record."""
 import os
+import signal
 
 import pytest
+from conftest import ROOT
 from test_compare import make_run, save
 
-from poolmark.compare import history, power_told
+from poolmark.base import progress
+from poolmark.base.errors import UsageError
+from poolmark.base.paths import build_dir
+from poolmark.compare import compare_builds, history, how_much, interleave, job_time, power_told
+from poolmark.records.read_record import load
 
 
 def kept(folder, name, **options):
@@ -61,3 +67,57 @@ def test_compare_power_is_a_command(poolmark, tmp_path):
 @pytest.mark.parametrize("words", [["--until-sure", "0s"], ["--until-sure", "soon"], ["--repetitions", "1"]])
 def test_amounts_out_of_bounds_are_refused(poolmark, words):
     assert poolmark("compare", "a", "b", "--run", "suite:quick", *words).returncode == 4
+
+
+def test_only_a_run_of_the_same_cells_tells(tmp_path):
+    """500 raw connections of one strategy spoke for 10 000 of paho in five."""
+    run, _ = kept(tmp_path, "0001", spread=.02)
+    keys = {power_told.key_of(cell) for cell in run["cells"]}
+    assert len(keys) == 3
+    found = power_told.earlier("suite:quick", None, tmp_path, keys)
+    assert found.id == run["id"] and len(found.data["cells"]) == len(run["cells"])
+    one = power_told.earlier("suite:quick", None, tmp_path, {power_told.key_of_config({"strategy": "s1"})})
+    assert {cell["config"]["strategy"] for cell in one.data["cells"]} == {"s1"}
+    for others in ({*keys, power_told.key_of_config({"strategy": "s9"})}, {power_told.key_of_config({"strategy": "s1", "engine": "raw"})}):
+        assert power_told.earlier("suite:quick", None, tmp_path, others) is None
+    assert power_told.told_before("suite:quick", 6, None)[0].startswith("power: no earlier run of these cells of suite:quick is known here")
+
+
+def test_a_first_look_that_does_not_fit_is_refused():
+    with pytest.raises(UsageError, match=r"--until-sure 10 s: the first look needs 4 runs of each build, about 1 min 30 s; give"):
+        job_time.check_until(10, 90, "4 runs of each build")
+    job_time.check_until(85, 90, "4 runs of each build")    # slightly over
+    job_time.check_until(None, 90, "4 runs of each build")
+    assert job_time.told(10, 4, 19, 75) == "about 1 min 20 s" and job_time.told(10, 4, 19, 85) == "about 1 min 20 s to 1 min 25 s"
+
+
+@pytest.mark.parametrize("command", ["compare", "nightly"])
+@pytest.mark.parametrize("job, needs", [("suite quick --only slab", "4 runs of each build, about "), ("bench --filter ^lifo/slab/3072$ --min-time 0.5", "32 rounds of each build, about ")])
+def test_the_command_refuses_it_before_anything_starts(poolmark, tmp_path, command, job, needs):
+    build = build_dir()
+    sides = (build, build) if command == "compare" else ("--base-build", build, "--candidate-build", build)
+    done = poolmark(command, *sides, "--run", job, "--until-sure", "2s", "--out", tmp_path / "out")
+    assert done.returncode == 4 and f"--until-sure 2 s: the first look needs {needs}" in done.stderr, done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_names_its_cells_as_their_record_does():
+    build = build_dir()
+    record = load(ROOT / "results/reference/quick")
+    cells = job_time.cells_of(interleave.parse_job("suite quick --only slab"), build, [])
+    assert cells <= {power_told.key_of(cell) for cell in record.data["cells"]} and len(cells) == 1
+    few = job_time.cells_of(interleave.parse_job("suite quick --only slab --connections 500"), build, [])
+    assert len(few) == 1 and few != cells
+
+
+def test_spreads_are_plain_numbers():
+    assert [how_much.spread(share) for share in (.00123, .034, .151, 1.5, 12)] == ["0.12 %", "3.4 %", "15 %", "150 %", "1200 %"]
+
+
+def test_reading_and_judging_are_told_before_and_while_they_last(monkeypatch, capfd):
+    told = []
+    monkeypatch.setattr(progress, "EVERY_S", .01)
+    with compare_builds.heard("judging 3 metrics of 1 cell", told.append):
+        assert told == ["judging 3 metrics of 1 cell"]
+        signal.pause()      # until the next beat
+    assert "still judging 3 metrics of 1 cell" in capfd.readouterr().err

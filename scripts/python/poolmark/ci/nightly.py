@@ -227,8 +227,9 @@ def run(args: argparse.Namespace) -> int:
     except PoolmarkError as error:
         print(f"poolmark nightly: incomplete: {error}; what was measured is in {for_people(folder)}", file=sys.stderr)
         return INVALID
-    write_result(found, changes, folder)
-    write_report(folder)
+    with compare_builds.heard("writing the verdict and the report"):
+        write_result(found, changes, folder)
+        write_report(folder)
     print(verdict_out.as_table(found))
     for text in changes:
         print(f"change point: {plain(text)}")

@@ -14,7 +14,7 @@ from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import Json
 from poolmark.ci.nightly import DEFAULT_HISTORY
 from poolmark.base.units import plural
-from poolmark.compare.how_much import in_unit
+from poolmark.compare.how_much import in_unit, spread
 from poolmark.compare.verdict_out import from_to
 from poolmark.compare.verdict_page import STYLE, Draw, escape
 
@@ -107,7 +107,7 @@ def remarks(found: list[Found], back: list[tuple[str, str]]) -> list[str]:
 def spread_told(one: history.Series) -> str:
     """How much repetitions of a night differ, for comparison with a step between two nights."""
     known = [deviation for deviation in one.deviations if deviation is not None]
-    return f", one run of a night to the next {statistics.median(known) * 100:.2g} %" if known else ""
+    return f", one run of a night to the next {spread(statistics.median(known))}" if known else ""
 
 
 def run(args: argparse.Namespace) -> int:

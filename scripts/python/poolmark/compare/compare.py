@@ -19,6 +19,7 @@ from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import RecordData
 from poolmark.base.options import A_RUN, MOST_REPETITIONS, count, meant, span
 from poolmark.base.paths import for_people
+from poolmark.base.progress import Beat
 from poolmark.records.read_record import Run, load
 from poolmark.verify.complaints import damage
 from poolmark.compare.verdict import INVALID, Judge, Verdict, compare
@@ -176,8 +177,9 @@ def run(args: argparse.Namespace) -> int:
         paths = output_paths(args)
     except UsageError as error:
         raise CompareUsage(str(error)) from error
-    damaged = [text for run in {one.home: one for one in (base, candidate)}.values() if (text := damage(run))]
-    verdict = two_runs.of_runs(base, candidate, judge, damaged)
+    with Beat(lambda: "still reading and judging both runs"):
+        damaged = [text for run in {one.home: one for one in (base, candidate)}.values() if (text := damage(run))]
+        verdict = two_runs.of_runs(base, candidate, judge, damaged)
     print(verdict_out.as_table(verdict, args.all))
     write(verdict, paths, base.home, candidate.home)
     return verdict.code
@@ -194,7 +196,8 @@ def run_builds(args: argparse.Namespace, judge: Judge) -> int:
     if verdict is None:
         return 0
     args.out = str(folder)
-    print(verdict_out.as_table(verdict, args.all))
-    write(verdict, output_paths(args), folder / "base", folder / "candidate")
+    print(verdict_out.as_table(verdict, args.all), flush=True)
+    with compare_builds.heard("writing the verdict"):
+        write(verdict, output_paths(args), folder / "base", folder / "candidate")
     print(f"\n{for_people(folder)}/{WRITERS['html']}")
     return verdict.code

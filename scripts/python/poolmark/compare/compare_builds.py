@@ -18,6 +18,7 @@ from poolmark.facts import build_commit, described, quiet
 from poolmark.compare import job_time, power_told, sequential, thresholds
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import nearest
+from poolmark.base.progress import Beat
 from poolmark.bench.in_turn import SIDES
 from poolmark.compare.interleave import ROUNDS, Job, Sides, check_file, check_job, parse_job, rounds_for
 from poolmark.compare.pairing import NOT_COMPLETE, stem
@@ -35,6 +36,14 @@ DEFAULT_ROUNDS = DEFAULT_REPETITIONS * ROUNDS     # of benchmarks alone: they ar
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def heard(text: str, tell: Callable[[str], object] = say) -> Iterator[None]:
+    """Tells what begins, and tells it again while it lasts."""
+    tell(text)
+    with Beat(lambda: f"still {text}"):
+        yield
 
 
 def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -113,7 +122,9 @@ def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: 
         lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most * times} "
                      f"{'rounds' if job.is_bench else 'runs'} of each build, interleaved, "
                      f"{job_time.told(one_s * times, looks[0], most, args.until_sure)}, by {by}")
-        lines += power_told.told_before(job.what, most * times, power_told.earlier(job.what, fingerprint), known)
+        earlier = power_told.earlier(job.what, fingerprint, cells=job_time.cells_of(job, builds["candidate"].folder, cells))
+        lines += power_told.told_before(job.what, most * times, earlier, known)
+    job_time.check_until(args.until_sure, len(SIDES) * looks[0] * all_s, f"{looks[0]} {'rounds' if sequential.times_of(jobs) > 1 else 'runs'} of each build")
     check_asked(args, every, jobs, builds["candidate"].folder)
     if len(jobs) > 1:
         lines.append(f"all of it: {job_time.told(all_s, looks[0], most, args.until_sure)}")
@@ -169,8 +180,12 @@ def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, jud
     records: dict[str, Run] = {}
 
     def of_all(share: float) -> Verdict:
-        records.update(sides.joined())
-        return judge(records["base"].data, records["candidate"].data, share)
+        with heard("reading the runs of both builds", sides.say):
+            records.update(sides.joined())
+        data = records["base"].data
+        names = {(stem(cell["id"]), name) for cell in data["cells"] for name, one in cell["metrics"].items() if one["better"] != "none"}
+        with heard(f"judging {plural(len(names), 'metric')} of {plural(len({cell for cell, _ in names}), 'cell')}", sides.say):
+            return judge(data, records["candidate"].data, share)
 
     try:
         if until_s is None:

@@ -19,6 +19,11 @@ def show(share: float) -> str:
     return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
 
 
+def spread(share: float) -> str:
+    """Of repetitions or nights, with two digits: 0.12 %, 3.4 %, 150 %."""
+    return f"{share * 100:.0f} %" if share >= 0.1 else f"{share * 100:.2g} %"
+
+
 def in_unit(value: float, unit: str) -> str:
     scales: dict[str, tuple[tuple[float, str | None], ...]] = {
         "ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),

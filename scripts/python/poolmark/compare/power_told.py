@@ -4,23 +4,26 @@
     scripts/poolmark compare --power RUN                a table for a record
     told_before(what, ...)                              the first line of compare --run and nightly
 
-The earlier record is the newest one under results/runs of the same suite (or of benchmarks) on this kind of host. Without such
-a record the line says that nothing is known.
+The earlier record is the newest one under results/runs that has the same cells, in the same configuration, on this kind of host. Without
+such a record the line says that nothing is known.
 """
+import dataclasses
+import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.compare import primary
 from poolmark.base.errors import PoolmarkError
-from poolmark.base.forms import RecordData
+from poolmark.base.forms import CellData, Config, RecordData
 from poolmark.compare.pairing import by_config, stem, values
 from poolmark.base.paths import RUNS
 from poolmark.base.units import plural
 from poolmark.compare.permutation import least_repetitions
 from poolmark.compare.power import deviation_of, finds
 from poolmark.records.read_record import Run, load
+from poolmark.compare.how_much import spread
 from poolmark.compare.verdict import ALPHA_PRIMARY
 from poolmark.compare.verdict_out import least
 
@@ -62,7 +65,7 @@ def spreads(run: RecordData) -> tuple[list[Spread], int]:
 def table(run: RecordData, counts: Sequence[int] = COUNTS) -> list[list[str]]:
     found, tests = spreads(run)
     head = ["metric", "most restless cell", "one run to the next", *(f"{count} runs find" for count in counts)]
-    return [head, *([one.metric, one.cell, f"{one.deviation * 100:.2g} %",
+    return [head, *([one.metric, one.cell, spread(one.deviation),
                      *(least(finds(one.deviation, count, tests, ALPHA_PRIMARY)) for count in counts)] for one in found)]
 
 
@@ -75,15 +78,36 @@ def is_like(run: Run, what: str, fingerprint: str | None) -> bool:
     return fits and (fingerprint is None or alike(of(data), fingerprint))
 
 
-def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS) -> Run | None:
-    """The newest record of `bench` or `suite:NAME` with enough repetitions for a spread."""
+def key_of_config(config: Config) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
+def key_of(cell: CellData) -> str:
+    """The configuration of a cell of a suite; a benchmark's name has all of its own."""
+    return stem(cell["id"]) if "workload" in cell["config"] else key_of_config(cell["config"])
+
+
+def of_cells(run: Run, cells: Collection[str]) -> Run | None:
+    """The record with these cells alone; None when it lacks one. Other numbers of connections, or another engine, differ otherwise."""
+    kept = [cell for cell in run.data.get("cells", []) if key_of(cell) in cells]
+    if {key_of(cell) for cell in kept} != set(cells):
+        return None
+    data = run.data.copy()
+    data["cells"] = kept
+    return dataclasses.replace(run, data=data)
+
+
+def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS, cells: Collection[str] | None = None) -> Run | None:
+    """The newest record of `bench` or `suite:NAME` with enough repetitions for a spread. `cells`: only one that has all of these (key_of), and
+    only these of it."""
     files = sorted([*folder.glob("*/run.json"), *folder.glob("*/base/run.json")], key=lambda path: -path.stat().st_mtime)
     for path in files[:NEWEST]:
         try:
-            run = load(path.parent)
+            found = load(path.parent)
         except PoolmarkError:
             continue
-        if not run.broken_seal and is_like(run, what, fingerprint) and spreads(run.data)[0]:
+        run = found if cells is None else of_cells(found, cells)
+        if run is not None and not run.broken_seal and is_like(run, what, fingerprint) and spreads(run.data)[0]:
             return run
     return None
 
@@ -105,7 +129,7 @@ def told_before(what: str, repetitions: int, run: Run | None, nights: dict[tuple
     if repetitions < few:
         return [f"power: {repetitions} repetitions can find nothing here, {few} would"]
     if run is None:
-        return [f"power: no earlier run of {what} on this host tells how much repetitions differ; what {repetitions} of them "
+        return [f"power: no earlier run of these cells of {what} is known here, which would tell how much repetitions differ; what {repetitions} of them "
                 "find is known afterwards (the column \"finds\")"]
     found, tests = spreads(run.data)
     count = by_nights(found, nights or {})

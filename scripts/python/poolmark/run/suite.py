@@ -93,6 +93,13 @@ def recorded_config(planned: CellPlan) -> Config:
     return config
 
 
+def keys_of(suite: Suite) -> set[str]:
+    """Its cells, as power_told names them."""
+    from poolmark.compare.power_told import key_of_config
+
+    return {key_of_config(recorded_config(planned)) for planned in suite.cells}
+
+
 def check_fits(suite: Suite, limit: int, build: Path) -> list[str]:
     """PoolmarkError when a cell does not fit this host. Returns the plans of cells that need several broker processes."""
     told = []
@@ -272,7 +279,7 @@ def tell_power(suite: Suite, record: Record) -> None:
         from poolmark.compare import history, power_told
 
         what = f"suite:{suite.name}"
-        for text in power_told.told_before(what, suite.repetitions, power_told.earlier(what, history.fingerprint(record.data))):
+        for text in power_told.told_before(what, suite.repetitions, power_told.earlier(what, history.fingerprint(record.data), cells=keys_of(suite))):
             say(text)
 
 
