@@ -21,10 +21,11 @@ CELL = {
     "trial": {"verdict": "held", "by": "", "why": ["late"], "had": 1.5, "lost": 0, "lag_p99_ns": 1.5, "latencies": {}, "limit": None},
     "answer": {"kind": "limit", "by": "target", "wide": False, "low_held": 1, "low_tried": 1, "high_failed": 1, "high_tried": 1},
     "books": {"connect": BOOKS}, "files": {"latency": "cells/slab.1/latency.hlog"}, "anomalies": [ANOMALY]}
+STOP = {"pid": 1, "kind": "stopped", "looks": 1, "of_looks": 1, "ns": 1, "longest_ns": 1, "longest_from_ns": 0}
 RECORD = {
     "schema": "poolmark.run/1", "id": "suite-20260101T000000Z-0001", "kind": "suite", "status": "complete", "started_utc": "2026-01-01T00:00:00Z",
     "tool": {"version": "0.2.0", "commit": "a" * 40, "dirty": None, "compiler": "cc", "flags": "-O2"}, "command": ["suite"], "host": {"cores": 2},
-    "suite": "quick", "comparison": "x", "build": "build", "ended_utc": "2026-01-01T00:00:00Z", "seed": 1, "libraries": {"paho": None}, "config": {},
+    "suite": "quick", "comparison": "x", "build": "build", "ended_utc": "2026-01-01T00:00:00Z", "seed": 1, "clock": "host", "target_stops": [STOP], "libraries": {"paho": None}, "config": {},
     "cells": [CELL], "metrics": {"connect.p99": METRIC}, "books": {"connect": BOOKS}, "summary": None, "anomalies": [ANOMALY], "counters": {"accepted": 1},
     "ranks": [{"rank": 0, "host": None, "clients": 1, "workers": 1, "clock": None, "lost": False, "ended": "", "counts": {}}], "readings": {"full": 3},
     "surroundings": {"tcp": {"start": {"drops": 1}, "end": {"drops": None}}}, "sources": [{"id": "x", "sha256": "a" * 64}], "seal": "run.json.sha256",

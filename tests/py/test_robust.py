@@ -19,7 +19,7 @@ abort __errno_location __cxa_finalize __gmon_start__ __libc_start_main __sched_c
 _ITM_registerTMCloneTable clock_getcpuclockid clock_gettime clock_nanosleep nanosleep dirname dlerror ferror floor fmod fnmatch free freeaddrinfo
 gai_strerror getcpu getegid geteuid getpid getopt_long gmtime_r gnu_get_libc_version inet_ntop mallinfo2 malloc_trim mallopt malloc_usable_size memchr memcmp memcpy
 memmove memset munmap qsort round sched_yield signal sigaddset sigemptyset sigfillset snprintf strchr strcmp strcspn strerror strftime
-strlen sysinfo strncasecmp strncmp strnlen strpbrk strrchr strsep strspn strstr strtod strtoll sysconf uname vsnprintf __isoc99_sscanf
+strlen sysinfo strncasecmp strncat strncmp strnlen strpbrk strrchr strsep strspn strstr strtod strtoll sysconf uname vsnprintf __isoc99_sscanf
 pthread_attr_destroy pthread_attr_getstack pthread_attr_getstacksize pthread_attr_init pthread_attr_setstacksize pthread_cond_broadcast pthread_cond_destroy pthread_cond_init
 pthread_cond_timedwait pthread_cond_wait pthread_condattr_destroy pthread_condattr_init pthread_condattr_setclock pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock
 pthread_mutexattr_destroy pthread_mutexattr_init pthread_mutexattr_setprotocol pthread_mutexattr_settype pthread_once
@@ -28,7 +28,7 @@ pthread_rwlockattr_init pthread_rwlockattr_setkind_np pthread_setname_np pthread
 sem_trywait sem_wait
 """
 STREAMS = "fflush fgets fprintf fputc fwrite printf putc puts __isoc99_fscanf open_memstream"   # of open streams; fopen and fclose fail
-ASKED_AND_NOT_NEEDED = "access closedir fts_close dl_iterate_phdr dladdr dlopen dlsym fts_read fts_set readdir realpath sched_getaffinity pthread_getattr_np stat"
+ASKED_AND_NOT_NEEDED = "access closedir fts_close dl_iterate_phdr dladdr dlopen dlsym fts_read fts_set personality prctl readdir realpath sched_getaffinity pthread_getattr_np stat"
 AT_START_ONLY = "__register_atfork pthread_key_create pthread_setspecific syscall"  # tests/test_slab_barrier.c refuses membarrier
 OTHER_LIBRARIES = r"json_\w+|MHD_\w+|SHA256\w+|sqlite3_\w+"     # jansson's memory fails, as json_malloc
 

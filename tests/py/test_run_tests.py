@@ -70,7 +70,7 @@ def test_no_more_run_at_a_time_than_is_said(tmp_path):
     done = subprocess.run(["scripts/run-tests", "build"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.endswith("\n7 passed, 0 failed\n"), done.stdout
     ran = (tmp_path / "ran").read_text()
-    assert len(ran) == 12 and max(ran[:end].count("+") - ran[:end].count("-") for end in range(12)) <= 4
+    assert len(ran) == 12 and max(ran[:end].count("+") - ran[:end].count("-") for end in range(12)) <= 5
     slowest = done.stdout.partition("the slowest, in seconds; of processors:\n")[2].splitlines()[:-1]
     assert len(slowest) == 7 and [re.split(" +", line)[3].rpartition("_")[0] for line in slowest[:6]] == ["honesty-test"] * 6, done.stdout
 
