@@ -172,8 +172,17 @@ static void a_fact_that_was_changed_is_named_with_both_values(void **state)
                    "{}");
 }
 
+// scripts/run-tests runs the thread sanitizer's build without (setarch -R).
+static void randomise_addresses(void)
+{
+    int persona = personality(0xffffffff);
+    if (persona >= 0)
+        personality((unsigned long)persona & ~(unsigned long)ADDR_NO_RANDOMIZE);
+}
+
 int main(void)
 {
+    randomise_addresses();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_setting_is_what_its_file_says, make_root, remove_root),
         cmocka_unit_test_setup_teardown(turbo_is_one_word_for_both_drivers, make_root, remove_root),
