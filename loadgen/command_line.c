@@ -414,13 +414,15 @@ void command_line_print_help(int argc, char **argv, FILE *to)
                     "Opens MQTT connections, publishes over them, and records latencies and memory.", to);
     if (!scenario)
         fprintf(to, "\nA scenario's own options, alone: poolmark-loadgen SCENARIO --help\n");
-    fprintf(to,
-            "\nExit code: 0 every sample is accounted for; 1 a client failed or was dropped, something was "
-            "lost or not "
-            "sent, or the\nrun was ended early, by SIGINT too (what was measured is kept); 2 wrong call.\n"
-            "An anomaly alone leaves it 0: a figure that is not known is null, and says why; a generator "
-            "that was "
-            "late, stalled\nor the limit has its figures, and the anomaly beside them.\n");
+    fprintf(
+        to,
+        "\nExit code: 0 every sample is accounted for; 1 a client failed or was dropped, something was "
+        "lost, not sent, at the\nwrong client, out of order, or came twice or at another QoS against what "
+        "was asked for, or the run was ended early, by\nSIGINT too (what was measured is kept); 2 wrong "
+        "call.\n"
+        "An anomaly alone leaves it 0: a figure that is not known is null, and says why; a generator "
+        "that was "
+        "late, stalled\nor the limit has its figures, and the anomaly beside them.\n");
 }
 
 static json_t *texts(const struct opt_list *list)
