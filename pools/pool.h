@@ -170,8 +170,8 @@ struct pool_config {
 // (slab, when membarrier(2) is refused).
 //
 // peak_in_use is never above the most objects really in use at once, and never below in_use. It is exact
-// with one thread, and always for `fixed`, `expand` and `blocks`. pools/shared/counters.h says how far below
-// it may be otherwise.
+// with one thread, and always for `fixed`, `expand` and `blocks`. Of the others it may be too low by 32 for each
+// thread that uses the pool. peak_bytes_owned of `slab`, `sync` and `malloc` is the most that a pool_stats saw.
 struct pool_stats {
     int64_t gets, puts, hits, misses, overflow, refused, failed;
     int64_t expansions, shrinks, sweeps;
@@ -218,7 +218,8 @@ void *pool_get_bytes(struct pool *pool, size_t bytes) __attribute__((warn_unused
 // there is nothing to do. Returns bytes given back to the heap or the system.
 int64_t pool_sweep(struct pool *pool);
 
-// Gives back as much as possible, at once. Returns bytes given back.
+// Gives back as much as possible, at once. Returns bytes given back. No call for a busy pool: other threads' gets and
+// puts may wait for it, with more threads than processors for milliseconds (slab, blocks), and the objects are made again.
 int64_t pool_trim(struct pool *pool);
 
 // Sets another `max` (0: unbounded) while the pool is used. When more is owned, free objects go back at
