@@ -272,7 +272,7 @@ $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c)
 
 FUZZ_SECONDS ?= 60
 # Calls, threads, modes and failures of every strategy, at random, for FUZZ_SECONDS.
-$(B)/fuzz_pools: $(B)/tests/fuzz/fuzz_pools.o $(B)/libpools.a $(B)/libbase.a
+$(B)/fuzz_pools: $(B)/tests/fuzz/fuzz_pools.o $(B)/tests/fuzz/pool_calls.o $(B)/libpools.a $(B)/libbase.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ld_flags) $(san_flags) -Wl,--wrap=syscall -o $@ $^ $(ld_libs)
 .PHONY: fuzz-pools

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/pool_registry.h"
-
 #include "pools/pool_strategy.h"
 
 #include <errno.h>

@@ -147,8 +147,8 @@ def night(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argpa
             "1 metric looks like a regression; measuring again")
         try:
             jobs_again = again(suspects, jobs)
-            times = sides.times if all(job.is_bench for job in jobs_again) else 1
-            second = measure(builds, jobs_again, sides.done // 2 * times, folder / "again", seed=args.seed + 1000, run=run, say=say)
+            rounds_each = sides.rounds_each if all(job.is_bench for job in jobs_again) else 1
+            second = measure(builds, jobs_again, sides.done // 2 * rounds_each, folder / "again", seed=args.seed + 1000, run=run, say=say)
             confirm(found, judge_both(second["base"].data, second["candidate"].data, a_part=True))
         except KeyboardInterrupt:
             compare_builds.end_early(found, "incomplete: interrupted while the regression was measured again")

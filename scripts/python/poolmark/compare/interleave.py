@@ -238,7 +238,7 @@ class Sides:
         self.builds, self.folder, self.seed, self.say = builds, folder, seed, say
         self.suites, self.benches = [job for job in jobs if not job.is_bench], [job for job in jobs if job.is_bench]
         self.run, self.both = run or run_job, both or run_both
-        self.times = rounds_for(jobs)
+        self.rounds_each = rounds_for(jobs)   # of benchmarks, for each repetition
         self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}      # of suites
         self.in_turn: dict[Job, list[dict[str, Run]]] = {job: [] for job in self.benches}
         self.done, self.eta, self.comparison = 0, Eta([]), new_id("compare")
@@ -250,7 +250,7 @@ class Sides:
     def extend(self, repetitions: int) -> None:
         """Measures until each side has that number of repetitions: runs of suites, with ROUNDS of benchmarks for each."""
         for job in self.benches:
-            self.measure_in_turn(job, (repetitions - self.done // len(SIDES)) * self.times)
+            self.measure_in_turn(job, (repetitions - self.done // len(SIDES)) * self.rounds_each)
         sides = order(repetitions, self.seed)
         self.eta.thought_s += [1.0] * (len(sides) * len(self.suites) - len(self.eta.thought_s))
         for number, side in enumerate(sides[self.done:], self.done + 1):
@@ -280,7 +280,7 @@ class Sides:
         for side in SIDES:
             self.runs[side] = self.runs[side][:sides.count(side) * len(self.suites)]
         found = [min(sides.count(side) for side in SIDES)] if self.suites else []
-        return min(found + [rounds_in_turn.count_of(pairs) // self.times for pairs in self.in_turn.values()])
+        return min(found + [rounds_in_turn.count_of(pairs) // self.rounds_each for pairs in self.in_turn.values()])
 
     def joined(self) -> dict[str, Run]:
         """One record a side, written again from all runs so far."""
