@@ -198,7 +198,7 @@ class Record:
         self.folder, self.data = folder, data
         self._started = time.monotonic()
         self._wall_ahead_s = wall_ahead_s()
-        self._host, self._build = data["host"], build
+        self._host, self._build, self._changes_told = data["host"], build, False
         self.unwritten: str | None = None  # why run.json on disk lacks a part of `data`
 
     @classmethod
@@ -293,8 +293,11 @@ class Record:
             raise PoolmarkError(f"{self.folder}/{SEAL}: cannot be written: {error.strerror}") from error
 
     def tell_changes(self) -> None:
-        """Tells what was changed around the run while it lasted. Call it before tables are made of the record; close() does so for
-        records without tables."""
+        """Tells what was changed around the run while it lasted. Call it before tables are made of the record: that is the run's end,
+        and close() looks no second time, since tables would lack what it finds. It does so for records without tables."""
+        if self._changes_told:
+            return
+        self._changes_told = True
         self._tell_clock_step()
         self._tell_host_changes()
 
