@@ -41,9 +41,18 @@ def test_ratios_are_taken_within_rounds():
 
 def test_when_few_rounds_are_shared_all_pairs_count():
     found = statistics.ratio({1: 2.0, 2: 4.0}, {2: 4.0, 3: 8.0})
-    assert (found.count, found.low, found.median, found.high) == (4, 0.25, 0.5, 1.0)
+    assert (found.count, found.low, found.median, found.high) == (2, 0.25, 0.5, 1.0)
+    assert found.confidence == 0  # that of two values is 50 % for each side, so nothing is sure of both
     found = statistics.ratio({1: 2.0, 2: 20.0}, {1: 4.0, 2: 40.0})  # two rounds, shared by both
     assert (found.count, found.low, found.high) == (2, 0.5, 0.5)
+
+
+def test_pairs_that_share_values_claim_no_more_than_both_intervals():
+    ours, theirs = {n: 10.0 + n for n in range(9)}, {n + 20: 20.0 + n for n in range(9)}
+    found = statistics.ratio(ours, theirs)
+    (low, high, sure), (their_low, their_high, _) = (statistics.sure_interval(sorted(one.values()), 0.975) for one in (ours, theirs))
+    assert (found.sure_low, found.sure_high) == (low / their_high, high / their_low)
+    assert found.count == 9 and found.confidence == pytest.approx(2 * sure - 1) and 0.95 <= found.confidence < sure
 
 
 def test_time_of_others_is_what_is_neither_ours_nor_idle(monkeypatch):
@@ -96,9 +105,17 @@ def test_headlines_of_known_figures():
                                       "full_speed_share": [0.9], "at_full_speed": [1.0], "longest_ns": [9e3]},
         "grow/slab-inline/3072": {"time": [30.0], "longest_expansion_ns": [5e5]},
         "blowup/slab-background/3072": {"time": [1.0], "after_1s_ratio": [1.02], "peak_ratio": [1.1]},
+        "lifo_touch_line/slab/3072": {"time": [6.0, 6.0, 6.0]},
+        "blowup_return/slab-background/3072": {"time": [900.0, 900.0, 900.0], "first_ns": [950.0] * 3},
+        "blowup_return/direct-glibc/3072": {"time": [300.0, 300.0, 300.0]},
+        "exhaust_heap/slab/3072": {"time": [60.0]}, "lifo/direct-glibc/3072": {"time": [40.0]},
     }))}
     fastest = found["lifo, a line: direct-slab / fastest allocator"]
-    assert next(iter(found)) == fastest.name
+    assert list(found)[:2] == [fastest.name, "lifo, a line: slab called / fastest allocator"]
+    assert found["lifo, a line: slab called / fastest allocator"].value.median == 0.6
+    assert found["lifo, a line: slab called / fastest allocator"].target == bench_headlines.BESIDE
+    assert found["blowup_return: slab, a storm that comes again / fastest allocator"].value.median == 3
+    assert found["exhaust_heap: slab, a get past the bound / direct-glibc"].value.median == 1.5
     assert fastest.value.median == 0.5  # of 0.5, 0.3, 0.5: against the fastest direct allocator, not malloc through a pool
     assert "direct-gperftools-tuned 10 ns" in fastest.note and fastest.target == "at most 0.40"
     assert found["lifo: slab - null"].value.median == 1
@@ -151,7 +168,7 @@ def test_what_was_left_out_and_the_figure_without_it_stand_in_the_same_row():
     results = results_of({"lifo/slab/64": {"time": [4.0], "any_speed_ns": [6.0], "full_speed_share": [0.75], "at_full_speed": [1.0]},
                           "lifo/sync/64": {"time": [9.0], "any_speed_ns": [9.0], "full_speed_share": [0.1], "at_full_speed": [0.0]}})
     assert [row[2:6] for row in bench_tables.time_rows(results)] == [["4.00", "4.00 to 4.00 (0 %)", "6.00", "0.25"],
-                                                                    ["9.00", "9.00 to 9.00 (0 %)", "9.00", "0.00"]]
+                                                                    ["9.00", "9.00 to 9.00 (0 %)", "9.00", "all slow"]]
     results = results_of({"grow/slab/3072": {"time": [4.0], "p50_ns": [20.0], "p99_99_ns": [700.0], "any_speed_p99_99_ns": [18000.0],
                                              "full_speed_share": [0.75], "at_full_speed": [1.0]}})
     shown = dict(zip(*[(head, rows[0]) for head, rows in [bench_tables.counter_tables(results)[0][1]]][0], strict=True))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from poolmark.bench import bench_statistics as statistics
-from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, READY, THE_SIZE, USES
+from poolmark.bench.bench_plan import BASE, DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, READY, THE_SIZE, USES
 from poolmark.bench.bench_results import Results, Series, alike
 from poolmark.base.units import show_ns
 
@@ -56,8 +56,10 @@ def over_allocator(results: Results, workload: str, threads: int, name: str, con
 
 
 def of_servers(results: Results) -> list[Headline]:
-    return [over_allocator(results, kind + use, threads, f"{kind}, {what}: {DIRECT_SLAB} / fastest allocator")
-            for what, use in USES for kind, threads, _ in KINDS]
+    """Of slab compiled in, and right below it of slab called through the contract, as a program calls it that does not include
+    pool_inline.h."""
+    return [over_allocator(results, kind + use, threads, f"{kind}, {what}: {contender}{how} / fastest allocator", contender)
+            for what, use in USES for kind, threads, _ in KINDS for contender, how in ((DIRECT_SLAB, ""), (BEST, " called"))]
 
 
 def without_a_pool(results: Results) -> list[Headline]:
@@ -159,6 +161,14 @@ def after_storm(results: Results) -> Headline:
     return metric(results, "blowup", BEST, f"blowup: {BEST}, memory 1 s after / before", "after_1s_ratio", "x", "at most 1.05", at_peak)
 
 
+def prices(results: Results) -> list[Headline]:
+    """What slab pays for giving memory back, and for objects past its bound."""
+    return [over_allocator(results, "blowup_return", 1, f"blowup_return: {BEST}, a storm that comes again / fastest allocator",
+                           f"{BEST}-background"),
+            quotient(results, f"exhaust_heap: {BEST}, a get past the bound / {BASE}", ("exhaust_heap", BEST, 1), ("lifo", BASE, 1),
+                     BESIDE)]
+
+
 def headlines(results: Results) -> list[Headline]:
     """Empty for an interrupted run: half a run is not compared with the aims."""
     if results.interrupted:
@@ -174,4 +184,5 @@ def headlines(results: Results) -> list[Headline]:
         quotient(results, f"bound: {BEST}, the same after 900 threads", ("bound_overflow_threads", BEST, 1), ("bound", BEST, 1),
                  "at most 1.5"),
         *tails(results), *growth(results), *idle(results), *over_floors(results), *second_strategy(results), after_storm(results),
+        *prices(results),
     ]

@@ -43,6 +43,13 @@ class Series:
         shares = [1 - found[number] if chosen.get(number, 0) else 0.0 for number in found]
         return statistics.known(shares).median if shares else None
 
+    def left_out_told(self) -> str:
+        """left_out() for a table. "all slow": nothing was left out, since too little was at full speed; a plain 0 says that all was."""
+        out, whole = self.left_out(), self.of("at_full_speed")
+        if out is None:
+            return "-"
+        return "all slow" if whole and statistics.known(whole.values()).median == 0 else f"{out:.2f}"
+
     def spread(self, metric: str = TIME) -> statistics.Spread | None:
         return statistics.spread(self.of(metric).values())
 

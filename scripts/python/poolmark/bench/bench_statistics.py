@@ -6,7 +6,7 @@ median is that of order statistics, which assumes no distribution. The true medi
 highest of n values, unless fewer than k values fell on one side of it. The binomial distribution gives that probability.
 """
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 
 CONFIDENCE = 0.95
@@ -85,13 +85,27 @@ def by_round(ours: dict[int, float], theirs: dict[int, float], operation: Callab
 
 def paired(ours: dict[int, float], theirs: dict[int, float], operation: Operation) -> Spread | None:
     """Spread of operation(our value, their value) over the shared rounds, since a drift between rounds affects both values.
-    With fewer than three shared rounds, when each has rounds that the other lacks: over all pairs of values. None when either
-    is empty."""
+    With fewer than three shared rounds, when each has rounds that the other lacks: apart(). None when either is empty."""
     shared = sorted(ours.keys() & theirs.keys())
-    pairs = [(ours[number], theirs[number]) for number in shared]
     if len(shared) < min(SHARED_ROUNDS, len(ours), len(theirs)):
-        pairs = [(our, their) for our in ours.values() for their in theirs.values()]
+        return apart(list(ours.values()), list(theirs.values()), operation)
+    pairs = [(ours[number], theirs[number]) for number in shared]
     return spread(value for our, their in pairs if (value := operation(our, their)) is not None)
+
+
+def apart(ours: list[float], theirs: list[float], operation: Operation) -> Spread | None:
+    """Spread of operation(our value, their value) for samples that were not taken in the same rounds, over all pairs. Pairs that
+    share a value are not independent, so the interval is not theirs: it is that of `operation` between the ends of both medians'
+    intervals, and its confidence that both hold (Bonferroni). `count` is the rounds of the smaller sample. For an operation that
+    is monotonic in each of its values."""
+    found = spread(value for our in ours for their in theirs if (value := operation(our, their)) is not None)
+    if not found:
+        return None
+    half = (1 + CONFIDENCE) / 2
+    (our_low, our_high, our_sure), (low, high, sure) = sure_interval(sorted(ours), half), sure_interval(sorted(theirs), half)
+    ends = [value for our in (our_low, our_high) for their in (low, high) if (value := operation(our, their)) is not None]
+    return replace(found, count=min(len(ours), len(theirs)), sure_low=min(ends, default=found.low),
+                   sure_high=max(ends, default=found.high), confidence=max(0.0, our_sure + sure - 1))
 
 
 def ratio(ours: dict[int, float], theirs: dict[int, float]) -> Spread | None:

@@ -41,10 +41,10 @@ COUNTER_TABLES: tuple[tuple[str, tuple[str, ...], Columns], ...] = (
      [("faults in gets", "faults_get", 1), ("faults later", "faults_touch", 1), ("faults", "faults", 1),
       ("expansions", "expansions", 1), ("longest expansion us", "longest_expansion_ns", 1e3), ("shrinks", "shrinks", 1)]),
     ("Memory around a storm of 20 000 objects",
-     ("blowup", "blowup_sparse", "blowup_10s", "blowup_sparse_10s"),
+     ("blowup", "blowup_sparse", "blowup_10s", "blowup_sparse_10s", "blowup_return"),
      [("before MiB", "before_bytes", 1 << 20), ("peak MiB", "peak_bytes", 1 << 20), ("growth / live", "peak_ratio", 1),
       ("0 s / before", "after_0s_ratio", 1), ("1 s / before", "after_1s_ratio", 1),
-      ("10 s / before", "after_10s_ratio", 1)]),
+      ("10 s / before", "after_10s_ratio", 1), ("storm: ns an object", TIME, 1), ("the storm before: ns", "first_ns", 1)]),
     ("A storm that comes at once to a pool of 1024 objects, by each rule of growth", ("burst_fresh",),
      [("ns a get", TIME, 1), ("owned / out", "owned_ratio", 1), ("expansions", "expansions", 1), ("misses", "misses", 1),
       ("longest expansion us", "longest_expansion_ns", 1e3)]),
@@ -102,9 +102,9 @@ def time_rows(results: Results) -> list[list[str]]:
     for group in results.groups().values():
         measured = sorted((series for series in group if series.of()), key=lambda series: series.known().median)
         for series in measured:
-            found, whole, out = series.known(), series.spread("any_speed_ns"), series.left_out()
+            found, whole = series.known(), series.spread("any_speed_ns")
             rows.append([label(series), series.bench.contender.name, show(found.median), show_interval(found),
-                         show(whole.median if whole else None), "-" if out is None else f"{out:.2f}",
+                         show(whole.median if whole else None), series.left_out_told(),
                          *(f"{show(other.median)} ({show(other.sure_low)} to {show(other.sure_high)})" if other else "-" for other in
                            (ratio_to(results, series, BASE), ratio_to(results, series, FLOOR)))])
     return rows
@@ -140,13 +140,13 @@ def counter_table(results: Results, workloads: Collection[str], columns: Columns
         found = series.spread(counter)
         return series.left_out() if counter == LEFT_OUT else found.median if found else None
 
+    def told(series: Series, counter: str, divisor: float) -> str:
+        found = value(series, counter)
+        return series.left_out_told() if counter == LEFT_OUT else show(None if found is None else found / divisor)
+
     columns = [column for column in columns if any(value(series, column[1]) is not None for series in chosen)]
-    rows = []
-    for series in chosen:
-        found = [value(series, counter) for _, counter, _ in columns]
-        rows.append([label(series), series.bench.contender.name,
-                     *(show(one if one is None else one / divisor) for one, (_, _, divisor) in
-                       zip(found, columns, strict=True))])
+    rows = [[label(series), series.bench.contender.name, *(told(series, counter, divisor) for _, counter, divisor in columns)]
+            for series in chosen]
     return (["workload", "contender", *(name for name, _, _ in columns)], rows) if rows else None
 
 

@@ -20,7 +20,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import nearest
 from poolmark.base.progress import Beat
 from poolmark.bench.in_turn import SIDES
-from poolmark.compare.interleave import ROUNDS, Job, Sides, check_file, check_job, parse_job, rounds_for
+from poolmark.compare.interleave import ROUNDS, Job, Sides, check_file, check_job, check_planned, parse_job, rounds_for
 from poolmark.compare.pairing import NOT_COMPLETE, stem
 from poolmark.base.paths import RUNS, build_dir, for_people
 from poolmark.records.read_record import Run
@@ -115,6 +115,7 @@ def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: 
     every: list[str] = []
     for job in jobs:
         cells = check_job(job, builds["candidate"].folder)
+        check_planned(job, builds)
         every += map(stem, cells)
         one_s, by = job_time.seconds_of(job, builds["candidate"].folder)
         times = rounds_for(jobs) if job.is_bench else 1

@@ -19,7 +19,7 @@ from pathlib import Path
 from poolmark.facts.build_commit import Build, last_line
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import CellData, Config, Json
-from poolmark.base.paths import COMMAND, WORK
+from poolmark.base.paths import COMMAND, WORK, for_people
 from poolmark.base.progress import Eta
 from poolmark.base.units import plural
 from poolmark.compare import rounds_in_turn
@@ -117,6 +117,16 @@ def check_job(job: Job, build: Path) -> list[str]:
         said = [line for line in done.stderr.strip().splitlines() if not line.startswith("usage:")]
         raise UsageError(f"--run {' '.join(job.words)}: " + ("\n  ".join(said) or "measures nothing"))
     return cells
+
+
+def check_planned(job: Job, builds: Mapping[str, Build]) -> None:
+    """UsageError when one of the builds cannot plan the job's cells: it may be of a version whose programs say less than this command
+    needs. Found before the first run, not by the first run of that build."""
+    for side, build in builds.items():
+        done = job.ask(build.folder, "--dry-run")
+        if done.returncode:
+            said = "\n  ".join(done.stderr.strip().splitlines()[-8:])
+            raise UsageError(f"--run {' '.join(job.words)} on the {'baseline' if side == 'base' else side}, {for_people(build.folder)}: {said}")
 
 
 def order(repetitions: int, seed: int = 1) -> list[str]:

@@ -17,6 +17,7 @@ import resource
 import subprocess
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import Config, Json
@@ -52,9 +53,20 @@ def _call(path: str, words: tuple[str, ...], limit: int | None, _changed: int) -
     return done.returncode, done.stdout, done.stderr
 
 
+class Told(dict[str, Any]):
+    """An object of a description. A key that it lacks is an error that names the program: one of another version may be measured
+    as well, as the other build of a comparison is."""
+
+    path: str  # of the program, set by each description's own class
+
+    def __missing__(self, key: str) -> Any:
+        raise PoolmarkError(f"{for_people(Path(self.path))} --describe does not say {key!r}: it is of another version than this "
+                            "command. Build it again, or use the scripts of its own checkout")
+
+
 @functools.lru_cache(maxsize=64)
-def _parsed(text: str) -> Json:
-    told: Json = json.loads(text)
+def _parsed(text: str, path: str) -> Json:
+    told: Json = json.loads(text, object_hook=type("ToldByOne", (Told,), {"path": path}))
     return told
 
 
@@ -70,7 +82,7 @@ def ask(program: str, words: Iterable[object] = (), build: Path | None = None, l
     if code != 0:
         return None, err.strip().removeprefix(f"{program}: ")
     try:
-        described = _parsed(out)
+        described = _parsed(out, str(path))
     except ValueError as error:
         raise PoolmarkError(f"{for_people(path)} --describe: not JSON: {error}") from error
     if described.get("schema") != SCHEMA:
