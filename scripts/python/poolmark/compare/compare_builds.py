@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
-from poolmark.facts import build_commit, described, quiet
+from poolmark.facts import build_commit, comparable, described, facts, quiet
 from poolmark.compare import job_time, power_told, sequential, thresholds
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import nearest
@@ -103,8 +103,21 @@ def repetitions_of(asked: int | None, jobs: list[Job]) -> int:
     return asked or (DEFAULT_ROUNDS if sequential.times_of(jobs) > 1 else DEFAULT_REPETITIONS)
 
 
+class NotComparable(PoolmarkError):
+    exit_code = NOT_COMPARABLE
+
+
+def check_alike(builds: Mapping[str, build_commit.Build]) -> None:
+    """NotComparable when the verdict would be that in any case, since the builds were not made alike: said before hours of runs."""
+    told = {side: {"tool": facts.tool(build.folder)} for side, build in builds.items()}
+    if set(SIDES) <= set(told) and (found := comparable.build_differences(*(told[side] for side in SIDES))):
+        raise NotComparable("the builds cannot be compared, and nothing was measured:\n  " + "\n  ".join(
+            f"{fact} differs: {comparable.in_words(ours)} in the baseline, {comparable.in_words(theirs)} in the candidate" for fact, ours, theirs in found))
+
+
 def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argparse.Namespace) -> list[str]:
     """What will run, for how long, and what it can find. UsageError for a job that measures nothing."""
+    check_alike(builds)
     lines: list[str] = []
     all_s, fingerprint = 0.0, fingerprint_of(builds["candidate"])
     from poolmark.compare import history
@@ -167,7 +180,6 @@ def check_asked(args: argparse.Namespace, cells: list[str], jobs: list[Job], bui
 
 def fingerprint_of(build: build_commit.Build) -> str | None:
     """The fingerprint in the history for measurements of this build on this host."""
-    from poolmark.facts import facts
     from poolmark.compare import history
 
     try:

@@ -99,13 +99,17 @@ def in_words(value: object) -> str:
     return str(value)
 
 
+def build_differences(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[tuple[str, object, object]]:
+    """As differences(), of how the programs were built; known before anything is measured."""
+    return [(f"tool.{key}", base.get("tool", {}).get(key), candidate.get("tool", {}).get(key)) for key in BUILD_FACTS
+            if _build_fact(base, key) != _build_fact(candidate, key)]
+
+
 def differences(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(fact, baseline's value, candidate's value) of all facts that differ and must not."""
     found: list[tuple[str, object, object]] = []
     found += [(f"host.{key}", ours, theirs) for key, ours, theirs in host_differences(base.get("host", {}), candidate.get("host", {}))]
-    for key in BUILD_FACTS:
-        if _build_fact(base, key) != _build_fact(candidate, key):
-            found.append((f"tool.{key}", base.get("tool", {}).get(key), candidate.get("tool", {}).get(key)))
+    found += build_differences(base, candidate)
     set_in, set_for = ((run.get("host", {}).get("loaded") or {}).get("settings") or "" for run in (base, candidate))
     if set_in != set_for:
         found.append(("host.loaded.settings", set_in, set_for))

@@ -3,6 +3,7 @@
 
 A fact that cannot be read is None, never guessed. There are no names of machines or people, and no addresses.
 """
+import contextlib
 import json
 import re
 import subprocess
@@ -57,13 +58,39 @@ def version() -> str:
     return read_text(str(ROOT / "VERSION")) or "unknown"
 
 
+def programs_of(build: Path) -> dict[str, Json]:
+    """program -> what it says it was built from. Without those that say nothing: not there, or no program of this project."""
+    found: dict[str, Json] = {}
+    for program in described.PROGRAMS:
+        with contextlib.suppress(PoolmarkError, KeyError):
+            if told := described.ask(program, (), build)[0]:
+                found[program] = told["tool"]
+    return found
+
+
 def tool(build: Path | None = None) -> ToolData:
-    """Version, commit, dirty, compiler, flags: of the programs in `build` if recorded there, otherwise of the checkout."""
+    """Version, commit, dirty, compiler, flags: as the first program in `build` says them, or as make wrote them there; otherwise of
+    the checkout."""
     commit, dirty, _ = tree_commit()
     facts: Json = {"version": version(), "commit": commit, "dirty": dirty, "compiler": "unknown", "flags": "unknown"}
-    told = (built_from(build / "base" / "build_facts.h") if build else {}) or (built_from(ROOT / "build_facts.h") if INSTALLED else {})
+    told: Json = {}
+    if build:
+        told = next(iter(programs_of(build).values()), {}) or built_from(build / "base" / "build_facts.h")
+    told = told or (built_from(ROOT / "build_facts.h") if INSTALLED else {})
     facts |= {name: value for name, value in told.items() if name in facts}
     return ToolData(version=facts["version"], commit=facts["commit"], dirty=facts["dirty"], compiler=facts["compiler"], flags=facts["flags"])
+
+
+def of_several(build: Path) -> str | None:
+    """A sentence when the programs in this folder were not built from one source by one compiler: a record names one commit."""
+    by: dict[str, list[str]] = {}
+    for program, told in programs_of(build).items():
+        words = [f"commit {str(told.get('commit'))[:12]}{' with changes' if told.get('dirty') else ''}", str(told.get("compiler")), str(told.get("flags"))]
+        by.setdefault(", ".join(words), []).append(program)
+    if len(by) < 2:
+        return None
+    return ("the programs of this build are not of one source: " + "; ".join(f"{' and '.join(names)}: {what}" for what, names in by.items())
+            + ". The record names the first. Build them together")
 
 
 def built_from(path: Path) -> Json:

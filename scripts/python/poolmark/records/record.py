@@ -293,13 +293,16 @@ class Record:
             raise PoolmarkError(f"{self.folder}/{SEAL}: cannot be written: {error.strerror}") from error
 
     def tell_changes(self) -> None:
-        """Tells what was changed around the run while it lasted. Call it before tables are made of the record: that is the run's end,
-        and close() looks no second time, since tables would lack what it finds. It does so for records without tables."""
+        """Tells what was changed around the run while it lasted, and whether its programs are of one source. Call it before tables are
+        made of the record: that is the run's end, and close() looks no second time, since tables would lack what it finds. It does so
+        for records without tables."""
         if self._changes_told:
             return
         self._changes_told = True
         self._tell_clock_step()
         self._tell_host_changes()
+        if self._build and (text := facts.of_several(self._build)):
+            self.anomaly("build", text)
 
     def _tell_clock_step(self) -> None:
         """Corrects the start when the wall clock was set during the run. The new time is taken as right, so the start is
