@@ -65,7 +65,7 @@ const struct metric bench_catalogue[] = {
     {"faults_touch", "1", "lower", METRIC_SECONDARY,
      "minor page faults when the objects were written afterwards"},
     {"faults", "1", "lower", METRIC_SECONDARY, "minor page faults in both"},
-    {"faults_each", "1", "lower", METRIC_SECONDARY, "`cold`, `blowup_return`: minor page faults for an object"},
+    {"faults_each", "1", "lower", METRIC_SECONDARY, "`cold`: minor page faults for an object"},
     {"preempted", "1", "none", METRIC_SECONDARY,
      "`grow`, `shrink`: how often the kernel took the thread off its processor; the longest times may be "
      "those"},
@@ -83,8 +83,11 @@ const struct metric bench_catalogue[] = {
     {"peak_bytes", "B", "lower", METRIC_SECONDARY, "`blowup`: in it"},
     {"after_0s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup`: at once after it"},
     {"after_1s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup`: one second after it"},
-    {"first_ns", "ns", "lower", METRIC_SECONDARY,
-     "`blowup_return`: an object of the first storm; its time is of the second"},
+    {"again_ns", "ns", "lower", METRIC_SECONDARY,
+     "`blowup`: an object of the second storm, a second after the first, with the writing of it; `time` is "
+     "of the first"},
+    {"again_faults", "1", "lower", METRIC_SECONDARY,
+     "`blowup`: minor page faults for an object of the second storm"},
     {"live_bytes", "B", "none", METRIC_SECONDARY, "`blowup`: the objects' own bytes"},
     {"peak_ratio", "1", "lower", METRIC_SIGNED,
      "`blowup`, `wear`: growth at the peak, divided by the objects' own bytes"},

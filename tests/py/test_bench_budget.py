@@ -41,7 +41,7 @@ def test_every_headline_has_its_rows_in_the_default_set(default):
     results = Results(default)
     for series in results.series.values():
         series.add(1, Measured(100.0, dict.fromkeys(("p99_99_ns", "faults_get", "longest_expansion_ns", "idle_bytes", "idle_1s_bytes", "idle_trimmed_bytes",
-                                                     "after_1s_ratio"), 1.0)))
+                                                     "after_1s_ratio", "again_ns"), 1.0)))
     assert [one.name for one in headlines(results) if one.value is None] == []
 
 

@@ -104,17 +104,16 @@ def test_headlines_of_known_figures():
         "grow/slab-background/3072": {"time": [30.0], "p99_99_ns": [700.0], "any_speed_p99_99_ns": [7000.0], "faults_get": [0.0],
                                       "full_speed_share": [0.9], "at_full_speed": [1.0], "longest_ns": [9e3]},
         "grow/slab-inline/3072": {"time": [30.0], "longest_expansion_ns": [5e5]},
-        "blowup/slab-background/3072": {"time": [1.0], "after_1s_ratio": [1.02], "peak_ratio": [1.1]},
+        "blowup/slab-background/3072": {"time": [1.0], "after_1s_ratio": [1.02], "peak_ratio": [1.1], "again_ns": [900.0]},
+        "blowup/direct-glibc/3072": {"time": [1.0], "again_ns": [1000.0]}, "blowup/direct-gperftools/3072": {"time": [2.0], "again_ns": [300.0]},
         "lifo_touch_line/slab/3072": {"time": [6.0, 6.0, 6.0]},
-        "blowup_return/slab-background/3072": {"time": [900.0, 900.0, 900.0], "first_ns": [950.0] * 3},
-        "blowup_return/direct-glibc/3072": {"time": [300.0, 300.0, 300.0]},
         "exhaust_heap/slab/3072": {"time": [60.0]}, "lifo/direct-glibc/3072": {"time": [40.0]},
     }))}
     fastest = found["lifo, a line: direct-slab / fastest allocator"]
     assert list(found)[:2] == [fastest.name, "lifo, a line: slab called / fastest allocator"]
     assert found["lifo, a line: slab called / fastest allocator"].value.median == 0.6
     assert found["lifo, a line: slab called / fastest allocator"].target == bench_headlines.BESIDE
-    assert found["blowup_return: slab, a storm that comes again / fastest allocator"].value.median == 3
+    assert found["blowup: slab, a storm that comes again / fastest allocator"].value.median == 3  # of the fastest in that storm
     assert found["exhaust_heap: slab, a get past the bound / direct-glibc"].value.median == 1.5
     assert fastest.value.median == 0.5  # of 0.5, 0.3, 0.5: against the fastest direct allocator, not malloc through a pool
     assert "direct-gperftools-tuned 10 ns" in fastest.note and fastest.target == "at most 0.40"

@@ -44,7 +44,7 @@ DEFAULT = (
     ("lifo", (64, 16384), ONE),
     *((workload, (THE_SIZE,), ONE) for workload in (
         "lifo_two", "lifo_constructed", "fifo", "bound", "bound_overflow", "bound_overflow_threads", "first_get", "first_get_at_once",
-        "grow", "shrink", "realtime", "idle_threads", "idle_threads_in_turn", "blowup", "blowup_return", "exhaust_heap")),
+        "grow", "shrink", "realtime", "idle_threads", "idle_threads_in_turn", "blowup", "exhaust_heap")),
     *((workload, (THE_SIZE,), TWO) for workload in ("lifo", "lifo_touch_line", "bound", "bound_overflow")),
     *((workload, (THE_SIZE,), THREE) for workload in ("remote_1_n",)),
     ("remote_n_n", (THE_SIZE,), FOUR), ("crowd", (THE_SIZE,), MANY),
@@ -55,7 +55,6 @@ ALLOCATORS = "direct-(?!slab).*"
 DEFAULT_CONTENDERS = {
     **dict.fromkeys(("crowd", "realtime"), "slab|fixed|expand|bare"),
     "grow": "slab-.*|expand-.*|bare", "shrink": f"slab-.*|{ALLOCATORS}", "blowup": f"slab-.*|{ALLOCATORS}",
-    "blowup_return": f"slab-.*|fixed|sync|{ALLOCATORS}",
     **dict.fromkeys(("idle_threads", "idle_threads_in_turn"), f"slab|{ALLOCATORS}"),
 }
 REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others; six are the fewest with a 95 % interval
@@ -68,14 +67,14 @@ BY_NAME = "typed_"
 
 # Workloads that count pages, wait, time each get, or need much memory. Each takes long. Their figures hardly vary, or one run
 # has very many samples.
-FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "blowup_return": 3, "shrink": 3, "grow": 5,
+FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3, "grow": 5,
                      "burst_100000": 3, "burst_1000_cycles": 3, "steady_65536": 3, "realtime": 3, "crowd": 3, "idle_threads": 2, "idle_threads_in_turn": 2, "wear": 1, "pressure": 5, "burst_fresh": 5}
 
 # Workloads that can write the cost of each get.
 TRACED = ("grow",)
 
 # Seconds of one run, for workloads that set their own duration; others take about twice the least time.
-RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5, "blowup_return": 1.5,
+RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5,
          "burst_100000": 0.8, "burst_1000_cycles": 0.5, "steady_65536": 0.4, "realtime": 1.1, "crowd": 0.8, "idle_threads": 1.3, "idle_threads_in_turn": 1.2, "wear": 61.0, "first_get": 0.03, "first_get_at_once": 0.03, "pressure": 0.4, "burst_fresh": 0.3}
 START_S = 0.015
 

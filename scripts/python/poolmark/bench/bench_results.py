@@ -100,12 +100,12 @@ class Results:
             found.setdefault(series.bench.group, []).append(series)
         return found
 
-    def fastest_allocator(self, workload: str, size: int, threads: int = 1) -> Series | None:
-        """The fastest allocator that is called directly. None unless all allocators of the plan were measured, because the
-        fastest of a part need not be the fastest."""
+    def fastest_allocator(self, workload: str, size: int, threads: int = 1, metric: str = TIME) -> Series | None:
+        """The fastest allocator that is called directly, by a metric in ns. None unless all allocators of the plan were measured,
+        because the fastest of a part need not be the fastest."""
         wanted = [name for name in self.planned.get((workload, size, threads), ()) if name.startswith(f"{DIRECT}-")
                   and name != DIRECT_SLAB]
-        found = [one for name in wanted if (one := self.find(workload, name, size, threads)) is not None]
+        found = [one for name in wanted if (one := self.find(workload, name, size, threads)) is not None and one.of(metric)]
         if len(found) < len(wanted):
             return None
-        return min(found, key=lambda one: one.known().median) if found else None
+        return min(found, key=lambda one: one.known(metric).median) if found else None

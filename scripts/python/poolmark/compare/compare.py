@@ -188,7 +188,7 @@ def run(args: argparse.Namespace) -> int:
 def run_builds(args: argparse.Namespace, judge: Judge) -> int:
     try:
         verdict, folder = compare_builds.run(args, judge)
-    except UsageError:
+    except (UsageError, compare_builds.NotComparable):
         raise
     except PoolmarkError as error:
         print(f"poolmark compare: incomplete: {error}", file=sys.stderr)
