@@ -131,7 +131,9 @@ static void run_blowup(struct gb_state *state, void *context)
     }
 
 const struct workload blowup_workloads[] = {
-    BLOWUP("blowup", 1, "memory of the process before, in and up to 1 s after a storm of 20 000 objects, which comes again then"),
+    BLOWUP("blowup", 1,
+           "memory of the process before, in and up to 1 s after a storm of 20 000 objects, which comes "
+           "again then"),
     BLOWUP("blowup_sparse", 1 | BLOWUP_SPARSE, "the same when each hundredth object is kept"),
     BLOWUP("blowup_10s", 10, "as blowup, up to 10 s after"),
     BLOWUP("blowup_sparse_10s", 10 | BLOWUP_SPARSE, "as blowup_sparse, up to 10 s after"),
