@@ -47,8 +47,9 @@
 // a lock for ever.
 //
 // fork: the child may use every pool whose strategy has POOL_CAP_FORKS. It has its own copy of all objects.
-// Objects that the parent's other threads had stay in use in the child for ever; checked builds ignore them
-// at close. A pool that grows in the background grows inline in the child. Do not fork in a listener,
+// Objects that the parent's other threads had, or were just getting or putting, stay in use in the child for
+// ever. Its in_use counts each of them, so the child can have the other owned ones; checked builds ignore
+// them at close. A pool that grows in the background grows inline in the child. Do not fork in a listener,
 // construct, destruct or reset. A child made by vfork, or by clone without fork's handlers, must not use a
 // pool.
 //
@@ -170,8 +171,13 @@ struct pool_config {
 // (slab, when membarrier(2) is refused).
 //
 // peak_in_use is never above the most objects really in use at once, and never below in_use. It is exact
-// with one thread, and always for `fixed`, `expand` and `blocks`. Of the others it may be too low by 32 for each
-// thread that uses the pool. peak_bytes_owned of `slab`, `sync` and `malloc` is the most that a pool_stats saw.
+// with one thread, and always for `fixed`, `expand` and `blocks`. Of `malloc` and `sync` it may be too low by 32
+// for each thread that uses the pool; of `slab` by a magazine for each (8 to 256 objects, pools/slab/depot.h),
+// and with more than 16 threads by several.
+//
+// peak_bytes_owned is the most of bytes_owned, whether a pool_stats saw it or not. Of `malloc` it is computed
+// from peak_in_use. Of `sync` it is noted before memory goes back, so it leaves out what came and went within
+// one sweep. Of a strategy from a shared library it is the most that a pool_stats saw.
 struct pool_stats {
     int64_t gets, puts, hits, misses, overflow, refused, failed;
     int64_t expansions, shrinks, sweeps;
@@ -204,7 +210,8 @@ int pool_open(struct pool **pool, const struct pool_strategy *strategy, const st
               struct err *err) __attribute__((warn_unused_result));
 
 // Makes `count` objects ready in addition to those owned. 0; -ENOMEM with everything undone; -ENOTSUP without
-// POOL_CAP_PREHEATS; -ERANGE past `max`.
+// POOL_CAP_PREHEATS; -ERANGE past `max`. Objects of an expansion that no thread has begun to make are not owned:
+// at the bound the preheat makes its own instead of them.
 int pool_preheat(struct pool *pool, int64_t count) __attribute__((warn_unused_result));
 
 void *pool_get(struct pool *pool) __attribute__((warn_unused_result));

@@ -43,7 +43,7 @@ struct pool_base {
     bool forked;                       // this is a child of fork: what other threads did is unknown
     _Atomic int64_t refused, failed;   // gets that pool.c refused and failed, added to the strategy's
     _Atomic int64_t drain_puts;        // without a drain of the strategy: puts since the last trim
-    _Atomic int64_t peak_bytes_owned;  // as far as pool_stats saw it; the strategy may know better
+    _Atomic int64_t peak_bytes_owned;  // as far as pool_stats saw it; a strategy of ours knows better
     _Atomic int64_t max;               // 0: unbounded; config.max as pool_resize left it, for statistics
     struct pool_base *next, *previous; // all pools, for fork (pools/pool_fork.h)
     struct thread_slot_watch watch;    // tells the strategy of threads that exit

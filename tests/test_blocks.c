@@ -296,6 +296,58 @@ static void test_threads_of_many_sizes_stay_within_the_bound(void **state)
     pool_close(pool);
 }
 
+// In the first destruct of a call that gives back, another thread gets.
+struct interrupted {
+    struct pool *pool;
+    pthread_t giver;
+    bool armed;
+    void *object;
+};
+
+static void *get_its_object(void *argument)
+{
+    struct interrupted *call = argument;
+    call->object = pool_get(call->pool);
+    return NULL;
+}
+
+static void interrupt(void *context, void *object)
+{
+    struct interrupted *call = context;
+    pthread_t getter;
+    (void)object;
+    if (!call->armed || !pthread_equal(pthread_self(), call->giver))
+        return;
+    call->armed = false;
+    if (pthread_create(&getter, NULL, get_its_object, call) == 0)
+        pthread_join(getter, NULL);
+}
+
+// The blocks that the call has not come to are there for the get: it makes none.
+static void test_memory_goes_back_by_pieces(void **state)
+{
+    (void)state;
+    enum { FREE = 3 * BLOCKS_CLEANUP_AT_ONCE };
+    for (int resizes = 0; resizes < 2; resizes++) {
+        struct interrupted call = {.giver = pthread_self()};
+        struct pool_config config = config_of(1024, FREE, 0);
+        config.destruct = interrupt;
+        config.object_context = &call;
+        call.pool = open_blocks(&config);
+        call.armed = true;
+        int64_t bytes = resizes ? pool_resize(call.pool, 1) : pool_trim(call.pool);
+        assert_non_null(call.object);
+        struct pool_stats stats = contract_counts(call.pool);
+        assert_int_equal(stats.hits, 1);
+        assert_int_equal(stats.misses, 0);
+        assert_int_equal(stats.owned, 1);
+        assert_int_equal(stats.shrinks, 1);
+        assert_true(resizes ? bytes == 0 : bytes > (FREE - 1) * 1024);
+        pool_put(call.pool, call.object);
+        contract_close(call.pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_every_size_finds_its_class_among_many_free_blocks),
         cmocka_unit_test(test_gets_and_puts_clean_up_by_themselves),
         cmocka_unit_test(test_threads_of_many_sizes_stay_within_the_bound),
+        cmocka_unit_test(test_memory_goes_back_by_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,7 +73,10 @@ static void begin_a_child(void)
 // Every action, and then the pool's end. Never comes back.
 static _Noreturn void be_a_child(struct pool *pool, int action)
 {
+    const struct pool_strategy *strategy = pool_strategy_of(pool);
     begin_a_child();
+    if (strategy->is_valid && !strategy->is_valid(pool))
+        _exit(6);
     act(pool, action);
     struct pool_stats stats;
     pool_stats(pool, &stats);
@@ -164,6 +167,45 @@ static void test_a_child_of_a_busy_process_does_everything(void **state)
         assert_int_equal(ended, FORKS);
         contract_close(busy.pool);
     }
+}
+
+// What the child cannot have is in its books: objects in use and those that it gets are all there are.
+static int count_in_a_child(struct pool *pool)
+{
+    struct pool_stats stats;
+    int status = -1;
+    pid_t child = fork();
+    if (child != 0)
+        return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                                     : -1;
+    begin_a_child();
+    pool_stats(pool, &stats);
+    int64_t got = 0;
+    while (pool_get(pool))
+        got++;
+    _exit(stats.in_use + got == stats.owned ? 0 : 7);
+}
+
+static void test_objects_that_a_child_cannot_have_are_in_its_books(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    unsigned wanted = POOL_CAP_FORKS | POOL_CAP_BOUNDED | POOL_CAP_PREHEATS;
+    if ((strategy->caps & wanted) != wanted || !FORKS_BUSY)
+        return;
+    struct pool_config config = contract_config(strategy, OBJECT_BYTES, OBJECTS, OBJECTS);
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    struct busy busy = {.pool = contract_open(strategy, &config)};
+    pthread_t threads[BUSY];
+    for (int i = 0; i < BUSY; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, be_busy, &busy), 0);
+    int wrong = 0;
+    for (int i = 0; i < 3 * FORKS; i++)
+        wrong += count_in_a_child(busy.pool) != 0;
+    atomic_store(&busy.stop, true);
+    for (int i = 0; i < BUSY; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(wrong, 0);
+    contract_close(busy.pool);
 }
 
 // A construct that keeps every thread but the main one until it may go on: so a fork comes while a growth, or
@@ -325,6 +367,7 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_child_of_a_quiet_process_does_everything),
         cmocka_unit_test(test_a_child_of_a_busy_process_does_everything),
+        cmocka_unit_test(test_objects_that_a_child_cannot_have_are_in_its_books),
         cmocka_unit_test(test_a_child_goes_on_where_another_thread_was_making_objects),
         cmocka_unit_test(test_a_fork_waits_for_no_destruct),
         cmocka_unit_test(test_objects_that_other_threads_had_stay_in_use_in_the_child),

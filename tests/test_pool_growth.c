@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mode of growth that a pool has when its config does not choose one.
+// The mode of growth that a pool has when its config does not choose one; growth beside a preheat.
 #include "tests/pool_contract.h"
 
 #include "pools/pool_strategy.h"
+#include "pools/shared/growth.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -74,6 +76,105 @@ static void test_a_pool_that_has_to_have_a_thread_says_that_there_is_none(void *
     assert_non_null(strstr(err.text, "its thread cannot be started"));
 }
 
+// --- a preheat while an expansion is made in pieces -----------------------------------------------------
+
+enum { BYTES = 3072, AT_FIRST = 500, MAX = 1000 };
+
+static bool has_pieces(const struct pool_strategy *strategy)
+{
+    unsigned wanted = POOL_CAP_GROWS | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED;
+    return (strategy->caps & wanted) == wanted;
+}
+
+static int64_t owned_by(struct pool *pool)
+{
+    struct pool_stats stats;
+    pool_stats(pool, &stats);
+    return stats.owned;
+}
+
+static void test_a_preheat_makes_what_an_expansion_has_not_begun_to_make(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    void *objects[AT_FIRST];
+    if (!has_pieces(strategy))
+        return;
+    struct pool_config config = contract_config(strategy, BYTES, AT_FIRST, MAX);
+    struct pool *pool = contract_open(strategy, &config);
+    int64_t out = 0;
+    while (out < AT_FIRST && owned_by(pool) == AT_FIRST)
+        contract_get_many(pool, &objects[out++], 1);
+    int64_t owned = owned_by(pool);
+    assert_int_equal(pool_preheat(pool, MAX - owned + 1), -ERANGE);
+    assert_int_equal(pool_preheat(pool, MAX - owned), 0);
+    assert_int_equal(owned_by(pool), MAX);
+    contract_put_many(pool, objects, out);
+    contract_close(pool);
+}
+
+// A construct that keeps another thread until it may go on.
+struct hold {
+    struct pool *pool;
+    pthread_t main_thread;
+    sem_t reached, go;
+    atomic_bool holds;
+    void *object;
+};
+
+static int construct_slowly(void *context, void *object)
+{
+    struct hold *hold = context;
+    (void)object;
+    if (!pthread_equal(pthread_self(), hold->main_thread) && atomic_exchange(&hold->holds, false)) {
+        sem_post(&hold->reached);
+        while (sem_wait(&hold->go) != 0)
+            ;
+    }
+    return 0;
+}
+
+static void *get_its_object(void *argument)
+{
+    struct hold *hold = argument;
+    hold->object = pool_get(hold->pool);
+    return NULL;
+}
+
+// The get that reaches the trigger makes a piece; meanwhile a preheat makes the rest of the step and more.
+static void test_a_preheat_goes_beside_the_get_that_makes_a_piece(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    static void *objects[AT_FIRST];
+    if (!has_pieces(strategy) || strategy->caps & POOL_CAP_AS_NEEDED)
+        return;
+    struct hold hold = {.main_thread = pthread_self()};
+    assert_int_equal(sem_init(&hold.reached, 0, 0) | sem_init(&hold.go, 0, 0), 0);
+    struct pool_config config = contract_config(strategy, BYTES, AT_FIRST, MAX);
+    config.growth_rule = POOL_RULE_FACTOR;
+    config.construct = construct_slowly;
+    config.object_context = &hold;
+    hold.pool = contract_open(strategy, &config);
+    int64_t before = growth_trigger(AT_FIRST, config.expand_at_percent) - 1;
+    int64_t piece = growth_piece(AT_FIRST / 2, BYTES), rest = MAX - AT_FIRST - piece;
+    contract_get_many(hold.pool, objects, before);
+    atomic_store(&hold.holds, true);
+    pthread_t getter;
+    assert_int_equal(pthread_create(&getter, NULL, get_its_object, &hold), 0);
+    while (sem_wait(&hold.reached) != 0)
+        ;
+    int too_many = pool_preheat(hold.pool, rest + 1), fits = pool_preheat(hold.pool, rest);
+    sem_post(&hold.go);
+    pthread_join(getter, NULL);
+    assert_int_equal(too_many, -ERANGE);
+    assert_int_equal(fits, 0);
+    struct pool_stats stats = contract_stats(hold.pool);
+    assert_int_equal(stats.owned, MAX);
+    assert_int_equal(stats.expansions, 1);
+    pool_put(hold.pool, hold.object);
+    contract_put_many(hold.pool, objects, before);
+    contract_close(hold.pool);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -81,6 +182,8 @@ int main(void)
         cmocka_unit_test(test_a_pool_of_one_thread_grows_inline),
         cmocka_unit_test(test_a_pool_opens_where_no_thread_can_be_had),
         cmocka_unit_test(test_a_pool_that_has_to_have_a_thread_says_that_there_is_none),
+        cmocka_unit_test(test_a_preheat_makes_what_an_expansion_has_not_begun_to_make),
+        cmocka_unit_test(test_a_preheat_goes_beside_the_get_that_makes_a_piece),
     };
     return contract_run("pool_growth", tests, sizeof tests / sizeof tests[0]);
 }

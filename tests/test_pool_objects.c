@@ -439,6 +439,43 @@ static void test_bytes_allocated_and_their_peak_only_rise(void **state)
     contract_close(pool);
 }
 
+static int64_t bytes_of(struct pool *pool)
+{
+    struct pool_stats stats;
+    pool_stats(pool, &stats);
+    return stats.bytes_owned;
+}
+
+// The most that a pool had, by its readings or by its own statistics at the end, when most of it went back.
+static int64_t peak_of_a_life(const struct pool_strategy *strategy, bool is_read)
+{
+    struct pool_config config = contract_config(strategy, 3000, 0, 0);
+    config.growth_rule = POOL_RULE_FACTOR;
+    struct pool *pool = contract_open(strategy, &config);
+    void *objects[MANY];
+    int64_t most = 0;
+    for (int i = 0; i < 2 * MANY; i++) {
+        if (i < MANY)
+            contract_get_many(pool, &objects[i], 1);
+        else
+            pool_put(pool, objects[i - MANY]);
+        if (is_read && bytes_of(pool) > most)
+            most = bytes_of(pool);
+    }
+    (void)pool_sweep(pool);
+    (void)pool_trim(pool);
+    (void)!pool_resize(pool, 1);
+    if (!is_read)
+        most = contract_counts(pool).peak_bytes_owned;
+    contract_close(pool);
+    return most;
+}
+
+static void test_the_peak_of_bytes_is_known_though_nobody_read_it(void **state)
+{
+    assert_int_equal(peak_of_a_life(*state, false), peak_of_a_life(*state, true));
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -453,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_resizing_and_draining_beside_threads_that_use_the_pool),
         cmocka_unit_test(test_a_pool_of_one_thread_does_all_the_same),
         cmocka_unit_test(test_bytes_allocated_and_their_peak_only_rise),
+        cmocka_unit_test(test_the_peak_of_bytes_is_known_though_nobody_read_it),
     };
     return contract_run("pool_objects", tests, sizeof tests / sizeof tests[0]);
 }

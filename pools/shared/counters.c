@@ -100,6 +100,38 @@ void counters_thread_exits(struct counters *counters, int slot)
     atomic_fetch_add_explicit(&counters->live, ONE_CHANGE - 1, memory_order_acq_rel);
 }
 
+// A thread may have been between its row and the sum, so the sum is made anew.
+void counters_fork_child(struct counters *counters)
+{
+    int64_t sum = counters_balance(&counters->rows[0]);
+    uint64_t live = atomic_load_explicit(&counters->live, memory_order_relaxed);
+    uint64_t changes = (live & ~(ONE_CHANGE - 1)) + ONE_CHANGE, mine = 0;
+    for (int slot = 1; slot <= thread_slot_ever(); slot++) {
+        struct counters_row *row = &counters->rows[slot];
+        bool is_live = atomic_load_explicit(&row->live, memory_order_relaxed);
+        if (slot == pool_thread_slot_cached) {
+            sum += counters_load(&row->handed_in);
+            mine = is_live;
+            continue;
+        }
+        int64_t balance = counters_balance(row);
+        sum += balance;
+        set(&row->handed_in, balance);
+        set(&row->ceiling, balance);
+        set(&row->floor, balance);
+        atomic_store_explicit(&row->live, false, memory_order_relaxed);
+    }
+    set(&counters->in_use_sum, sum);
+    atomic_store_explicit(&counters->live, changes + mine, memory_order_relaxed);
+}
+
+void counters_correct(struct counters *counters, int64_t more)
+{
+    _Atomic int64_t *count = more > 0 ? &counters->rows[0].taken : &counters->rows[0].put;
+    atomic_fetch_add_explicit(count, more > 0 ? more : -more, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->in_use_sum, more, memory_order_relaxed);
+}
+
 // Row 0 keeps no balance: each count is added to the sum at once.
 void counters_take_shared(struct counters *counters)
 {

@@ -58,6 +58,11 @@ int counters_open(struct counters *counters) __attribute__((warn_unused_result))
 void counters_close(struct counters *counters);
 void counters_thread_exits(struct counters *counters, int slot); // adds its balance; for struct pool_strategy
 
+// In a child of fork: the threads of all other slots are as if they had exited, however far they were in a count.
+// Then `more` objects more are counted as in use; negative: fewer.
+void counters_fork_child(struct counters *counters);
+void counters_correct(struct counters *counters, int64_t more);
+
 // Fills gets, puts, hits, misses, overflow, refused, failed, in_use and peak_in_use; leaves the rest alone.
 void counters_read(struct counters *counters, struct pool_stats *stats);
 

@@ -34,6 +34,30 @@ static void change_end(struct pool *pool)
     pthread_mutex_unlock(&pool->live_lock);
 }
 
+static void raise_to(_Atomic int64_t *most, int64_t value)
+{
+    int64_t seen = SLAB_LOAD(most);
+    while (value > seen && !atomic_compare_exchange_weak_explicit(most, &seen, value, memory_order_relaxed,
+                                                                  memory_order_relaxed))
+        ;
+}
+
+int64_t slab_bytes(struct pool *pool)
+{
+    int64_t page = (int64_t)pool->store.geometry.page_bytes;
+    int64_t rows = SLAB_LOAD(&pool->highest_row) + 1;
+    int64_t own = (int64_t)offsetof(struct pool, rows) + rows * (int64_t)sizeof(struct slab_row);
+    int64_t bytes = (own + page - 1) / page * page + pool->store.resident_pages * page +
+                    pool->store.slab_room * (int64_t)sizeof *pool->store.slabs +
+                    slab_depot_bytes(&pool->depot);
+    return slab_more(bytes, SLAB_LOAD(&pool->store.owned) * (int64_t)pool->object_bytes);
+}
+
+void slab_note_bytes(struct pool *pool)
+{
+    raise_to(&pool->peak_bytes, slab_bytes(pool));
+}
+
 void slab_row_enlist(struct pool *pool, struct slab_row *row)
 {
     int slot = (int)(row - pool->rows);
@@ -44,6 +68,7 @@ void slab_row_enlist(struct pool *pool, struct slab_row *row)
     if (slot > SLAB_LOAD(&pool->highest_row))
         CHANGE(&pool->highest_row, slot);
     change_end(pool);
+    slab_note_bytes(pool); // it may be the first of a page
     row->listed = true;
 }
 
@@ -99,14 +124,6 @@ bool slab_worth_adding_up(struct pool *pool, int64_t turn)
 {
     int live = SLAB_LOAD(&pool->live_count);
     return live <= ROWS_ADDED_UP || turn % (live / ROWS_ADDED_UP + 1) == 0;
-}
-
-static void raise_to(_Atomic int64_t *most, int64_t value)
-{
-    int64_t seen = SLAB_LOAD(most);
-    while (value > seen && !atomic_compare_exchange_weak_explicit(most, &seen, value, memory_order_relaxed,
-                                                                  memory_order_relaxed))
-        ;
 }
 
 void slab_note_peak(struct pool *pool, int64_t in_use)

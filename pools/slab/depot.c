@@ -26,6 +26,13 @@ uint32_t slab_magazine_capacity(size_t stride)
     return capacity;
 }
 
+// Of the first `magazines` places of `next`, in whole pages.
+static size_t table_bytes(const struct slab_depot *depot, uint32_t magazines)
+{
+    size_t bytes = magazines * sizeof *depot->next;
+    return (bytes + depot->page_bytes - 1) / depot->page_bytes * depot->page_bytes;
+}
+
 static uint32_t chunk_count(const struct slab_depot *depot)
 {
     return ((depot->limit - 1) >> depot->chunk_shift) + 1;
@@ -193,6 +200,23 @@ int slab_depot_make(struct slab_depot *depot, int64_t count)
     return 0;
 }
 
+// The table of `next` needs no memory past the last magazine there is. A popper that is late may read there: it finds
+// another number than it would have, and its compare-and-swap fails.
+static int64_t shorten_table(struct slab_depot *depot)
+{
+    uint32_t pages = page_count(depot);
+    while (pages > 0 && !slab_bit(depot->made, pages - 1))
+        pages--;
+    uint32_t end = pages ? end_of_page(depot, pages - 1) - 1 : 0;
+    size_t from = table_bytes(depot, end), to = table_bytes(depot, depot->ever_made);
+    if (end >= depot->ever_made)
+        return 0;
+    if (to > from)
+        (void)madvise((char *)(void *)depot->next + from, to - from, MADV_DONTNEED);
+    depot->ever_made = end;
+    return (int64_t)(to - from);
+}
+
 // A thread that looks for an empty magazine meanwhile finds none, and gives its objects to the store.
 int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
 {
@@ -225,13 +249,16 @@ int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
             slab_depot_push(depot, &depot->empty, magazine);
     }
     pool_memory_free(idle);
-    return given;
+    return given + shorten_table(depot);
+}
+
+int64_t slab_depot_count(const struct slab_depot *depot)
+{
+    return depot->made_pages * per_page(depot);
 }
 
 int64_t slab_depot_bytes(const struct slab_depot *depot)
 {
-    size_t table = depot->ever_made * sizeof *depot->next;
     return (int64_t)((size_t)depot->made_pages * depot->page_bytes + made_bytes(depot) +
-                     chunk_count(depot) * sizeof *depot->chunks +
-                     (table + depot->page_bytes - 1) / depot->page_bytes * depot->page_bytes);
+                     chunk_count(depot) * sizeof *depot->chunks + table_bytes(depot, depot->ever_made));
 }

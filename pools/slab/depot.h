@@ -53,7 +53,7 @@ struct slab_depot {
     // Also under the grow lock, but statistics read them without it: atomic, in the default order, since they
     // change rarely.
     _Atomic int64_t made_pages;
-    _Atomic uint32_t ever_made; // magazines ever made: their table has memory up to here
+    _Atomic uint32_t ever_made; // highest magazine: their table has memory up to here
     int nodes;                  // stacks of full magazines
     struct slab_stack empty, full[MEMORY_NODES_MAX];
 };
@@ -75,6 +75,7 @@ int slab_depot_make(struct slab_depot *depot, int64_t count) __attribute__((warn
 int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count);
 
 int64_t slab_depot_bytes(const struct slab_depot *depot); // memory of the depot
+int64_t slab_depot_count(const struct slab_depot *depot); // magazines there are
 
 // Magazine numbers; 0 for none. The caller owns a popped magazine.
 uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack);

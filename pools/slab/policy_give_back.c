@@ -11,33 +11,77 @@ enum {
     GIVE_BACK_SHARE = 64,           // nor is less than this part of the objects owned
 };
 
-static void emit_shrink(struct pool *pool, int64_t from, int64_t began_ns, int64_t in_use)
+// How long a call lets threads that need an object go first. Longer only where they get no processor.
+#define PATIENCE_NS NS_PER_S
+
+// One call that gives back.
+struct giving {
+    int64_t from, began_ns, in_use; // as it began; objects
+    int64_t retired, bytes;
+    bool hasty; // some did not go first in time: no more waiting
+};
+
+static void giving_begin(struct pool *pool, struct giving *giving)
 {
-    int64_t to = SLAB_LOAD(&pool->store.owned), now_ns = clock_now_ns();
-    if (to == from)
-        return;
+    *giving = (struct giving){.from = SLAB_LOAD(&pool->store.owned), .began_ns = clock_now_ns()};
+    giving->in_use = slab_account(pool).in_use;
+    atomic_fetch_add(&pool->giving, 1);
+}
+
+static void let_others_go_first(struct pool *pool, struct giving *giving)
+{
+    slab_store_grow_unlock(&pool->store);
+    (void)slab_destruct_leavers(pool, &giving->bytes);
+    if (!giving->hasty)
+        giving->hasty = !slab_store_serve_first(&pool->store, PATIENCE_NS);
+    pthread_mutex_lock(&pool->store.grow_lock);
+}
+
+// Under the grow lock, which it releases after each piece. Who comes meanwhile finds target and trigger as they are
+// to be. False: nothing is free.
+static bool give_piece(struct pool *pool, struct giving *giving, int64_t count)
+{
+    int64_t retired = slab_store_retire_piece(&pool->store, count, &giving->bytes);
+    if (retired == 0)
+        return false;
+    giving->retired += retired;
+    SLAB_STORE(&pool->target, slab_less(SLAB_LOAD(&pool->store.owned), SLAB_LOAD(&pool->limit)));
+    slab_set_trigger(pool);
+    let_others_go_first(pool, giving);
+    return true;
+}
+
+static int64_t giving_end(struct pool *pool, struct giving *giving)
+{
+    giving->bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
+    atomic_fetch_sub(&pool->giving, 1);
+    if (giving->retired == 0)
+        return giving->bytes;
+    int64_t now_ns = clock_now_ns();
     SLAB_ADD(&pool->shrinks, 1);
     struct pool_event event = {.kind = POOL_EVENT_SHRINK,
                                .at_ns = now_ns,
-                               .duration_ns = now_ns - began_ns,
-                               .from = from,
-                               .to = to,
-                               .trigger = in_use};
+                               .duration_ns = now_ns - giving->began_ns,
+                               .from = giving->from,
+                               .to = slab_more(giving->from - giving->retired, 0),
+                               .trigger = giving->in_use};
     pool_emit(&pool->config, &event);
+    return giving->bytes;
 }
 
-// Gives back at most `surplus` objects, wherever they are, and the magazines they needed.
-static int64_t shrink(struct pool *pool, int64_t surplus, int64_t in_use)
+// Gives back what is free now, wherever it is, and the magazines it needed, as far as more than `keep` are owned:
+// other threads may give back as well between the pieces.
+static int64_t shrink(struct pool *pool, int64_t keep)
 {
-    int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
+    struct giving giving;
+    giving_begin(pool, &giving);
     (void)slab_rows_reclaim(pool, NULL);
     slab_depot_drain(pool);
-    if (slab_store_retire(&pool->store, surplus, &bytes) > 0)
-        SLAB_STORE(&pool->target, slab_less(SLAB_LOAD(&pool->store.owned), SLAB_LOAD(&pool->limit)));
-    bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
-    slab_set_trigger(pool);
-    emit_shrink(pool, from, began_ns, in_use);
-    return bytes;
+    int64_t left = slab_free(pool), count;
+    do
+        count = slab_less(left - giving.retired, SLAB_LOAD(&pool->store.owned) - keep);
+    while (count > 0 && give_piece(pool, &giving, count));
+    return giving_end(pool, &giving);
 }
 
 // Objects to own so that `in_use` stays below the trigger, with an eighth to spare. Never less than were
@@ -68,8 +112,7 @@ int64_t slab_give_back(struct pool *pool, bool *settled)
         pool->held_peak = peak;
         pool->held_until_ns = now_ns + SLAB_HOLD_NS;
     }
-    int64_t surplus = surplus_of(pool, pool->held_peak);
-    int64_t bytes = surplus ? shrink(pool, surplus, in_use) : 0;
+    int64_t bytes = surplus_of(pool, pool->held_peak) ? shrink(pool, objects_for(pool, pool->held_peak)) : 0;
     *settled = surplus_of(pool, in_use) == 0;
     return bytes;
 }
@@ -82,32 +125,37 @@ void slab_consider_shrink(struct pool *pool)
         slab_wake(pool, &pool->wanted_shrink);
 }
 
-// Under the grow lock, after the limit was lowered: retires all free objects.
+// Under the grow lock, after the limit was lowered: retires all free objects beyond it.
 static int64_t give_surplus(struct pool *pool)
 {
     enum {
         TRIES = 8
     }; // a row that its thread opened before it saw the new limit is closed at one of the next tries
-    int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
+    struct giving giving;
     uint64_t before, after;
     int tries = 0;
+    giving_begin(pool, &giving);
     do {
         before = atomic_load(&pool->moves);
         (void)slab_rows_reclaim(pool, NULL);
         after = atomic_load(&pool->moves);
         slab_depot_drain(pool);
-        int64_t surplus = SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit);
-        if (surplus > 0)
-            (void)slab_store_retire(&pool->store, surplus, &bytes);
+        while (slab_is_over(pool) &&
+               give_piece(pool, &giving, SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit)))
+            ;
     } while (slab_is_over(pool) && after != before && ++tries < TRIES);
-    bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
-    emit_shrink(pool, from, began_ns, slab_account(pool).in_use);
-    return bytes;
+    return giving_end(pool, &giving);
+}
+
+static void grow_lock_last(struct pool *pool)
+{
+    (void)slab_store_serve_first(&pool->store, PATIENCE_NS);
+    pthread_mutex_lock(&pool->store.grow_lock);
 }
 
 int slab_resize(struct pool *pool, int64_t max)
 {
-    pthread_mutex_lock(&pool->store.grow_lock);
+    grow_lock_last(pool);
     if (pool->drained) { // by another thread, meanwhile
         (void)slab_grow_unlock(pool);
         return -ECANCELED;
@@ -127,7 +175,7 @@ int slab_resize(struct pool *pool, int64_t max)
 
 int64_t slab_drain(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->store.grow_lock);
+    grow_lock_last(pool);
     pool->drained = true;
     SLAB_STORE(&pool->limit, 0);
     SLAB_STORE(&pool->target, 0);
@@ -153,8 +201,8 @@ int64_t slab_sweep(struct pool *pool)
 
 int64_t slab_trim(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->store.grow_lock);
-    int64_t bytes = shrink(pool, INT64_MAX, slab_account(pool).in_use);
+    grow_lock_last(pool);
+    int64_t bytes = shrink(pool, 0);
     return bytes + slab_grow_unlock(pool);
 }
 
@@ -163,14 +211,10 @@ int64_t slab_trim(struct pool *pool)
 void slab_memory(struct pool *pool, struct pool_stats *stats)
 {
     int64_t page = (int64_t)pool->store.geometry.page_bytes;
-    int64_t rows = SLAB_LOAD(&pool->highest_row) + 1;
-    int64_t own = (int64_t)offsetof(struct pool, rows) + rows * (int64_t)sizeof(struct slab_row);
-    int64_t bytes = (own + page - 1) / page * page + pool->store.resident_pages * page +
-                    pool->store.slab_room * (int64_t)sizeof *pool->store.slabs +
-                    slab_depot_bytes(&pool->depot);
     stats->owned = SLAB_LOAD(&pool->store.owned);
-    stats->bytes_owned = slab_more(bytes, stats->owned * (int64_t)pool->object_bytes);
+    stats->bytes_owned = slab_more(slab_bytes(pool), stats->owned * (int64_t)pool->object_bytes);
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)pool->object_bytes;
+    stats->peak_bytes_owned = SLAB_LOAD(&pool->peak_bytes);
     stats->bytes_allocated =
         pool->store.filled_pages * page + SLAB_LOAD(&pool->overflow) * (int64_t)pool->object_bytes;
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "pools/shared/growth.h"
+#include "pools/slab/store_lists.h"
 
 #include <errno.h>
 
@@ -44,10 +45,13 @@ int64_t slab_magazines_wanted(struct pool *pool)
     return slab_less(owned / capacity, bound) + 2 * (SLAB_LOAD(&pool->live_count) + SPARE_THREADS);
 }
 
-// 0, or -ENOMEM: then there are fewer magazines, and objects are given to the store instead.
+// 0, or -ENOMEM: then there are fewer magazines, and objects are given to the store instead. Comes after each growth,
+// so what is owned is at a peak now, if ever.
 int slab_make_magazines(struct pool *pool)
 {
-    return slab_depot_make(&pool->depot, slab_magazines_wanted(pool));
+    int code = slab_depot_make(&pool->depot, slab_magazines_wanted(pool));
+    slab_note_bytes(pool);
+    return code;
 }
 
 // With full magazines ready, an exchange takes a few instructions. Some empty ones remain for new threads.
@@ -163,7 +167,7 @@ void slab_top_up(struct pool *pool)
 // depot's counts could take a magazine for there that another thread has already.
 static bool is_free_locked(struct pool *pool)
 {
-    return slab_free(pool) > 0 || slab_depot_has_full(&pool->depot);
+    return (slab_free(pool) > 0 && slab_may_take_locked(pool)) || slab_depot_has_full(&pool->depot);
 }
 
 static bool something_free(struct pool *pool)
@@ -202,11 +206,12 @@ static bool reclaim_instead(struct pool *pool)
     return slab_rows_reclaim(pool, NULL) > 0;
 }
 
-// Makes a piece, or reports why not. What is free beyond the limit goes back first, since no get may have it.
+// Makes a piece, or reports why not. What is free beyond the limit goes back first, since no get may have it, unless
+// a thread is at that.
 static enum slab_room make_room_locked(struct pool *pool)
 {
     int64_t bytes = 0;
-    if (slab_is_over(pool))
+    if (slab_is_over(pool) && !SLAB_LOAD(&pool->giving))
         (void)slab_store_retire(&pool->store, SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit),
                                 &bytes);
     int64_t owned = SLAB_LOAD(&pool->store.owned);
@@ -232,8 +237,10 @@ static int preheat_raw(struct pool *pool, int64_t count)
         code = -ENOMEM;
     } else {
         int64_t made = slab_store_grow(&pool->store, count, SLAB_AT_LEISURE), bytes = 0;
-        code = slab_make_magazines(pool);
+        if (made == count)
+            code = slab_make_magazines(pool);
         if (made < count || code < 0) {
+            slab_note_bytes(pool);
             (void)slab_store_retire(&pool->store, made, &bytes);
             code = -ENOMEM;
         } else {
@@ -261,13 +268,24 @@ static int undo_preheat(struct pool *pool, int64_t count)
     return -ENOMEM;
 }
 
+// The books of what went back again go back too. `magazines`: as many as there were.
+static int fail_preheat(struct pool *pool, int64_t magazines, int code)
+{
+    pthread_mutex_lock(&pool->store.grow_lock);
+    (void)slab_depot_shrink(&pool->depot, magazines);
+    slab_register_fit(&pool->store);
+    (void)slab_grow_unlock(pool);
+    return code;
+}
+
 int slab_preheat(struct pool *pool, int64_t count)
 {
+    int64_t magazines = slab_depot_count(&pool->depot);
     int code = preheat_raw(pool, count);
+    if (code == 0 && slab_construct_some(pool, count) < 0)
+        code = undo_preheat(pool, count);
     if (code < 0)
-        return code;
-    if (slab_construct_some(pool, count) < 0)
-        return undo_preheat(pool, count);
+        return code == -ENOMEM ? fail_preheat(pool, magazines, code) : code;
     pthread_mutex_lock(&pool->store.grow_lock);
     slab_fill_magazines(pool);
     (void)slab_grow_unlock(pool);
@@ -321,7 +339,7 @@ static bool wait_for_objects(struct pool *pool, uint64_t generation)
     struct slab_store *store = &pool->store;
     bool free;
     pthread_mutex_lock(&store->lock);
-    while (!(free = !slab_is_over(pool) && is_free_locked(pool)) && store->generation == generation)
+    while (!(free = is_free_locked(pool)) && store->generation == generation)
         pthread_cond_wait(&store->published, &store->lock);
     pthread_mutex_unlock(&store->lock);
     return free;

@@ -7,25 +7,24 @@
 #include "pools/shared/object.h"
 
 // Under the store's lock throughout, so that a search does not miss objects on their way from depot to
-// store. `raw`: the object is still to be constructed. Nothing where the pool owns more than its limit: what
-// is free then goes back.
+// store. `raw`: the object is still to be constructed. NULL also where as many as the limit are taken: what is
+// free then goes back.
 static void *take(struct pool *pool, bool *raw)
 {
     void *object = NULL;
     struct slab_depot *depot = &pool->depot;
     pthread_mutex_lock(&pool->store.lock);
-    bool may = !slab_is_over(pool);
-    if (may && slab_store_take_locked(&pool->store, &object, 1) == 0) {
-        uint32_t magazine = slab_depot_pop_full(depot);
-        if (magazine) {
-            void **rounds = slab_magazine_rounds(depot, magazine);
-            object = rounds[depot->capacity - 1];
-            slab_store_give_locked(&pool->store, rounds, depot->capacity - 1);
-            slab_depot_push(depot, &depot->empty, magazine);
-        }
+    bool may = slab_may_take_locked(pool);
+    size_t got = may ? slab_store_take_locked(&pool->store, &object, 1) : 0;
+    uint32_t magazine = got ? 0 : slab_depot_pop_full(depot);
+    if (magazine) {
+        slab_store_give_locked(&pool->store, slab_magazine_rounds(depot, magazine), depot->capacity);
+        slab_depot_push(depot, &depot->empty, magazine);
+        may = slab_may_take_locked(pool);
+        got = may ? slab_store_take_locked(&pool->store, &object, 1) : 0;
     }
-    *raw = !object;
-    if (may && !object)
+    *raw = got == 0;
+    if (may && got == 0)
         object = slab_store_take_raw_locked(&pool->store);
     pthread_mutex_unlock(&pool->store.lock);
     return object;
@@ -76,34 +75,43 @@ static void *get_past_max(struct pool *pool)
     return block + SLAB_OVERFLOW_BYTES;
 }
 
+// Finds, makes or awaits an object; or NULL, and why. `room`: how it came.
+static void *find_single(struct pool *pool, bool *raw, enum slab_room *room)
+{
+    void *object = take(pool, raw);
+    *room = SLAB_ROOM_FOUND;
+    if (object)
+        return object;
+    bool missed = false;
+    slab_store_be_needy(&pool->store);
+    while (!object) {
+        *room = slab_make_room(pool);
+        missed |= *room == SLAB_ROOM_MADE;
+        if (*room == SLAB_ROOM_AT_MAX || *room == SLAB_ROOM_NO_MEMORY)
+            break;
+        object = take(pool, raw); // or another thread has it: searches again
+    }
+    slab_store_be_served(&pool->store);
+    if (object)
+        *room = missed ? SLAB_ROOM_MADE : SLAB_ROOM_FOUND;
+    return object;
+}
+
 static void *get_single(struct pool *pool)
 {
-    bool missed = false, raw;
-    for (;;) {
-        void *object = take(pool, &raw);
-        if (object && raw && slab_construct(pool, object) < 0) {
-            SLAB_ADD(&pool->failed, 1);
-            return NULL;
-        }
-        if (object) {
-            note_get(pool);
-            if (missed)
-                SLAB_ADD(&pool->misses, 1);
-            return object;
-        }
-        switch (slab_make_room(pool)) {
-        case SLAB_ROOM_FOUND: // or another thread holds it: search again
-            break;
-        case SLAB_ROOM_MADE:
-            missed = true;
-            break;
-        case SLAB_ROOM_AT_MAX:
-            return get_past_max(pool);
-        case SLAB_ROOM_NO_MEMORY:
-            SLAB_ADD(&pool->failed, 1);
-            return NULL;
-        }
+    bool raw;
+    enum slab_room room;
+    void *object = find_single(pool, &raw, &room);
+    if (!object && room == SLAB_ROOM_AT_MAX)
+        return get_past_max(pool);
+    if (!object || (raw && slab_construct(pool, object) < 0)) {
+        SLAB_ADD(&pool->failed, 1);
+        return NULL;
     }
+    note_get(pool);
+    if (room == SLAB_ROOM_MADE)
+        SLAB_ADD(&pool->misses, 1);
+    return object;
 }
 
 void *slab_get_slow(struct pool *pool)

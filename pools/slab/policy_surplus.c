@@ -20,8 +20,7 @@ static void destruct_in(struct pool *pool, struct slab *slab)
     }
 }
 
-// False: no slab has leaving objects that no other thread destructs.
-static bool destruct_leavers(struct pool *pool, int64_t *bytes)
+bool slab_destruct_leavers(struct pool *pool, int64_t *bytes)
 {
     bool worked = false;
     if (SLAB_LOAD(&pool->store.leaving) == 0)
@@ -37,10 +36,11 @@ static bool destruct_leavers(struct pool *pool, int64_t *bytes)
 }
 
 // The pool owns more than its limit, and some of that is free. False: not so, or another thread holds the
-// grow lock: that thread does it when it releases the lock.
+// grow lock or gives back: that thread does it when it releases the lock for good.
 bool slab_retire_surplus(struct pool *pool, int64_t *bytes)
 {
-    if (!slab_is_over(pool) || slab_free(pool) <= 0 || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
+    if (!slab_is_over(pool) || slab_free(pool) <= 0 || atomic_load(&pool->giving) ||
+        pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return false;
     int64_t surplus = SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit);
     if (surplus > 0)
@@ -51,14 +51,14 @@ bool slab_retire_surplus(struct pool *pool, int64_t *bytes)
 
 // Who gave an object to the store looks for the surplus after that, and may find the grow lock taken. The
 // thread that holds it looks after releasing it. Both take the store's lock in between (to give; to
-// announce), so one of them sees what the other did. The surplus comes last: destructing takes the grow lock
-// too.
+// announce), so one of them sees what the other did. `giving` ends before that, under the grow lock. The
+// surplus comes last: destructing takes the grow lock too.
 int64_t slab_settle(struct pool *pool)
 {
     int64_t bytes = 0;
     bool worked;
     do {
-        worked = destruct_leavers(pool, &bytes);
+        worked = !atomic_load(&pool->giving) && slab_destruct_leavers(pool, &bytes);
         worked |= slab_retire_surplus(pool, &bytes);
     } while (worked);
     return bytes;

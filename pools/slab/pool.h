@@ -57,10 +57,14 @@
 // changes: the next get is refused by comparing two numbers. tests/model/ explores this protocol
 // exhaustively.
 //
-// A pool can own more than its limit after the limit was lowered or a drain began. Then it has no free
-// objects and keeps its rows closed and empty: an object that is put goes back to its slab, and its memory to
-// the system. Retiring it takes the grow lock. A thread that finds that lock taken leaves the object to its
-// holder, which looks for such objects after each release (policy_surplus.c).
+// A pool can own more than its limit after the limit was lowered or a drain began. Then it keeps its rows closed
+// and empty: an object that is put goes back to its slab, and its memory to the system. A get may have a free
+// one while fewer than the limit are out of the store. Retiring takes the grow lock. A thread that finds that lock
+// taken leaves the object to its holder, which looks for such objects after each release (policy_surplus.c).
+//
+// Giving back (policy_give_back.c) goes by pieces, a slab at most. Between two the thread releases the grow lock,
+// destructs what it retired, and waits until threads that need an object were served. So a get waits for a piece.
+// While a thread is at that (`giving`), the others leave surplus and destructing to it.
 //
 // Constructed objects. Objects in a magazine, row or depot are constructed; new ones in the store are raw. A
 // get that finds no constructed object takes one raw object and constructs it. That object is in use
@@ -121,14 +125,17 @@ struct pool {
     size_t object_bytes;
 
     // Relaxed unless stated otherwise: counts, or hints that are checked again under a lock.
-    bool one;                      // POOL_THREADS_ONE
-    _Atomic int64_t limit;         // bound on objects owned: max, INT64_MAX without, 0 in a drain; grow lock
-    bool drained;                  // for good; grow lock
+    bool one;              // POOL_THREADS_ONE
+    _Atomic int64_t limit; // bound on objects owned: max, INT64_MAX without, 0 in a drain; grow lock
+    bool drained;          // for good; grow lock
+    _Atomic int
+        giving; // threads that give memory back, the grow lock released between pieces; written under it
     _Atomic bool fenced;           // membarrier works, so rows may be exposed; becomes false once, for good
     _Atomic int64_t barrier_fails; // calls of membarrier that failed
     _Atomic int64_t overflow_out;  // overflow objects in use
     _Atomic int64_t peak;          // most in use
     _Atomic int64_t recent_peak;   // most in use since giving back was last considered
+    _Atomic int64_t peak_bytes;    // most of slab_bytes(): noted whenever they rose
     _Atomic int64_t trigger;       // objects in use that start growth; INT64_MAX: never
     _Atomic int64_t
         target; // objects to own before the pool expands again; made as they are needed; grow lock
@@ -193,6 +200,8 @@ int slab_account_open(struct pool *pool) __attribute__((warn_unused_result));
 void slab_account_close(struct pool *pool);
 struct slab_account slab_account(struct pool *pool);
 void slab_note_peak(struct pool *pool, int64_t in_use);
+int64_t slab_bytes(struct pool *pool); // owned, bookkeeping included; takes no lock
+void slab_note_bytes(struct pool *pool);
 void slab_row_enlist(struct pool *pool, struct slab_row *row); // its thread joins the pool; row lock
 void slab_row_strike(struct pool *pool, struct slab_row *row); // its thread ends; row lock
 
@@ -221,6 +230,13 @@ static inline bool slab_is_over(struct pool *pool)
 static inline int64_t slab_free(struct pool *pool) // in the store
 {
     return SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->store.taken);
+}
+
+// Under the store's lock. May a get have an object of the store? Always, unless the pool owns more than its limit:
+// then as long as fewer than that are elsewhere, so that the others can go back.
+static inline bool slab_may_take_locked(struct pool *pool)
+{
+    return SLAB_LOAD(&pool->store.taken) < SLAB_LOAD(&pool->limit);
 }
 
 // --- cache_row.c ---------------------------------------------------------------------------------------
@@ -294,25 +310,27 @@ void slab_destruct_all(struct pool *pool);                                      
 
 // --- policy_surplus.c ----------------------------------------------------------------------------------
 
-// With no lock held. Gives back free objects beyond the limit, and destructs those that were retired.
-// Returns bytes given back. slab_grow_unlock releases the grow lock first.
+// With no lock held. Gives back free objects beyond the limit, and destructs those that were retired, unless another
+// thread is giving back. Returns bytes given back. slab_grow_unlock releases the grow lock first.
 int64_t slab_settle(struct pool *pool);
 int64_t slab_grow_unlock(struct pool *pool);
 // The part of slab_settle that calls none of the program's functions: for fork and for threads that exit.
 bool slab_retire_surplus(struct pool *pool, int64_t *bytes);
+// Destructs retired objects, whichever thread gives back. False: there is none that no other thread destructs.
+bool slab_destruct_leavers(struct pool *pool, int64_t *bytes);
 
 // --- policy_give_back.c --------------------------------------------------------------------------------
 
 // Objects in use count as needed for this long afterwards; the thread checks as often.
 #define SLAB_HOLD_NS (INT64_C(200) * 1000 * 1000)
 
-int64_t slab_give_back(struct pool *pool, bool *settled); // under the grow lock
+int64_t slab_give_back(struct pool *pool, bool *settled); // under the grow lock, which it releases in between
 void slab_consider_shrink(struct pool *pool);             // after puts: notifies the thread if many are free
 int slab_resize(struct pool *pool, int64_t max);
 int64_t slab_drain(struct pool *pool);
 int64_t slab_sweep(struct pool *pool);
 int64_t slab_trim(struct pool *pool);
-void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_owned, overhead_bytes
+void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, and all that ends in _bytes
 
 // --- policy_fork.c -------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/slab/store.h"
 
+#include "base/clock.h"
 #include "pools/pool_strategy.h"
 #include "pools/slab/store_lists.h"
 
@@ -10,6 +11,9 @@ static int init_locks(struct slab_store *store)
 {
     // `lock` is held so briefly that spinning is cheaper than sleeping. Not possible with inheritance.
     pthread_mutexattr_t spins, plain;
+    pthread_condattr_t by_clock;
+    pthread_condattr_init(&by_clock);
+    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC);
     pthread_mutexattr_init(&spins);
     pthread_mutexattr_init(&plain);
     if (!store->inherits)
@@ -23,14 +27,20 @@ static int init_locks(struct slab_store *store)
     if (code != 0)
         goto fail_grow_lock;
     code = pthread_cond_init(&store->published, NULL);
+    if (code != 0)
+        goto fail_published;
+    code = pthread_cond_init(&store->fed, &by_clock);
     if (code == 0)
         goto done;
+    pthread_cond_destroy(&store->published);
+fail_published:
     pthread_mutex_destroy(&store->grow_lock);
 fail_grow_lock:
     pthread_mutex_destroy(&store->lock);
 done:
     pthread_mutexattr_destroy(&spins);
     pthread_mutexattr_destroy(&plain);
+    pthread_condattr_destroy(&by_clock);
     return -code;
 }
 
@@ -49,13 +59,12 @@ int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, b
 // succeeded at open.
 void slab_store_locks_anew(struct slab_store *store)
 {
-    if (store->inherits) {
-        (void)init_locks(store);
-        return;
+    store->needy = 0;
+    if (!store->inherits) {
+        pthread_mutex_unlock(&store->lock);
+        pthread_mutex_unlock(&store->grow_lock);
     }
-    pthread_mutex_unlock(&store->lock);
-    pthread_mutex_unlock(&store->grow_lock);
-    (void)pthread_cond_init(&store->published, NULL);
+    (void)init_locks(store);
 }
 
 void slab_store_close(struct slab_store *store)
@@ -63,6 +72,7 @@ void slab_store_close(struct slab_store *store)
     for (size_t i = 0; i < store->slab_count; i++)
         slab_unmap(&store->geometry, store->slabs[i]);
     pool_memory_free(store->slabs);
+    pthread_cond_destroy(&store->fed);
     pthread_cond_destroy(&store->published);
     pthread_mutex_destroy(&store->grow_lock);
     pthread_mutex_destroy(&store->lock);
@@ -80,6 +90,41 @@ void slab_store_grow_unlock(struct slab_store *store)
 {
     pthread_mutex_unlock(&store->grow_lock);
     slab_store_announce(store);
+}
+
+// --- who waits for objects ---------------------------------------------------------------------------------
+
+void slab_store_be_needy(struct slab_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->needy++;
+    pthread_mutex_unlock(&store->lock);
+}
+
+void slab_store_be_served(struct slab_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->needy--;
+    store->served++;
+    pthread_cond_broadcast(&store->fed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static struct timespec time_of(int64_t at_ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(at_ns / NS_PER_S), .tv_nsec = (long)(at_ns % NS_PER_S)};
+}
+
+bool slab_store_serve_first(struct slab_store *store, int64_t most_ns)
+{
+    int code = 0;
+    pthread_mutex_lock(&store->lock);
+    uint64_t enough = store->served + (uint64_t)store->needy;
+    struct timespec until = store->needy ? time_of(clock_now_ns() + most_ns) : (struct timespec){0};
+    while (store->needy > 0 && store->served < enough && code == 0)
+        code = pthread_cond_timedwait(&store->fed, &store->lock, &until);
+    pthread_mutex_unlock(&store->lock);
+    return code == 0;
 }
 
 // --- taking and giving ----------------------------------------------------------------------------------

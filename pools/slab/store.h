@@ -5,7 +5,7 @@
 //
 // Two locks. `lock` guards the state that a taker sees. It is held for a few hundred nanoseconds at most: no
 // page is mapped, faulted in or given back under it. `grow_lock` is held by a thread that grows or retires,
-// for as long as the system needs. A thread that holds `grow_lock` may take `lock`, never the other way
+// for as long as the system needs; who retires much releases it after each piece. A thread that holds `grow_lock` may take `lock`, never the other way
 // round.
 //
 // Constructed objects. Where state is kept, the store gives out constructed objects. It gives raw ones
@@ -37,8 +37,11 @@ struct slab_store {
     struct slab *lists[SLAB_LISTS]; // slabs that have free objects
     struct slab **slabs;            // all, by address
     size_t slab_count;
+    int needy;                // threads that found no object and want one
+    uint64_t served;          // counts those that were needy, and have one or may have none
     uint64_t generation;      // counts announcements
     pthread_cond_t published; // objects were added, or a growth ended
+    pthread_cond_t fed;       // `served` changed
 
     pthread_mutex_t grow_lock; // guards which objects are ready and which pages resident; see above
     size_t grow_at;            // index in `slabs`: none before it has room; grow_lock
@@ -114,6 +117,16 @@ void slab_store_give_raw(struct slab_store *store, void *object);
 // back their pages, and slabs without ready objects; for constructed objects only after they were
 // destructed. Returns how many objects were taken; adds to `bytes` the memory that the system got back.
 int64_t slab_store_retire(struct slab_store *store, int64_t count, int64_t *bytes);
+// The same of one slab, SLAB_BYTES_MIN at most: work for one hold of grow_lock. 0: nothing is free.
+int64_t slab_store_retire_piece(struct slab_store *store, int64_t count, int64_t *bytes);
+
+// A thread that finds no object is needy until it has one, or may have none. With no lock held.
+void slab_store_be_needy(struct slab_store *store);
+void slab_store_be_served(struct slab_store *store);
+// With no lock held, and not by a needy thread: waits until as many threads were served as are needy now. A mutex goes
+// to whoever runs, so a thread that releases grow_lock and takes it again would leave none to those that sleep on
+// `published`. False: not all were served within `most_ns`.
+bool slab_store_serve_first(struct slab_store *store, int64_t most_ns);
 
 // Leaving objects, under grow_lock. claim: a slab that has some, NULL for none. list: up to `count` of its
 // leaving objects. gone: frees the places of objects that were destructed. end: releases the slab, adding to

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { ROOM_AT_FIRST = 16 };
+
 uint32_t slab_lists_of(const struct slab_store *store, const struct slab *slab)
 {
     if (slab->free == 0)
@@ -61,13 +63,10 @@ size_t slab_register_find(const struct slab_store *store, const void *address)
     return low;
 }
 
-int slab_register_reserve(struct slab_store *store)
+static int move_to(struct slab_store *store, size_t room)
 {
-    if ((int64_t)store->slab_count < store->slab_room)
-        return 0;
-    size_t room = store->slab_count ? store->slab_count * 2 : 16;
-    struct slab **slabs = pool_memory_alloc(room * sizeof *slabs), **old = store->slabs;
-    if (!slabs)
+    struct slab **slabs = room ? pool_memory_alloc(room * sizeof *slabs) : NULL, **old = store->slabs;
+    if (room && !slabs)
         return -ENOMEM;
     pthread_mutex_lock(&store->lock);
     if (store->slab_count)
@@ -77,6 +76,22 @@ int slab_register_reserve(struct slab_store *store)
     pthread_mutex_unlock(&store->lock);
     pool_memory_free(old);
     return 0;
+}
+
+int slab_register_reserve(struct slab_store *store)
+{
+    if ((int64_t)store->slab_count < store->slab_room)
+        return 0;
+    return move_to(store, store->slab_count ? store->slab_count * 2 : ROOM_AT_FIRST);
+}
+
+void slab_register_fit(struct slab_store *store)
+{
+    size_t room = store->slab_count ? ROOM_AT_FIRST : 0;
+    while (room < store->slab_count)
+        room *= 2;
+    if ((int64_t)room < store->slab_room)
+        (void)move_to(store, room);
 }
 
 void slab_register_add(struct slab_store *store, struct slab *slab)

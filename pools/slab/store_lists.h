@@ -14,6 +14,7 @@ size_t slab_register_find(const struct slab_store *store, const void *address); 
 
 // Under grow_lock alone; takes `lock`. Makes room for one more slab, so that adding cannot fail. 0 or
 // -ENOMEM.
+void slab_register_fit(struct slab_store *store); // gives back room that so few slabs do not need; grow_lock
 int slab_register_reserve(struct slab_store *store) __attribute__((warn_unused_result));
 void slab_register_add(struct slab_store *store, struct slab *slab);
 void slab_register_remove(struct slab_store *store, struct slab *slab);

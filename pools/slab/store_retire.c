@@ -63,24 +63,29 @@ static void remove_if_empty(struct slab_store *store, struct slab *slab)
     store->grow_at = 0; // there is room again
 }
 
+int64_t slab_store_retire_piece(struct slab_store *store, int64_t count, int64_t *bytes)
+{
+    int64_t retired = 0, most = (int64_t)(SLAB_BYTES_MIN / store->geometry.stride) + 1;
+    pthread_mutex_lock(&store->lock);
+    struct slab *slab = NULL;
+    for (int list = SLAB_LISTS - 1; list >= 0 && !slab; list--)
+        slab = store->lists[list];
+    if (slab) {
+        retired = retire_within(store, slab, count < most ? count : most);
+        slab_lists_move(store, slab);
+        remove_if_empty(store, slab);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (slab)
+        release(store, slab, bytes);
+    return retired;
+}
+
 int64_t slab_store_retire(struct slab_store *store, int64_t count, int64_t *bytes)
 {
-    int64_t retired = 0;
-    while (retired < count) {
-        pthread_mutex_lock(&store->lock);
-        struct slab *slab = NULL;
-        for (int list = SLAB_LISTS - 1; list >= 0 && !slab; list--)
-            slab = store->lists[list];
-        if (slab) {
-            retired += retire_within(store, slab, count - retired);
-            slab_lists_move(store, slab);
-            remove_if_empty(store, slab);
-        }
-        pthread_mutex_unlock(&store->lock);
-        if (!slab)
-            break;
-        release(store, slab, bytes);
-    }
+    int64_t retired = 0, piece = 1;
+    for (; retired < count && piece > 0; retired += piece)
+        piece = slab_store_retire_piece(store, count - retired, bytes);
     return retired;
 }
 

@@ -154,7 +154,7 @@ static void *blocks_get_bytes(struct pool *pool, size_t bytes)
     struct blocks_piece piece;
     int64_t now_ns = clock_coarse_ns();
     blocks_lock(pool);
-    if (__builtin_expect(blocks_cleanup_locked(pool, now_ns, false, &piece), 0)) {
+    if (__builtin_expect(blocks_cleanup_locked(pool, now_ns, &piece), 0)) {
         blocks_unlock(pool);
         (void)blocks_end_cleanup(pool, &piece);
         blocks_lock(pool);
@@ -189,7 +189,7 @@ static void blocks_put(struct pool *pool, void *object)
     }
     if (!goes)
         block_deque_push(&pool->free, block, now_ns);
-    bool cleans = blocks_cleanup_locked(pool, now_ns, false, &piece);
+    bool cleans = blocks_cleanup_locked(pool, now_ns, &piece);
     blocks_unlock(pool);
     if (goes) {
         block->older = NULL;
@@ -229,7 +229,7 @@ static void blocks_stats(struct pool *pool, struct pool_stats *stats)
     stats->overhead_bytes = (int64_t)sizeof *pool + stats->owned * (int64_t)sizeof(struct block);
     stats->bytes_owned += stats->overhead_bytes;
     stats->bytes_allocated += stats->overhead_bytes;
-    stats->peak_bytes_owned += stats->overhead_bytes;
+    stats->peak_bytes_owned += (int64_t)sizeof *pool;
 }
 
 static bool blocks_is_valid(struct pool *pool)

@@ -38,8 +38,9 @@ void blocks_count_bytes_locked(struct pool *pool, const struct block *block)
 {
     pool->bytes_allocated += (int64_t)block->bytes;
     pool->owned_bytes += block->is_overflow ? 0 : (int64_t)block->bytes;
-    if (pool->owned_bytes > pool->peak_bytes)
-        pool->peak_bytes = pool->owned_bytes;
+    int64_t bytes = pool->owned_bytes + (pool->owned - pool->being_made) * (int64_t)sizeof *block;
+    if (bytes > pool->peak_bytes)
+        pool->peak_bytes = bytes;
 }
 
 // The pool takes over blocks just made; it had counted `planned` of them already.
@@ -83,17 +84,29 @@ static void end_growth_locked(struct pool *pool)
     pool->growing = false;
 }
 
-// The pieces of the step that no thread took are not made. If none is left, the step ends by itself, and may
-// be about to: the thread that ends it emits the event without the lock.
+// Up to `count` objects of the step that no thread took are not made. False: there were none. Then the step ends by
+// itself, and may be about to: the thread that ends it emits the event without the lock.
+static bool cut_locked(struct pool *pool, int64_t count)
+{
+    if (!pool->growing || pool->step.left == 0 || count <= 0)
+        return false;
+    if (count > pool->step.left)
+        count = pool->step.left;
+    pool->step.left -= count;
+    adopt_locked(pool, NULL, count, 0);
+    return true;
+}
+
+static void end_cut_growth_locked(struct pool *pool)
+{
+    if (pool->step.left == 0 && pool->step.making == 0)
+        end_growth_locked(pool);
+}
+
 static void cut_growth_locked(struct pool *pool)
 {
-    if (!pool->growing || pool->step.left == 0)
-        return;
-    int64_t left = pool->step.left;
-    pool->step.left = 0;
-    adopt_locked(pool, NULL, left, 0);
-    if (pool->step.making == 0)
-        end_growth_locked(pool);
+    if (cut_locked(pool, pool->step.left))
+        end_cut_growth_locked(pool);
 }
 
 // Blocks that were made while the pool began to drain, or its bound fell: as many of the free ones as are too
@@ -135,14 +148,20 @@ bool blocks_grow_piece_locked(struct pool *pool)
 int blocks_preheat(struct pool *pool, int64_t count)
 {
     int64_t bytes = count * (int64_t)(sizeof(struct block) + pool->config.object_bytes);
+    bool cuts = false;
     blocks_lock(pool);
-    int code = !pool->draining && (!pool->max || count <= pool->max - pool->owned) ? 0 : -ERANGE;
+    // What a step under way has not begun to make, the preheat makes instead: it is not owned yet.
+    int64_t excess = pool->max ? pool->owned + count - pool->max : 0;
+    int code = !pool->draining && excess <= (pool->growing ? pool->step.left : 0) ? 0 : -ERANGE;
     if (code == 0 && !pool_memory_is_conceivable(bytes))
         code = -ENOMEM;
     if (code == 0) {
+        cuts = cut_locked(pool, excess);
         pool->owned += count;
         pool->being_made += count;
     }
+    if (cuts)
+        end_cut_growth_locked(pool);
     blocks_unlock(pool);
     if (code < 0)
         return code;
@@ -198,7 +217,7 @@ static bool has_more_to_free(const struct pool *pool, int64_t now_ns)
            pool->owned > blocks_shrink_to(pool->cleanup.from, pool->cleanup.in_use, pool->floor);
 }
 
-bool blocks_cleanup_locked(struct pool *pool, int64_t now_ns, bool all, struct blocks_piece *piece)
+bool blocks_cleanup_locked(struct pool *pool, int64_t now_ns, struct blocks_piece *piece)
 {
     if (__builtin_expect(!is_due(pool, now_ns), 1))
         return false;
@@ -209,7 +228,7 @@ bool blocks_cleanup_locked(struct pool *pool, int64_t now_ns, bool all, struct b
         cleanup->began_ns = clock_now_ns();
     *piece = (struct blocks_piece){.chain = NULL};
     bool more = has_more_to_free(pool, now_ns);
-    for (int i = 0; more && (all || i < BLOCKS_CLEANUP_AT_ONCE); i++) {
+    for (int i = 0; more && i < BLOCKS_CLEANUP_AT_ONCE; i++) {
         piece->chain = blocks_disown_oldest_locked(pool, piece->chain);
         cleanup->freed++;
         more = has_more_to_free(pool, now_ns);
@@ -241,24 +260,46 @@ int64_t blocks_end_cleanup(struct pool *pool, struct blocks_piece *piece)
 int64_t blocks_sweep(struct pool *pool)
 {
     struct blocks_piece piece;
-    blocks_lock(pool);
-    pool->sweeps++;
-    bool due = blocks_cleanup_locked(pool, clock_coarse_ns(), true, &piece);
-    blocks_unlock(pool);
-    return due ? blocks_end_cleanup(pool, &piece) : 0;
+    int64_t now_ns = clock_coarse_ns(), bytes = 0;
+    bool more = true;
+    for (bool begins = true; more; begins = false) {
+        blocks_lock(pool);
+        pool->sweeps += begins;
+        bool due = blocks_cleanup_locked(pool, now_ns, &piece);
+        more = due && pool->cleanup.under_way;
+        blocks_unlock(pool);
+        bytes += due ? blocks_end_cleanup(pool, &piece) : 0;
+    }
+    return bytes;
 }
 
-// Frees the longest unused free blocks while more than `most` are owned.
+// Frees the longest unused of the free blocks while more than `most` are owned, or with `most` negative more than
+// the bound, which another thread may move meanwhile. Some for each hold of the lock, since a get waits as long.
+// Blocks that are put meanwhile stay.
 static int64_t give_back_unlock(struct pool *pool, int64_t most)
 {
-    struct blocks_piece piece = {.event = {.from = pool->owned, .trigger = pool->in_use}};
+    struct blocks_piece piece = {.event = {.from = pool->owned, .to = pool->owned, .trigger = pool->in_use}};
+    int64_t bytes = 0, left = pool->free.count;
+    bool more = true;
     piece.event.duration_ns = -clock_now_ns();
-    while (pool->free.oldest && pool->owned > most)
-        piece.chain = blocks_disown_oldest_locked(pool, piece.chain);
-    piece.event.to = pool->owned;
-    pool->shrinks += piece.event.to < piece.event.from;
-    blocks_unlock(pool);
-    return blocks_end_cleanup(pool, &piece);
+    for (;;) {
+        int64_t keep = most >= 0 ? most : pool->max ? pool->max : INT64_MAX;
+        piece.chain = NULL;
+        for (int i = 0; more && i < BLOCKS_CLEANUP_AT_ONCE; i++) {
+            more = left > 0 && pool->free.oldest && pool->owned > keep;
+            if (!more)
+                break;
+            piece.chain = blocks_disown_oldest_locked(pool, piece.chain);
+            piece.event.to--;
+            left--;
+        }
+        pool->shrinks += !more && piece.event.to < piece.event.from;
+        blocks_unlock(pool);
+        if (!more)
+            return bytes + blocks_end_cleanup(pool, &piece);
+        bytes += block_free_chain(&pool->config, piece.chain);
+        blocks_lock(pool);
+    }
 }
 
 int64_t blocks_trim(struct pool *pool)
@@ -277,7 +318,7 @@ int blocks_resize(struct pool *pool, int64_t max)
     if (max && pool->owned > max)
         cut_growth_locked(pool);
     blocks_tell_made_locked(pool);
-    (void)give_back_unlock(pool, max ? max : INT64_MAX);
+    (void)give_back_unlock(pool, -1);
     return 0;
 }
 

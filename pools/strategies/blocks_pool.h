@@ -41,8 +41,9 @@ struct pool {
     int64_t being_made;      // of those owned, the ones whose memory is being made
     int64_t gets_making;     // of those in use, the ones whose memory is being made,
     int64_t overflow_making; // and of these, the ones beyond `max`
-    int64_t owned_bytes, bytes_allocated, peak_bytes;
-    int64_t floor; // objects made by open and preheat
+    int64_t owned_bytes, bytes_allocated;
+    int64_t peak_bytes; // with the blocks' headers
+    int64_t floor;      // objects made by open and preheat
     int64_t hits, misses, overflow, refused, failed, put;
     int64_t expansions, shrinks, sweeps, longest_expansion_ns;
     int64_t cleaned_ns; // time of the last cleanup
@@ -88,9 +89,9 @@ int blocks_preheat(struct pool *pool, int64_t count);
 // Takes the block unused longest out of the pool, and puts it on the chain of blocks to be freed.
 struct block *blocks_disown_oldest_locked(struct pool *pool, struct block *chain);
 
-// Takes the blocks that a cleanup frees: at most BLOCKS_CLEANUP_AT_ONCE, or `all`. blocks_end_cleanup,
-// called without the lock, frees them. False: no cleanup is due.
-bool blocks_cleanup_locked(struct pool *pool, int64_t now_ns, bool all, struct blocks_piece *piece);
+// Takes the next blocks that a cleanup frees, BLOCKS_CLEANUP_AT_ONCE at most. blocks_end_cleanup, called without
+// the lock, frees them. False: no cleanup is due.
+bool blocks_cleanup_locked(struct pool *pool, int64_t now_ns, struct blocks_piece *piece);
 int64_t blocks_end_cleanup(struct pool *pool, struct blocks_piece *piece); // returns bytes
 
 int64_t blocks_sweep(struct pool *pool);

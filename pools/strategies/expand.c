@@ -248,10 +248,33 @@ static void stop_grower(struct pool *pool)
     bell_destroy(&pool->bell);
 }
 
+// What a step under way has not begun to make may be made by a preheat instead: else the bound would not allow
+// objects that are not there yet. As many as are too many, in the same hold of the lock.
+static bool plan_preheat_locked(struct pool *pool, int64_t count)
+{
+    struct stock *stock = &pool->stock;
+    int64_t excess = stock->max ? stock->owned + stock->pending + count - stock->max : 0;
+    bool joins = pool->growing && excess > 0 && excess <= pool->step.left;
+    if (joins) {
+        stock->pending -= excess;
+        pool->step.planned -= excess;
+        pool->step.left -= excess;
+    }
+    bool fits = stock_plan_locked(stock, count);
+    if (joins && pool->step.left == 0 && pool->step.making == 0)
+        end_growth_locked(pool);
+    return fits;
+}
+
 static int expand_preheat(struct pool *pool, int64_t count)
 {
     struct stock *stock = &pool->stock;
-    int code = stock_preheat(stock, count);
+    pool_lock_acquire(&stock->lock);
+    int code = plan_preheat_locked(pool, count) ? 0 : -ERANGE;
+    set_trigger_locked(pool);
+    pool_lock_release(&stock->lock);
+    if (code == 0)
+        code = stock_grow(stock, count);
     pool_lock_acquire(&stock->lock);
     set_trigger_locked(pool);
     pool_lock_release(&stock->lock);
@@ -370,6 +393,7 @@ static void expand_stats(struct pool *pool, struct pool_stats *stats)
     stock_stats(&pool->stock, stats);
     stats->bytes_owned += (int64_t)sizeof *pool;
     stats->overhead_bytes += (int64_t)sizeof *pool;
+    stats->peak_bytes_owned += (int64_t)sizeof *pool;
     pool_lock_acquire(&pool->stock.lock);
     stats->expansions = pool->expansions;
     stats->longest_expansion_ns = pool->longest_expansion_ns;

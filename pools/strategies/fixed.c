@@ -84,6 +84,7 @@ static void fixed_stats(struct pool *pool, struct pool_stats *stats)
     stock_stats(&pool->stock, stats);
     stats->bytes_owned += (int64_t)sizeof *pool;
     stats->overhead_bytes += (int64_t)sizeof *pool;
+    stats->peak_bytes_owned += (int64_t)sizeof *pool;
 }
 
 static int fixed_resize(struct pool *pool, int64_t max)

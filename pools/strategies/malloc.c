@@ -88,12 +88,18 @@ static void malloc_stats(struct pool *pool, struct pool_stats *stats)
     stats->overhead_bytes = (int64_t)sizeof *pool + counters_bytes(&pool->counters);
     stats->bytes_allocated = stats->misses * (int64_t)pool->object_bytes + stats->overhead_bytes;
     stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
+    stats->peak_bytes_owned = stats->peak_in_use * (int64_t)pool->object_bytes + stats->overhead_bytes;
 }
 
 static void malloc_close(struct pool *pool)
 {
     counters_close(&pool->counters);
     pool_memory_free(pool);
+}
+
+static void malloc_fork_child(struct pool *pool)
+{
+    counters_fork_child(&pool->counters);
 }
 
 static void malloc_thread_exits(struct pool *pool, int slot)
@@ -112,4 +118,5 @@ const struct pool_strategy pool_strategy_malloc = {
     .stats = malloc_stats,
     .close = malloc_close,
     .thread_exits = malloc_thread_exits,
+    .fork_child = malloc_fork_child,
 };

@@ -280,14 +280,11 @@ void stock_stats(struct stock *stock, struct pool_stats *stats)
     stats->in_use = stock->at_empty - free_count;
     stats->peak_in_use = stock->peak;
     stats->bytes_allocated = stock->bytes_allocated;
-    int64_t batches = (int64_t)stock_map_count(&stock->map), map = stock_map_bytes(&stock->map);
-    // A batch takes whole segments of numbers. The stack keeps the memory of numbers that were given back.
-    int64_t stack = free_stack_bytes(stock->numbers.end);
+    stats->peak_bytes_owned = stock->peak_bytes;
+    int64_t bookkeeping = stock_bookkeeping_locked(stock);
     pool_lock_release(&stock->lock);
     stats->gets = stats->hits + stats->misses + stats->overflow + stats->refused + stats->failed;
     stats->puts = stats->hits + stats->misses + stats->overflow - stats->in_use;
-    int64_t bookkeeping =
-        map + stack + batches * (int64_t)(sizeof(struct stock_batch) + sizeof(struct number_range));
     stats->bytes_owned = stats->owned * (int64_t)stock->stride + bookkeeping;
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)stock->object_bytes;
 }

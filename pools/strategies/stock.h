@@ -86,6 +86,7 @@ struct stock {
     int64_t retiring; // batches
     int64_t pending;  // objects being made, not yet owned
     int64_t bytes_allocated;
+    int64_t peak_bytes;                          // owned, bookkeeping included
     int64_t rounding_bytes;                      // of all batches
     bool refusing;                               // the last get was refused
     bool draining;                               // all batches retire

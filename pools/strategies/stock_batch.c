@@ -141,6 +141,14 @@ void stock_leave_reserve_locked(struct stock *stock, struct stock_batch *batch)
     stock->reserved -= batch->count;
 }
 
+int64_t stock_bookkeeping_locked(const struct stock *stock)
+{
+    int64_t batches = (int64_t)stock_map_count(&stock->map), map = stock_map_bytes(&stock->map);
+    // A batch takes whole segments of numbers. The stack keeps the memory of numbers that were given back.
+    int64_t stack = free_stack_bytes(stock->numbers.end);
+    return map + stack + batches * (int64_t)(sizeof(struct stock_batch) + sizeof(struct number_range));
+}
+
 // For a batch that was made. -ECANCELED, -ERANGE: meanwhile the pool began to drain, or its bound fell, and it
 // may not have these objects.
 static int join_locked(struct stock *stock, struct stock_batch *batch)
@@ -152,6 +160,9 @@ static int join_locked(struct stock *stock, struct stock_batch *batch)
     stock_map_add(&stock->map, batch, batch->memory, (size_t)stock_batch_bytes(stock, batch->count),
                   (uint32_t)batch->range->first);
     stock->owned += batch->count;
+    int64_t bytes = stock->owned * (int64_t)stock->stride + stock_bookkeeping_locked(stock);
+    if (bytes > stock->peak_bytes)
+        stock->peak_bytes = bytes;
     stock->rounding_bytes += batch->rounding_bytes;
     stock->bytes_allocated += stock_batch_bytes(stock, batch->count) + (int64_t)sizeof *batch;
     stock_make_reserve_locked(stock, batch);

@@ -13,7 +13,8 @@ void stock_batch_free(const struct stock *stock, struct stock_batch *batch);
 void stock_make_reserve_locked(struct stock *stock, struct stock_batch *batch);
 void stock_leave_reserve_locked(struct stock *stock, struct stock_batch *batch);
 
-int64_t stock_at_empty_locked(const struct stock *stock); // objects in use if the stack were empty
+int64_t stock_bookkeeping_locked(const struct stock *stock); // bytes
+int64_t stock_at_empty_locked(const struct stock *stock);    // objects in use if the stack were empty
 int64_t stock_count_locked(struct stock *stock); // settles; returns how many objects were free, as of `pops`
 // Until the gate is settled, no get is served without the lock.
 void stock_shut_locked(struct stock *stock);

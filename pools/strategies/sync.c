@@ -48,6 +48,7 @@ struct pool {
     alignas(64) struct pool_lock sweeping; // only tried, never awaited: two sweeps at once count as one
     atomic_int wants_all; // a trim or drain found a sweep under way: it goes on until nothing is free
     _Atomic int64_t freed, sweeps, shrinks;
+    _Atomic int64_t peak_bytes, peak_overhead; // before something was freed; otherwise they only rise
 };
 
 static void *peek(_Atomic(void *) *place)
@@ -254,6 +255,37 @@ static int64_t owned(struct pool *pool)
     return made - freed;
 }
 
+static int64_t overhead_bytes(struct pool *pool)
+{
+    size_t places = 0;
+    int64_t rows = thread_slot_ever() + 1;
+    for (int slot = 0; slot < rows; slot++) {
+        struct row *row = &pool->rows[slot];
+        pool_lock_acquire(&row->lock);
+        places += row->free.room + row->victims.room;
+        pool_lock_release(&row->lock);
+    }
+    int64_t row_bytes = (rows * (int64_t)sizeof(struct row) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    return (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes(&pool->counters);
+}
+
+// Relaxed: a maximum, which orders no other reads.
+static void raise_to(_Atomic int64_t *most, int64_t value)
+{
+    int64_t seen = counters_load(most);
+    while (value > seen && !atomic_compare_exchange_weak_explicit(most, &seen, value, memory_order_relaxed,
+                                                                  memory_order_relaxed))
+        ;
+}
+
+// Called before memory goes back.
+static void note_bytes(struct pool *pool)
+{
+    int64_t overhead = overhead_bytes(pool);
+    raise_to(&pool->peak_bytes, owned(pool) * (int64_t)pool->object_bytes + overhead);
+    raise_to(&pool->peak_overhead, overhead);
+}
+
 static int64_t free_list(struct pool *pool, struct sync_list *list)
 {
     int64_t freed = 0;
@@ -296,6 +328,7 @@ static int64_t sweep_rows(struct pool *pool)
 static int64_t sweep_locked(struct pool *pool, int generations)
 {
     int64_t start = clock_now_ns(), before = owned(pool), freed = 0;
+    note_bytes(pool);
     for (int i = 0; i < generations; i++)
         freed += sweep_rows(pool);
     struct pool_event event = {.kind = POOL_EVENT_SHRINK, .from = before, .to = before - freed};
@@ -305,6 +338,7 @@ static int64_t sweep_locked(struct pool *pool, int generations)
         struct pool_stats stats;
         counters_read(&pool->counters, &stats);
         event.trigger = stats.in_use;
+        note_bytes(pool); // what other threads made meanwhile
         count_freed(pool, freed);
         atomic_fetch_add_explicit(&pool->shrinks, 1, memory_order_relaxed);
         pool_emit(&pool->base.config, &event);
@@ -361,22 +395,15 @@ static int64_t sync_drain(struct pool *pool)
 static void sync_stats(struct pool *pool, struct pool_stats *stats)
 {
     counters_read(&pool->counters, stats);
-    size_t places = 0;
-    int64_t rows = thread_slot_ever() + 1;
-    for (int slot = 0; slot < rows; slot++) {
-        struct row *row = &pool->rows[slot];
-        pool_lock_acquire(&row->lock);
-        places += row->free.room + row->victims.room;
-        pool_lock_release(&row->lock);
-    }
-    int64_t row_bytes = (rows * (int64_t)sizeof(struct row) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     stats->owned = owned(pool);
     stats->sweeps = counters_load(&pool->sweeps);
     stats->shrinks = counters_load(&pool->shrinks);
-    stats->overhead_bytes =
-        (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes(&pool->counters);
+    stats->overhead_bytes = overhead_bytes(pool);
+    raise_to(&pool->peak_overhead, stats->overhead_bytes);
     stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
-    stats->bytes_allocated = stats->misses * (int64_t)pool->object_bytes + stats->overhead_bytes;
+    stats->peak_bytes_owned = counters_load(&pool->peak_bytes);
+    stats->bytes_allocated =
+        stats->misses * (int64_t)pool->object_bytes + counters_load(&pool->peak_overhead);
 }
 
 static int sync_open(struct pool **opened, const struct pool_config *config, struct err *err)
@@ -414,9 +441,26 @@ static void sync_close(struct pool *pool)
     pool_memory_free(pool);
 }
 
+static int64_t available(struct pool *pool)
+{
+    int64_t count = 0;
+    for (int slot = 0; slot <= thread_slot_ever(); slot++) {
+        struct row *row = &pool->rows[slot];
+        count += (peek(&row->private_object) != NULL) + (peek(&row->private_victim) != NULL);
+        count += (int64_t)(sync_list_count(&row->free) + sync_list_count(&row->victims));
+    }
+    return count;
+}
+
+static int64_t in_use(struct pool *pool)
+{
+    struct pool_stats stats;
+    counters_read(&pool->counters, &stats);
+    return stats.in_use;
+}
+
 // No thread takes a slot or exits between the three functions, so thread_slot_ever() does not change. Not
 // `sweeping`: its holder calls the program's destruct, which may wait for a slot, or for the thread that forks.
-// Objects that a sweep of the parent was about to free stay owned in the child.
 static void sync_fork_prepare(struct pool *pool)
 {
     for (int slot = 0; slot <= thread_slot_ever(); slot++)
@@ -429,25 +473,20 @@ static void sync_fork_parent(struct pool *pool)
         pool_lock_release(&pool->rows[slot].lock);
 }
 
+// An object that another thread was about to get, put or free is in use in the child for ever.
 static void sync_fork_child(struct pool *pool)
 {
     for (int slot = 0; slot <= thread_slot_ever(); slot++)
         pool_lock_make_free(&pool->rows[slot].lock);
     pool_lock_make_free(&pool->sweeping);
+    counters_fork_child(&pool->counters);
+    counters_correct(&pool->counters, owned(pool) - available(pool) - in_use(pool));
 }
 
 // Free objects plus objects in use are the objects owned. Only while no other thread uses the pool.
 static bool sync_is_valid(struct pool *pool)
 {
-    struct pool_stats stats;
-    counters_read(&pool->counters, &stats);
-    int64_t available = 0;
-    for (int slot = 0; slot <= thread_slot_ever(); slot++) {
-        struct row *row = &pool->rows[slot];
-        available += (peek(&row->private_object) != NULL) + (peek(&row->private_victim) != NULL);
-        available += (int64_t)(sync_list_count(&row->free) + sync_list_count(&row->victims));
-    }
-    return available + stats.in_use == owned(pool);
+    return available(pool) + in_use(pool) == owned(pool);
 }
 
 static void sync_thread_exits(struct pool *pool, int slot)
