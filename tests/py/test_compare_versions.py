@@ -72,6 +72,8 @@ def test_builds_that_were_not_made_alike_are_refused_before_the_first_run(poolma
     done = poolmark("compare", folder, BUILD, "--run", "suite quick --only slab", "--out", tmp_path / "out")
     assert done.returncode == 3 and "nothing was measured" in done.stderr and "tool.flags differs: -O0 in the baseline, -O2" in done.stderr, done.stderr
     assert not (tmp_path / "out").exists()
+    done = poolmark("compare", folder, BUILD, "--run", "suite quick --only slab", "--allow", "tool.flags", "--dry-run", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_record_is_of_the_commit_that_its_programs_say_and_says_when_they_say_several(tmp_path):

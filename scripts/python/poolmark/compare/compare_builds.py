@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -107,17 +107,17 @@ class NotComparable(PoolmarkError):
     exit_code = NOT_COMPARABLE
 
 
-def check_alike(builds: Mapping[str, build_commit.Build]) -> None:
+def check_alike(builds: Mapping[str, build_commit.Build], allowed: Collection[str]) -> None:
     """NotComparable when the verdict would be that in any case, since the builds were not made alike: said before hours of runs."""
-    told = {side: {"tool": facts.tool(build.folder)} for side, build in builds.items()}
-    if set(SIDES) <= set(told) and (found := comparable.build_differences(*(told[side] for side in SIDES))):
+    base, candidate = ({"tool": facts.tool(builds[side].folder)} for side in SIDES)
+    if found := [one for one in comparable.build_differences(base, candidate) if one[0] not in allowed]:
         raise NotComparable("the builds cannot be compared, and nothing was measured:\n  " + "\n  ".join(
-            f"{fact} differs: {comparable.in_words(ours)} in the baseline, {comparable.in_words(theirs)} in the candidate" for fact, ours, theirs in found))
+            f"{fact} differs: {comparable.in_words(ours)} in the baseline, {comparable.in_words(theirs)} in the candidate (--allow {fact} compares them "
+            "nevertheless)" for fact, ours, theirs in found))
 
 
 def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argparse.Namespace) -> list[str]:
     """What will run, for how long, and what it can find. UsageError for a job that measures nothing."""
-    check_alike(builds)
     lines: list[str] = []
     all_s, fingerprint = 0.0, fingerprint_of(builds["candidate"])
     from poolmark.compare import history
@@ -233,6 +233,7 @@ def run(args: argparse.Namespace, judge: Judge) -> tuple[Verdict | None, Path]:
     folder = empty_folder(args.out, "compare")
     with scratch_folder("poolmark-compare-") as scratch:
         builds = {side: a_build(getattr(args, side), scratch) for side in SIDES}
+        check_alike(builds, args.allow)
         for line in plan_lines(builds, jobs, args):
             say(line)
         if args.dry_run:
