@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { UNHELD_ONE_IN = 20 }; // connections that a target may be about to close
@@ -124,6 +125,85 @@ static bool has_rested(const struct sample *start, const struct sample *full)
            full->target_cpu_ns == start->target_cpu_ns;
 }
 
+// What is known of watched processes of which none listens at a target. `more`: what else to say.
+static void judge_by_descriptors(struct run *run, int64_t open, const char *more)
+{
+    struct owners *owners = &run->owners;
+    owners->wrong = !owners_hold(run->config->watch_pids, run->config->watch.count, open);
+    if (owners->wrong)
+        run_anomaly(
+            run, "not_the_target",
+            "memory and CPU time of the target have no figure: the watched processes have fewer descriptors "
+            "open than there are connections (%lld)%s%s: watch the processes of the target (--watch-pid)",
+            (long long)open, owners->first[0] ? ", and none listens at " : "", owners->first);
+    else
+        run_anomaly(run, "watched_unseen",
+                    "whether the watched processes are the target is not known: %s. They have as many "
+                    "descriptors open as there are connections, as other programs may have: if they are not the target, "
+                    "memory and CPU time of the target are theirs",
+                    more);
+}
+
+static void judge_without_listener(struct run *run, int64_t open)
+{
+    struct owners *owners = &run->owners;
+    bool looked = owners->known && owners->looks > 0, few = owners->of - owners->held > owners->of / UNHELD_ONE_IN;
+    char holder[64] = "";
+    if (owners->holder > 0)
+        snprintf(holder, sizeof holder, " (process %lld does)", (long long)owners->holder);
+    if (!looked) {
+        judge_by_descriptors(run, open,
+                             owners->known ? "no client was connected when it was looked for"
+                                           : "their descriptors may not be listed by this user. Run the generator "
+                                             "as their user, or as root");
+        return;
+    }
+    if (owners->held == 0 && owners->listeners > 0 && owners->holder == 0) {
+        judge_by_descriptors(run, open,
+                             "the process that listens for it may not be looked into, and may be a proxy in front "
+                             "of them. Run the generator as root");
+        return;
+    }
+    if (owners->held == 0 && owners->listeners == 0 && owners->connected >= owners->of - owners->of / UNHELD_ONE_IN) {
+        judge_by_descriptors(run, open,
+                             "nothing listens at its address on this host, and their connections come from others "
+                             "(a load balancer, or a translation of addresses)");
+        return;
+    }
+    owners->wrong = owners->held == 0 || few;
+    if (owners->held == 0)
+        run_anomaly(
+            run, "not_the_target",
+            "memory and CPU time of the target have no figure: the watched processes have none of the %lld "
+            "connections of this run, and none listens at %s%s: watch the processes of the target (--watch-pid)",
+            (long long)owners->of, owners->listeners > 0 ? owners->first : "its address on this host", holder);
+    else if (few)
+        run_anomaly(run, "not_all_watched",
+                    "memory and CPU time of the target have no figure: the watched processes do not listen for "
+                    "it, and have only %lld of the %lld connections of this run. Others serve the rest: watch all "
+                    "processes of all targets (--watch-pid)",
+                    (long long)owners->held, (long long)owners->of);
+}
+
+// Watched processes beside those of the target: somebody asked for them.
+static void tell_helpers(struct run *run)
+{
+    const struct owners *owners = &run->owners;
+    int64_t first = 0;
+    int helpers = 0, count = run->config->watch.count;
+    for (int i = 0; i < count; i++)
+        if (owners->roles[i] == OWNER_NONE && helpers++ == 0)
+            first = run->config->watch_pids[i];
+    if (helpers == 0 || helpers == count || owners->looks == 0)
+        return;
+    run_anomaly(run, "helper_watched",
+                "%d watched process%s, the first is %lld, neither listen%s for the target nor %s a connection of "
+                "this run. memory and CPU time of the target have %s, because --watch-pid asks for it: leave out "
+                "what is no part of the target",
+                helpers, helpers == 1 ? "" : "es", (long long)first, helpers == 1 ? "s" : "",
+                helpers == 1 ? "has" : "have", helpers == 1 ? "its" : "theirs");
+}
+
 void memory_notes_watched(struct run *run, const struct sample *start, const struct sample *full)
 {
     const struct config *config = run->config;
@@ -139,17 +219,13 @@ void memory_notes_watched(struct run *run, const struct sample *start, const str
             "memory and CPU time of the target have no figure: %d of %d listening sockets of the targets are "
             "of no watched process, the first at %s: watch all processes of all targets (--watch-pid)",
             owners->unowned, owners->listeners, owners->first);
-    } else if ((!owners->known || owners->unowned == owners->listeners) &&
-               !owners_hold(config->watch_pids, config->watch.count, open)) {
-        owners->wrong = true;
-        run_anomaly(
-            run, "not_the_target",
-            "memory and CPU time of the target have no figure: the watched processes have fewer descriptors "
-            "open than there are connections (%lld)%s%s: watch the processes of the target (--watch-pid)",
-            (long long)open, owners->first[0] ? ", and none listens at " : "", owners->first);
+    } else if (owners->unowned == owners->listeners || (!owners->known && owners->unowned > 0)) {
+        judge_without_listener(run, open);
     } else if (owners->listeners > owners->unowned) {
         judge_shared_listeners(run, full);
     }
+    if (!owners->wrong)
+        tell_helpers(run);
     if (!owners->wrong && has_rested(start, full)) {
         owners->wrong = true;
         run_anomaly(

@@ -2,22 +2,39 @@
 // Whether the watched processes are the target. A run with two targets of which one is watched would divide
 // the memory of one by the connections of both, and a process that is no target has no connection at all.
 //
-// The listening sockets of loopback targets are in /proc/net/tcp and tcp6, their owners in /proc/PID/fd. A
-// process may also get its connections from another that listens (a proxy, a parent): so processes that hold
-// as many descriptors as there are connections are taken for the target as well.
+// A process is the target, or a part of it, when it has
+// - a socket that listens at a target's address (listeners.h), or
+// - connections of this run: another process listens and passes them on as descriptors, or listens in front of it as a proxy
+//   (holders.h). Those are counted while the run's clients are connected.
+// How many descriptors a process has open tells nothing: another broker may have as many. Only where the descriptors of a
+// watched process may not be listed are they all that is known, and that is said (`watched_unseen`).
 #ifndef POOLMARK_LOADGEN_OWNERS_H
 #define POOLMARK_LOADGEN_OWNERS_H
 
+#include "base/opts.h"
 #include "loadgen/plan.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+enum owner_role {
+    OWNER_NONE,    // neither, as far as was looked
+    OWNER_LISTENS, // at a target's address
+    OWNER_HOLDS,   // connections of the run
+    OWNER_UNSEEN,  // its descriptors may not be listed
+};
+
 struct owners {
     int listeners;  // listening sockets of the targets, as far as they were found
     int unowned;    // of these, those that no watched process has
     char first[96]; // the URI of such a target
-    bool known;     // the descriptors of all watched processes can be read
+    bool known;     // the descriptors of all watched processes can be listed
+    enum owner_role roles[OPT_LIST_MAX];
+    // What is known of the connections of watched processes that listen at no target (holders.h):
+    int looks;
+    int64_t of;              // connections of the run at the last look:
+    int64_t held, connected; // of these, theirs; and theirs of any kind
+    int64_t holder;          // the pid of a process that is not watched and has such a listening socket; 0: none was found
     // Processes that are not watched, and have a listening socket that a watched one has: children of those and
     // their children, and other children of the parent of a watched one. Other users' may not be looked into.
     int sharing;

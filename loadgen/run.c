@@ -425,6 +425,7 @@ bool run_sample(struct run *run, struct sample *sample)
     }
     run_read_tallies(run);
     run_take_census(run, &sample->census);
+    run_look_at_holders(run);
     return !run_is_broken(run);
 }
 

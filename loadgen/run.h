@@ -142,6 +142,8 @@ bool run_sample(struct run *run, struct sample *sample); // a full one, now
 // Takes only the part of a sample that is of sockets, by the counts that were read last. Works in a broken run too. Without a
 // census nothing in the reading is known.
 void run_take_census(struct run *run, struct census_reading *reading);
+// Which watched processes have the connections that are there now (holders.h).
+void run_look_at_holders(struct run *run);
 void run_pause_census(struct run *run); // before orders that end connections: census_pause (census.h)
 // The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.
 int64_t run_level_slack(int64_t bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is a run's own: its fleets, and the connections that the census (census.h) is not to take for others'.
+#include "loadgen/holders.h"
 #include "loadgen/run.h"
 
 int run_fleets(const struct run *run, struct fleet *fleets[RUN_FLEETS_MAX])
@@ -37,4 +38,11 @@ void run_pause_census(struct run *run)
 {
     struct census_own own = own_connections(run);
     census_pause(run->census, &own);
+}
+
+void run_look_at_holders(struct run *run)
+{
+    if (run->tally.count[TALLY_OPEN] > 0)
+        holders_look(&run->owners, &run->plan, run->config->watch_pids, run->config->watch.count,
+                     run->tally.count[TALLY_OPEN]);
 }
