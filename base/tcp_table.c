@@ -124,6 +124,14 @@ int tcp_sockets_of(pid_t pid, struct tcp_sockets *sockets)
     return code;
 }
 
+bool tcp_sockets_add(struct tcp_sockets *sockets, uint64_t inode)
+{
+    if (!add(sockets, inode))
+        return false;
+    qsort(sockets->list, sockets->count, sizeof *sockets->list, compare);
+    return true;
+}
+
 bool tcp_sockets_has(const struct tcp_sockets *sockets, uint64_t inode)
 {
     return inode != 0 && sockets->count > 0 &&

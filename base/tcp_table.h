@@ -44,6 +44,8 @@ struct tcp_sockets { // inodes, sorted
 
 // Adds those of a process. -errno: its descriptors cannot be listed, or -ENOMEM.
 int tcp_sockets_of(pid_t pid, struct tcp_sockets *sockets) __attribute__((warn_unused_result));
+// One more. False: out of memory.
+bool tcp_sockets_add(struct tcp_sockets *sockets, uint64_t inode) __attribute__((warn_unused_result));
 bool tcp_sockets_has(const struct tcp_sockets *sockets, uint64_t inode);
 void tcp_sockets_free(struct tcp_sockets *sockets);
 

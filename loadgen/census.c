@@ -6,6 +6,8 @@
 #include "base/sockdiag.h"
 #include "loadgen/foreign.h"
 #include "loadgen/list_grow.h"
+#include "loadgen/numbers.h"
+#include "loadgen/outgoing.h"
 #include "loadgen/seen.h"
 
 #include <arpa/inet.h>
@@ -25,11 +27,6 @@ enum {
 };
 #define LOOK_EVERY_NS (20 * NS_PER_S) // a third of a TIME-WAIT
 
-struct numbers { // sorted before they are searched
-    uint64_t *list;
-    size_t count, capacity;
-};
-
 struct census {
     struct ports own_ports;      // of the plan,
     int64_t per_route;           // and how many clients share a route
@@ -45,6 +42,9 @@ struct census {
     struct seen at_target, elsewhere, outside; // connections
     struct seen strange;             // of those at the target, from ports that are no client's first
     struct numbers own_ends, inodes; // of this reading
+    struct numbers internal;         // between processes of the target, likewise
+    struct outgoing outgoing;        // connections that these made
+    int64_t outgoing_bytes;
     struct sockdiag_row *rows;       // at the target's ports, both ends, established
     size_t row_count, row_capacity;
     struct foreign foreign;      // those of others at the last reading
@@ -65,41 +65,6 @@ struct census {
     const char *was_deaf;     // the same of the last part of which they were not
 };
 
-static bool add_number(struct numbers *numbers, uint64_t number)
-{
-    uint64_t *grown = list_grow(numbers->list, &numbers->capacity, numbers->count, sizeof *grown);
-    if (!grown)
-        return false;
-    numbers->list = grown;
-    numbers->list[numbers->count++] = number;
-    return true;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-    return left < right ? -1 : left > right;
-}
-
-// Sorts, and leaves each number once.
-static void sort(struct numbers *numbers)
-{
-    if (numbers->count == 0)
-        return;
-    qsort(numbers->list, numbers->count, sizeof *numbers->list, compare_numbers);
-    size_t kept = 1;
-    for (size_t i = 1; i < numbers->count; i++)
-        if (numbers->list[i] != numbers->list[kept - 1])
-            numbers->list[kept++] = numbers->list[i];
-    numbers->count = kept;
-}
-
-static bool has(const struct numbers *numbers, uint64_t number)
-{
-    return numbers->count > 0 &&
-           bsearch(&number, numbers->list, numbers->count, sizeof number, compare_numbers) != NULL;
-}
-
 // Both ends are of this host: the same address, or two of 127.0.0.0/8.
 static bool is_within_host(const struct sockdiag_row *row)
 {
@@ -113,10 +78,22 @@ static bool is_target(const struct census *census, uint16_t port)
     return census->ports[port / 8] >> port % 8 & 1;
 }
 
+// A connection that the target made: to itself, or to others.
+static void see_outgoing(struct census *census, const struct sockdiag_row *row)
+{
+    if (is_target(census, row->local.port))
+        return;
+    if (!is_target(census, row->peer.port) || !is_within_host(row))
+        outgoing_see(&census->outgoing, row);
+    else if (outgoing_has(&census->outgoing, row->inode) && !numbers_add(&census->internal, seen_number(row)))
+        census->failed = true;
+}
+
 static void visit(void *context, const struct sockdiag_row *row)
 {
     struct census *census = context;
     bool ours = is_target(census, row->local.port) || is_target(census, row->peer.port);
+    see_outgoing(census, row);
     struct seen *seen = ours                  ? &census->at_target
                         : is_within_host(row) ? &census->elsewhere
                                               : &census->outside;
@@ -147,6 +124,8 @@ static bool list(struct census *census)
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         lists[i]->now.count = 0;
     census->row_count = 0;
+    census->internal.count = 0;
+    outgoing_begin(&census->outgoing);
     census->whole = false;
     census->many = sockets > CENSUS_SOCKETS_MAX;
     if (census->pid != 0 || census->failed || sockets < 0 || census->many)
@@ -183,19 +162,23 @@ static bool has_own_network(int64_t pid)
     return stat("/proc/self/ns/net", &own) == 0 && stat(path, &other) == 0 && own.st_ino != other.st_ino;
 }
 
+static void add_port(struct census *census, uint16_t port)
+{
+    if (port < census->range.first)
+        census->range.first = port;
+    if (port > census->range.last)
+        census->range.last = port;
+    census->ports[port / 8] |= (uint8_t)(1U << port % 8);
+}
+
 int census_open(struct census **census, const struct plan *plan, int64_t clients_per_route, int64_t pid)
 {
     *census = calloc(1, sizeof **census);
     if (!*census)
         return -ENOMEM;
-    for (int i = 0; i < plan->target_count; i++) {
-        uint16_t port = port_of(&plan->targets[i]);
-        if (i == 0 || port < (*census)->range.first)
-            (*census)->range.first = port;
-        if (port > (*census)->range.last)
-            (*census)->range.last = port;
-        (*census)->ports[port / 8] |= (uint8_t)(1U << port % 8);
-    }
+    (*census)->range.first = UINT16_MAX;
+    for (int i = 0; i < plan->target_count; i++)
+        add_port(*census, port_of(&plan->targets[i]));
     (*census)->pid = has_own_network(pid) ? (pid_t)pid : 0;
     (*census)->ends = -1;
     (*census)->own_ports = plan->ports;
@@ -207,10 +190,15 @@ int census_open(struct census **census, const struct plan *plan, int64_t clients
     return 0;
 }
 
-static void drop(struct numbers *numbers)
+void census_widen(struct census *census, const struct census_target *target)
 {
-    free(numbers->list);
-    *numbers = (struct numbers){0};
+    if (!census || census->pid != 0)
+        return;
+    for (int i = 0; i < target->port_count; i++)
+        add_port(census, target->ports[i]);
+    census->outgoing.pids = target->pids;
+    census->outgoing.count = target->pid_count;
+    census->outgoing.known = target->outgoing;
 }
 
 // The lists of this reading: they would be in the generator's memory, which is a figure.
@@ -220,8 +208,9 @@ static void forget(struct census *census)
     seen_forget(&census->elsewhere);
     seen_forget(&census->outside);
     seen_forget(&census->strange);
-    drop(&census->own_ends);
-    drop(&census->inodes);
+    numbers_free(&census->own_ends);
+    numbers_free(&census->internal);
+    numbers_free(&census->inodes);
     free(census->rows);
     census->rows = NULL;
     census->row_count = census->row_capacity = 0;
@@ -239,7 +228,7 @@ static bool add_inodes(struct census *census, pid_t pid)
         uint64_t inode;
         if (readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1) > 0 &&
             sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1)
-            whole = census->inodes.count < OWN_MAX && add_number(&census->inodes, inode);
+            whole = census->inodes.count < OWN_MAX && numbers_add(&census->inodes, inode);
     }
     if (dir)
         closedir(dir);
@@ -253,12 +242,12 @@ static bool know_own_ends(struct census *census, struct fleet *const fleets[], i
         for (int worker = 0; fleets[i] && worker < fleet_workers(fleets[i]); worker++)
             if (fleet_pid(fleets[i], worker) > 0 && !add_inodes(census, fleet_pid(fleets[i], worker)))
                 return false;
-    sort(&census->inodes);
+    numbers_sort(&census->inodes);
     for (size_t i = 0; i < census->row_count; i++)
-        if (has(&census->inodes, census->rows[i].inode) &&
-            !add_number(&census->own_ends, seen_number(&census->rows[i])))
+        if (numbers_has(&census->inodes, census->rows[i].inode) &&
+            !numbers_add(&census->own_ends, seen_number(&census->rows[i])))
             return false;
-    sort(&census->own_ends);
+    numbers_sort(&census->own_ends);
     return true;
 }
 
@@ -273,18 +262,23 @@ static void add_bytes(struct census *census, int64_t *own_bytes)
 {
     struct foreign_change change;
     *own_bytes = 0;
+    numbers_sort(&census->internal);
     foreign_begin(&census->foreign);
     for (size_t i = 0; i < census->row_count; i++) {
         const struct sockdiag_row *row = &census->rows[i];
         if (!is_server_end(census, row))
             continue;
-        if (has(&census->own_ends, seen_number(row)))
+        if (numbers_has(&census->own_ends, seen_number(row)))
             *own_bytes += row->bytes;
+        else if (numbers_has(&census->internal, seen_number(row)))
+            continue;
         else if (!foreign_add(&census->foreign, row->cookie, row->bytes))
             census->failed = true;
     }
     foreign_end(&census->foreign, !census->deaf, &change);
-    census->strange_bytes += census->compared ? change.bytes : 0;
+    int64_t outgoing_bytes = outgoing_end(&census->outgoing);
+    census->outgoing_bytes += outgoing_bytes;
+    census->strange_bytes += (census->compared ? change.bytes : 0) + outgoing_bytes;
     census->came += census->compared ? change.came : 0;
     census->left += change.left;
     census->unheard += change.unheard;
@@ -380,6 +374,7 @@ void census_close(struct census *census)
     stop_hearing(census);
     forget(census);
     foreign_close(&census->foreign);
+    outgoing_close(&census->outgoing);
     seen_close(&census->at_target);
     seen_close(&census->elsewhere);
     seen_close(&census->outside);
@@ -404,6 +399,7 @@ static void fill(const struct census *census, struct census_reading *reading)
         reading->strange = census->strange.count;
     reading->listed = census->pid != 0 || census->whole;
     reading->strange_bytes = census->strange_bytes;
+    reading->outgoing_bytes = census->outgoing_bytes;
 }
 
 const char *census_blind(const struct census *census)

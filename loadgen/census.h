@@ -18,6 +18,9 @@
 // - Ends. A connection of others that a reading had and the next has not has left meanwhile. What it carried since is known
 //   where somebody listened; elsewhere it is counted as unheard (foreign.h).
 //
+// The target's ports are those of the run, and all others at which its processes listen. What connections carry that they have made
+// themselves counts as bytes of others (outgoing.h); those between processes of the target do not.
+//
 // Over several ranks only connections are counted: by the kernel's number of those that listeners took, and by the list.
 //
 // Of more than CENSUS_LISTED_MAX sockets only those at the target's ports are listed, of more than CENSUS_SOCKETS_MAX none:
@@ -31,6 +34,7 @@
 #ifndef POOLMARK_LOADGEN_CENSUS_H
 #define POOLMARK_LOADGEN_CENSUS_H
 
+#include "base/tcp_table.h"
 #include "loadgen/fleet.h"
 #include "loadgen/plan.h"
 
@@ -61,6 +65,7 @@ struct census_reading { // sums since the first reading
     int64_t before;  // of any program, before the first reading: there, or ended a while ago; -1: not known
     bool listed;     // elsewhere and outside were looked at
     int64_t strange_bytes; // on connections of others at the target's ports
+    int64_t outgoing_bytes; // of these, on connections that the target made itself
     int64_t own_bytes;     // on this run's present ones; -1: not known, nor are strange_bytes
 };
 
@@ -81,6 +86,17 @@ struct census;
 int census_open(struct census **census, const struct plan *plan, int64_t clients_per_route, int64_t pid)
     __attribute__((warn_unused_result));
 void census_close(struct census *census);
+
+// What the target's processes have beside the run's targets. The memory stays the caller's.
+struct census_target {
+    const uint16_t *ports; // at which they listen: others come there too
+    int port_count;
+    const struct tcp_sockets *outgoing; // connections that they made (outgoing.h)
+    const int64_t *pids;
+    int pid_count;
+};
+// Before the first reading. Nothing of a target in a network namespace of its own.
+void census_widen(struct census *census, const struct census_target *target);
 
 void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
                  struct census_reading *reading);

@@ -100,6 +100,7 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
     }
     part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
     part.strange_bytes = last->strange_bytes - first->strange_bytes;
+    part.outgoing_bytes = last->outgoing_bytes - first->outgoing_bytes;
     part.left = left_between(from, to, part.more_descriptors);
     part.unheard = last->unheard - first->unheard;
     part.passing = passing_between(first, last, part.opened);
@@ -115,6 +116,7 @@ void costs_add(struct cost_part *sum, const struct cost_part *part)
     sum->untraced += part->untraced > 0 ? part->untraced : 0;
     sum->unattributed += part->unattributed > 0 ? part->unattributed : 0;
     sum->strange_bytes += part->strange_bytes;
+    sum->outgoing_bytes += part->outgoing_bytes;
     sum->own_bytes = sum->own_bytes < 0 || part->own_bytes < 0 ? -1 : sum->own_bytes + part->own_bytes;
     sum->made += part->made;
     sum->failed += part->failed;
@@ -251,6 +253,11 @@ static void describe_others(const struct run *run, const struct cost_part *part,
                  "nothing "
                  "else came at other ports, so they count as the target's, and may be of another program",
                  (long long)opened_of(part), (long long)part->untraced);
+    else if (has_bytes(part) && 2 * part->outgoing_bytes > part->strange_bytes)
+        snprintf(text, 400,
+                 "connections that the target has made itself (a bridge to another broker, a database) carried "
+                 "%lld bytes meanwhile, and who asked for that is not known",
+                 (long long)part->outgoing_bytes);
     else if (has_bytes(part))
         snprintf(text, 400,
                  "connections of others to the target carried %lld bytes meanwhile: they publish, or "

@@ -12,10 +12,13 @@
 #define POOLMARK_LOADGEN_OWNERS_H
 
 #include "base/opts.h"
+#include "base/tcp_table.h"
 #include "loadgen/plan.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+enum { OWNERS_PORTS_MAX = 64, OWNERS_OUTGOING_MAX = 1000 };
 
 enum owner_role {
     OWNER_NONE,    // neither, as far as was looked
@@ -39,12 +42,18 @@ struct owners {
     // their children, and other children of the parent of a watched one. Other users' may not be looked into.
     int sharing;
     int64_t first_sharing; // the pid of one
+    // Of the watched processes in this network namespace:
+    uint16_t ports[OWNERS_PORTS_MAX]; // at which they listen, the targets' too
+    int port_count;
+    struct tcp_sockets outgoing; // their connections to others, made before the run
     int children;          // of the watched processes and so on, not watched
     bool judged, wrong;
 };
 
 // Reads the owners. Lists the descriptors of the watched processes: call before the first reading of memory.
 void owners_look(struct owners *owners, const struct plan *plan, const int64_t *pids, int count);
+
+void owners_close(struct owners *owners);
 
 // How many more children there are than there were at owners_look: a target may fork for each connection.
 int64_t owners_more_children(const struct owners *owners, const int64_t *pids, int count);

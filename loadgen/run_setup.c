@@ -417,6 +417,11 @@ int run_open(struct run *run, const struct config *config, struct record *record
     if (code == 0 && config->watch.count > 0 &&
         (code = census_open(&run->census, &run->plan, clients_per_route(run), config->watch_pids[0])) < 0)
         err_set(err, code, "out of memory for the census of sockets");
+    census_widen(run->census, &(struct census_target){.ports = run->owners.ports,
+                                                      .port_count = run->owners.port_count,
+                                                      .outgoing = &run->owners.outgoing,
+                                                      .pids = config->watch_pids,
+                                                      .pid_count = config->watch.count});
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];
     if (code == 0 && own_file(run, "latency.hlog", path, sizeof path))
@@ -450,6 +455,7 @@ void run_close(struct run *run)
     targets_close(&run->targets);
     stops_close(&run->stops);
     census_close(run->census);
+    owners_close(&run->owners);
     fleet_close(run->probes);
     fleet_close(run->fleet);
     for (int i = 0; run->crews && i < run->config->crew_count; i++)
