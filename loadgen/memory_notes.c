@@ -204,6 +204,27 @@ static void tell_helpers(struct run *run)
                 helpers == 1 ? "has" : "have", helpers == 1 ? "its" : "theirs");
 }
 
+// Children that share no listener, and work for the target.
+static void judge_children(struct run *run)
+{
+    struct owners *owners = &run->owners;
+    struct children now;
+    struct children_work work;
+    char who[96] = "";
+    children_read(&now, run->config->watch_pids, run->config->watch.count);
+    if (!children_judge(&owners->before, &now, &work))
+        return;
+    owners->wrong = true;
+    if (now.count > 0)
+        snprintf(who, sizeof who, "; %d live%s, the first is %lld, with %lld bytes of memory", now.count,
+                 now.count == 1 ? "s" : "", (long long)now.first, (long long)now.bytes);
+    run_anomaly(run, "not_all_watched",
+                "memory and CPU time of the target have no figure: children of the watched processes that are not "
+                "watched took %.3f s of CPU time beside their %.3f s%s. They work for the target, and no reading has "
+                "that: watch them too (--watch-pid); a target whose children come and go cannot be watched",
+                (double)work.cpu_ns / 1e9, (double)work.target_cpu_ns / 1e9, who);
+}
+
 void memory_notes_watched(struct run *run, const struct sample *start, const struct sample *full)
 {
     const struct config *config = run->config;
@@ -224,6 +245,8 @@ void memory_notes_watched(struct run *run, const struct sample *start, const str
     } else if (owners->listeners > owners->unowned) {
         judge_shared_listeners(run, full);
     }
+    if (!owners->wrong)
+        judge_children(run);
     if (!owners->wrong)
         tell_helpers(run);
     if (!owners->wrong && has_rested(start, full)) {

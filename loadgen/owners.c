@@ -103,6 +103,7 @@ void owners_look(struct owners *owners, const struct plan *plan, const int64_t *
         if (!found.list[i].owned && owners->unowned++ == 0)
             snprintf(owners->first, sizeof owners->first, "%s", found.list[i].target->uri);
     look_at_family(owners, &found, pids, count);
+    children_read(&owners->before, pids, count);
 }
 
 void owners_close(struct owners *owners)

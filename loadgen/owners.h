@@ -13,6 +13,7 @@
 
 #include "base/opts.h"
 #include "base/tcp_table.h"
+#include "loadgen/children.h"
 #include "loadgen/plan.h"
 
 #include <stdbool.h>
@@ -47,6 +48,7 @@ struct owners {
     int port_count;
     struct tcp_sockets outgoing; // their connections to others, made before the run
     int children;          // of the watched processes and so on, not watched
+    struct children before; // the run: what children of the watched processes have done
     bool judged, wrong;
 };
 

@@ -4,10 +4,12 @@ descriptors is not."""
 import array
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,8 +100,7 @@ def test_a_process_that_is_given_its_connections_is_the_target(tmp_path):
                 with contextlib.suppress(BaseException):
                     work()
                 os._exit(0)
-        listener.pid, listener.port = pids[0], listener.getsockname()[1]
-        port = listener.port
+        port = listener.getsockname()[1]
         listener.close()
         try:
             with load(tmp_path / "run", "connect", port, "--connections", CLIENTS, "--fresh-target", "--watch-pid", pids[1]) as run:
@@ -150,3 +151,54 @@ def test_where_descriptors_may_not_be_listed_it_is_said(open_folder):
             connect(open_folder / "run", broker, [other.pid], before=as_user()) as run:
         assert run.end() == 0
     assert "their descriptors may not be listed by this user" in run.anomaly("watched_unseen")
+
+
+def spin(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def with_helper(listener, kind):
+    """Answers each CONNECT after work that a child did: one that lives (over a socket), or one for every third connection. Or none works."""
+    asks, answers = socket.socketpair()
+    if os.fork() == 0:
+        listener.close()
+        asks.close()
+        while answers.recv(1):
+            spin(0.004 if kind == "lives" else 0)
+            answers.sendall(b".")
+        os._exit(0)
+    kept = []
+    while True:
+        kept.append(listener.accept()[0])
+        asks.sendall(b".")
+        asks.recv(1)
+        if kind == "ends" and len(kept) % 3 == 0:
+            pid = os.fork()
+            if pid == 0:
+                spin(0.02)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        kept[-1].recv(4096)
+        kept[-1].sendall(bytes((0x20, 2, 0, 0)))
+
+
+@pytest.mark.parametrize("kind", ["lives", "ends"])
+def test_children_that_work_for_the_target_are_not_left_out_silently(tmp_path, kind):
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            with contextlib.suppress(BaseException):
+                with_helper(listener, kind)
+            os._exit(0)
+        port = listener.getsockname()[1]
+    try:
+        with load(tmp_path / "run", "connect", port, "--connections", CLIENTS, "--fresh-target", "--watch-pid", pid) as run:
+            assert run.end() == 0
+    finally:
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    told = re.search(r"children of the watched processes .* took ([0-9.]+) s of CPU time beside", run.anomaly("not_all_watched"))
+    assert told and float(told[1]) > 0.1 and has_figures(run) == [False, False]
