@@ -259,3 +259,43 @@ void memory_notes_watched(struct run *run, const struct sample *start, const str
             (long long)(full->connections - start->connections));
     }
 }
+
+static json_t *kept_json(const struct kept_reading *start, const struct kept_reading *end)
+{
+    const char *why = start->why ? start->why : end->why;
+    return json_pack("{s:o,s:o,s:o}", "start", start->sessions >= 0 ? json_integer(start->sessions) : json_null(), "end",
+                     end->sessions >= 0 ? json_integer(end->sessions) : json_null(), "why",
+                     why ? json_string(why) : json_null());
+}
+
+void memory_notes_kept(struct run *run)
+{
+    const struct config *config = run->config;
+    struct kept_reading *start = &run->kept.start, *end = &run->kept.end;
+    if (config->watch.count == 0)
+        return;
+    *end = *start;
+    if (start->sessions >= 0 && run->targets.ended > 0)
+        *end = (struct kept_reading){.sessions = -1, .why = "a watched process has ended"};
+    else if (start->sessions >= 0)
+        kept_read(end, &run->plan, &config->identity, config->watch_pids, config->watch.count);
+    if (run->record)
+        record_set(run->record, "summary.kept_sessions", kept_json(start, end));
+    int64_t more = config->keep_sessions ? 0 : end->sessions - start->sessions; // of the run's own clients too
+    if (start->sessions <= 0 && more <= 0)
+        return;
+    bool marks = run->tally.count[TALLY_PUBLISHED] > 0;
+    if (marks)
+        withheld_add_all(&run->doubted, "other_clients", "kept_sessions");
+    char last[32] = "an unknown number";
+    if (end->sessions >= 0)
+        snprintf(last, sizeof last, "%lld", (long long)end->sessions);
+    run_anomaly(run, "kept_sessions",
+                "the target keeps sessions of other clients that are away: %lld at the start, %s at the end "
+                "($SYS/broker/clients/disconnected, up to 10 s old). Messages that they have subscribed to are queued "
+                "for them, %s%s. Remove these sessions, or start the target anew",
+                (long long)start->sessions, last,
+                marks ? "those of this run too, and memory and CPU time of the target have what that costs"
+                      : "and are in the target's memory",
+                marks ? "; they are marked as doubtful" : "");
+}

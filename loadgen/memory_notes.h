@@ -13,4 +13,7 @@ void memory_notes_watched(struct run *run, const struct sample *start, const str
 void memory_notes_add(struct run *run, const char *kind, const struct sample *start,
                       const struct sample *full);
 
+// After the scenario: sessions of other clients that the target keeps (kept.h). Into the record: summary.kept_sessions.
+void memory_notes_kept(struct run *run);
+
 #endif

@@ -11,6 +11,7 @@
 #include "loadgen/overview.h"
 #include "loadgen/overview_json.h"
 #include "loadgen/program_ranks.h"
+#include "loadgen/memory_notes.h"
 #include "loadgen/ranks_start.h"
 #include "loadgen/run_books.h"
 #include "loadgen/run_plan.h"
@@ -185,6 +186,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     run_phase(run, "end"); // collects the last latencies
     views_close(&run->views);
     run_end_targets(run);
+    memory_notes_kept(run);
     summary_add_clients(summary, run);
     summary_add_surroundings(summary, run);
     summary_add_ceilings(summary, run);

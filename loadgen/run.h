@@ -17,6 +17,7 @@
 #include "loadgen/crew.h"
 #include "loadgen/curve.h"
 #include "loadgen/fleet.h"
+#include "loadgen/kept.h"
 #include "loadgen/latency.h"
 #include "loadgen/owners.h"
 #include "loadgen/plan.h"
@@ -74,6 +75,7 @@ struct run {
     struct hist_log *log;
     struct sampler *sampler;
     struct owners owners;                 // whether the watched processes are the target
+    struct kept kept;                     // sessions of others that are away
     struct curve curve;                   // while clients connect, of the watched processes
     uint32_t number;                      // in the header of each message (payload.h)
     struct strangers strangers;           // load on the target that is not ours

@@ -77,7 +77,8 @@ def wrong_doubts(record: RecordData) -> list[str]:
     """Doubts of a load's figures that its anomalies do not demand, and those that are missing. Records from before `surroundings` had none."""
     anomalies = [one for one in record.get("anomalies", []) if isinstance(one, dict)]
     said = [str(one.get("text")) for one in anomalies if one.get("what") == "other_connections"]
-    told = any(PASSING in text or (UNHEARD in text and MARKED in text) for text in said)
+    told = any(PASSING in text or (UNHEARD in text and MARKED in text) for text in said) or any(
+        one.get("what") == "kept_sessions" and MARKED in str(one.get("text")) for one in anomalies)
     stopped = any(one.get("what") == "target_stopped" for one in anomalies)
     wrong: list[str] = []
     known = Withheld(record)
