@@ -45,8 +45,8 @@ static bool parse(const char *line, unsigned *state, struct tcp_row *row)
 {
     char local[33], peer[33];
     unsigned local_port, peer_port;
-    if (sscanf(line, " %*d: %32[0-9A-F]:%X %32[0-9A-F]:%X %X %*s %*s %*s %*s %*s %" SCNu64, local, &local_port, peer,
-               &peer_port, state, &row->inode) != 6)
+    if (sscanf(line, " %*d: %32[0-9A-F]:%X %32[0-9A-F]:%X %X %*s %*s %*s %*s %*s %" SCNu64, local,
+               &local_port, peer, &peer_port, state, &row->inode) != 6)
         return false;
     read_address(local, row->local.address);
     read_address(peer, row->peer.address);
@@ -168,7 +168,8 @@ bool tcp_end_is_v4(const struct tcp_end *end)
 bool tcp_end_is_any(const struct tcp_end *end)
 {
     static const uint8_t none[16];
-    return memcmp(end->address + 12, none, 4) == 0 && (tcp_end_is_v4(end) || memcmp(end->address, none, 12) == 0);
+    return memcmp(end->address + 12, none, 4) == 0 &&
+           (tcp_end_is_v4(end) || memcmp(end->address, none, 12) == 0);
 }
 
 bool tcp_end_equal(const struct tcp_end *one, const struct tcp_end *other)

@@ -45,7 +45,7 @@ struct census {
     struct numbers internal;         // between processes of the target, likewise
     struct outgoing outgoing;        // connections that these made
     int64_t outgoing_bytes;
-    struct sockdiag_row *rows;       // at the target's ports, both ends, established
+    struct sockdiag_row *rows; // at the target's ports, both ends, established
     size_t row_count, row_capacity;
     struct foreign foreign;      // those of others at the last reading
     bool compared;               // there was such a reading

@@ -25,8 +25,9 @@ static int64_t cpu_of_ended(int pid)
     if (text_file_read(path, text, sizeof text) <= 0)
         return 0;
     const char *after = strrchr(text, ')'); // the name before it may hold anything
-    if (!after || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %" SCNd64 " %" SCNd64,
-                         &user_ticks, &system_ticks) != 2)
+    if (!after ||
+        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %" SCNd64 " %" SCNd64,
+               &user_ticks, &system_ticks) != 2)
         return 0;
     return (user_ticks + system_ticks) * (NS_PER_S / sysconf(_SC_CLK_TCK));
 }

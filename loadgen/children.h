@@ -15,12 +15,12 @@
 #include <stdint.h>
 
 struct children {
-    int count;             // of those that live and are not watched, children of children too
-    int64_t first;         // the pid of the one with the most CPU time; 0: none lives
-    int64_t cpu_ns;        // of these, and of those that have ended
-    int64_t target_cpu_ns; // of the watched processes themselves
+    int count;                   // of those that live and are not watched, children of children too
+    int64_t first;               // the pid of the one with the most CPU time; 0: none lives
+    int64_t cpu_ns;              // of these, and of those that have ended
+    int64_t target_cpu_ns;       // of the watched processes themselves
     int64_t bytes, target_bytes; // private memory; RSS where only that may be read
-    bool read; // false: a watched process could not be read
+    bool read;                   // false: a watched process could not be read
 };
 
 void children_read(struct children *children, const int64_t *pids, int count);

@@ -254,10 +254,11 @@ static void describe_others(const struct run *run, const struct cost_part *part,
                  "else came at other ports, so they count as the target's, and may be of another program",
                  (long long)opened_of(part), (long long)part->untraced);
     else if (has_bytes(part) && 2 * part->outgoing_bytes > part->strange_bytes)
-        snprintf(text, 400,
-                 "connections that the target has made itself (a bridge to another broker, a database) carried "
-                 "%lld bytes meanwhile, and who asked for that is not known",
-                 (long long)part->outgoing_bytes);
+        snprintf(
+            text, 400,
+            "connections that the target has made itself (a bridge to another broker, a database) carried "
+            "%lld bytes meanwhile, and who asked for that is not known",
+            (long long)part->outgoing_bytes);
     else if (has_bytes(part))
         snprintf(text, 400,
                  "connections of others to the target carried %lld bytes meanwhile: they publish, or "

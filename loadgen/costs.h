@@ -42,13 +42,13 @@ struct cost_part {
         unheard_resets;  // of these and of the untraced, those of which no list has anything: they were reset
     bool resets_unknown; // nothing counts them either
     const char *deaf;    // static: why nobody heard their ends; NULL: somebody did
-    int64_t strange_bytes; // on connections of others, and on those that the target made itself:
+    int64_t strange_bytes;  // on connections of others, and on those that the target made itself:
     int64_t outgoing_bytes; // on these
-    int64_t own_bytes;     // on ours, at least; -1: neither is known
-    int64_t foreign;       // messages of others that our subscribers received
-    int64_t left;          // connections of others that were there before, and ended
-    int64_t unheard;       // of these, of which nobody heard what they had carried
-    int64_t passing;       // connections of others that came and ended, of which nobody heard it, at least
+    int64_t own_bytes;      // on ours, at least; -1: neither is known
+    int64_t foreign;        // messages of others that our subscribers received
+    int64_t left;           // connections of others that were there before, and ended
+    int64_t unheard;        // of these, of which nobody heard what they had carried
+    int64_t passing;        // connections of others that came and ended, of which nobody heard it, at least
 };
 
 // The words for a kind of act in the text of an anomaly.

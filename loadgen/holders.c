@@ -18,9 +18,10 @@ struct ends { // sorted before they are searched
 
 struct look {
     struct ends targets; // their addresses
-    struct ends clients; // the ends of clients that are connected to these, and of proxies' connections to others
+    struct ends
+        clients; // the ends of clients that are connected to these, and of proxies' connections to others
     const struct tcp_sockets *proxy; // whose ends of connections to others are added
-    uint8_t listening[PORTS / 8];    // a bit for each port of this namespace: their connections came from others
+    uint8_t listening[PORTS / 8]; // a bit for each port of this namespace: their connections came from others
     // Of the watched process under way:
     const struct tcp_sockets *sockets;
     bool apart; // in another network namespace: the loopback is not ours there
@@ -120,7 +121,8 @@ static void count_all(struct owners *owners, struct look *look, const int64_t *p
 
 // Adds the ends of processes that listen at a target and are not watched. The workers of the generator do not, and have many
 // descriptors.
-static void add_proxies(struct owners *owners, struct look *look, const struct plan *plan, const int64_t *pids, int count)
+static void add_proxies(struct owners *owners, struct look *look, const struct plan *plan,
+                        const int64_t *pids, int count)
 {
     static struct listeners found; // of the parent's one thread
     struct family family;
@@ -143,7 +145,8 @@ static void add_proxies(struct owners *owners, struct look *look, const struct p
     sort(&look->clients);
 }
 
-void holders_look(struct owners *owners, const struct plan *plan, const int64_t *pids, int count, int64_t open)
+void holders_look(struct owners *owners, const struct plan *plan, const int64_t *pids, int count,
+                  int64_t open)
 {
     struct look look = {0};
     int unsure = 0;

@@ -15,6 +15,7 @@
 enum { HOLDERS_LOOKS = 4 }; // more find nothing new, and cost memory of the kernel
 
 // `open`: connections of the run now. Nothing where all watched processes listen, or none may be looked into.
-void holders_look(struct owners *owners, const struct plan *plan, const int64_t *pids, int count, int64_t open);
+void holders_look(struct owners *owners, const struct plan *plan, const int64_t *pids, int count,
+                  int64_t open);
 
 #endif

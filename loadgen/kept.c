@@ -51,8 +51,7 @@ long kept_take(const void *bytes, size_t size, int64_t *sessions, int *done)
         *done |= frame.type == MQTT_PINGRESP;
         char number[24] = "";
         if (frame.type == MQTT_PUBLISH && mqtt_publish_decode(&frame, &publish) == MQTT_OK &&
-            mqtt_text_equal(publish.topic, mqtt_text_of(topic)) &&
-            publish.payload.bytes < sizeof number) {
+            mqtt_text_equal(publish.topic, mqtt_text_of(topic)) && publish.payload.bytes < sizeof number) {
             memcpy(number, publish.payload.data, publish.payload.bytes);
             *sessions = strtoll(number, NULL, 10);
         }

@@ -17,8 +17,8 @@
 #include <stdint.h>
 
 struct kept_reading {
-    int64_t sessions;   // -1: not known
-    const char *why;    // static, of -1: why not; NULL otherwise
+    int64_t sessions; // -1: not known
+    const char *why;  // static, of -1: why not; NULL otherwise
 };
 
 struct kept {

@@ -139,7 +139,8 @@ static void judge_by_descriptors(struct run *run, int64_t open, const char *more
     else
         run_anomaly(run, "watched_unseen",
                     "whether the watched processes are the target is not known: %s. They have as many "
-                    "descriptors open as there are connections, as other programs may have: if they are not the target, "
+                    "descriptors open as there are connections, as other programs may have: if they are not "
+                    "the target, "
                     "memory and CPU time of the target are theirs",
                     more);
 }
@@ -147,27 +148,32 @@ static void judge_by_descriptors(struct run *run, int64_t open, const char *more
 static void judge_without_listener(struct run *run, int64_t open)
 {
     struct owners *owners = &run->owners;
-    bool looked = owners->known && owners->looks > 0, few = owners->of - owners->held > owners->of / UNHELD_ONE_IN;
+    bool looked = owners->known && owners->looks > 0,
+         few = owners->of - owners->held > owners->of / UNHELD_ONE_IN;
     char holder[64] = "";
     if (owners->holder > 0)
         snprintf(holder, sizeof holder, " (process %lld does)", (long long)owners->holder);
     if (!looked) {
         judge_by_descriptors(run, open,
-                             owners->known ? "no client was connected when it was looked for"
-                                           : "their descriptors may not be listed by this user. Run the generator "
-                                             "as their user, or as root");
+                             owners->known
+                                 ? "no client was connected when it was looked for"
+                                 : "their descriptors may not be listed by this user. Run the generator "
+                                   "as their user, or as root");
         return;
     }
     if (owners->held == 0 && owners->listeners > 0 && owners->holder == 0) {
-        judge_by_descriptors(run, open,
-                             "the process that listens for it may not be looked into, and may be a proxy in front "
-                             "of them. Run the generator as root");
+        judge_by_descriptors(
+            run, open,
+            "the process that listens for it may not be looked into, and may be a proxy in front "
+            "of them. Run the generator as root");
         return;
     }
-    if (owners->held == 0 && owners->listeners == 0 && owners->connected >= owners->of - owners->of / UNHELD_ONE_IN) {
-        judge_by_descriptors(run, open,
-                             "nothing listens at its address on this host, and their connections come from others "
-                             "(a load balancer, or a translation of addresses)");
+    if (owners->held == 0 && owners->listeners == 0 &&
+        owners->connected >= owners->of - owners->of / UNHELD_ONE_IN) {
+        judge_by_descriptors(
+            run, open,
+            "nothing listens at its address on this host, and their connections come from others "
+            "(a load balancer, or a translation of addresses)");
         return;
     }
     owners->wrong = owners->held == 0 || few;
@@ -175,14 +181,17 @@ static void judge_without_listener(struct run *run, int64_t open)
         run_anomaly(
             run, "not_the_target",
             "memory and CPU time of the target have no figure: the watched processes have none of the %lld "
-            "connections of this run, and none listens at %s%s: watch the processes of the target (--watch-pid)",
-            (long long)owners->of, owners->listeners > 0 ? owners->first : "its address on this host", holder);
+            "connections of this run, and none listens at %s%s: watch the processes of the target "
+            "(--watch-pid)",
+            (long long)owners->of, owners->listeners > 0 ? owners->first : "its address on this host",
+            holder);
     else if (few)
-        run_anomaly(run, "not_all_watched",
-                    "memory and CPU time of the target have no figure: the watched processes do not listen for "
-                    "it, and have only %lld of the %lld connections of this run. Others serve the rest: watch all "
-                    "processes of all targets (--watch-pid)",
-                    (long long)owners->held, (long long)owners->of);
+        run_anomaly(
+            run, "not_all_watched",
+            "memory and CPU time of the target have no figure: the watched processes do not listen for "
+            "it, and have only %lld of the %lld connections of this run. Others serve the rest: watch all "
+            "processes of all targets (--watch-pid)",
+            (long long)owners->held, (long long)owners->of);
 }
 
 // Watched processes beside those of the target: somebody asked for them.
@@ -196,12 +205,13 @@ static void tell_helpers(struct run *run)
             first = run->config->watch_pids[i];
     if (helpers == 0 || helpers == count || owners->looks == 0)
         return;
-    run_anomaly(run, "helper_watched",
-                "%d watched process%s, the first is %lld, neither listen%s for the target nor %s a connection of "
-                "this run. memory and CPU time of the target have %s, because --watch-pid asks for it: leave out "
-                "what is no part of the target",
-                helpers, helpers == 1 ? "" : "es", (long long)first, helpers == 1 ? "s" : "",
-                helpers == 1 ? "has" : "have", helpers == 1 ? "its" : "theirs");
+    run_anomaly(
+        run, "helper_watched",
+        "%d watched process%s, the first is %lld, neither listen%s for the target nor %s a connection of "
+        "this run. memory and CPU time of the target have %s, because --watch-pid asks for it: leave out "
+        "what is no part of the target",
+        helpers, helpers == 1 ? "" : "es", (long long)first, helpers == 1 ? "s" : "",
+        helpers == 1 ? "has" : "have", helpers == 1 ? "its" : "theirs");
 }
 
 // Children that share no listener, and work for the target.
@@ -218,11 +228,12 @@ static void judge_children(struct run *run)
     if (now.count > 0)
         snprintf(who, sizeof who, "; %d live%s, the first is %lld, with %lld bytes of memory", now.count,
                  now.count == 1 ? "s" : "", (long long)now.first, (long long)now.bytes);
-    run_anomaly(run, "not_all_watched",
-                "memory and CPU time of the target have no figure: children of the watched processes that are not "
-                "watched took %.3f s of CPU time beside their %.3f s%s. They work for the target, and no reading has "
-                "that: watch them too (--watch-pid); a target whose children come and go cannot be watched",
-                (double)work.cpu_ns / 1e9, (double)work.target_cpu_ns / 1e9, who);
+    run_anomaly(
+        run, "not_all_watched",
+        "memory and CPU time of the target have no figure: children of the watched processes that are not "
+        "watched took %.3f s of CPU time beside their %.3f s%s. They work for the target, and no reading has "
+        "that: watch them too (--watch-pid); a target whose children come and go cannot be watched",
+        (double)work.cpu_ns / 1e9, (double)work.target_cpu_ns / 1e9, who);
 }
 
 void memory_notes_watched(struct run *run, const struct sample *start, const struct sample *full)
@@ -263,7 +274,8 @@ void memory_notes_watched(struct run *run, const struct sample *start, const str
 static json_t *kept_json(const struct kept_reading *start, const struct kept_reading *end)
 {
     const char *why = start->why ? start->why : end->why;
-    return json_pack("{s:o,s:o,s:o}", "start", start->sessions >= 0 ? json_integer(start->sessions) : json_null(), "end",
+    return json_pack("{s:o,s:o,s:o}", "start",
+                     start->sessions >= 0 ? json_integer(start->sessions) : json_null(), "end",
                      end->sessions >= 0 ? json_integer(end->sessions) : json_null(), "why",
                      why ? json_string(why) : json_null());
 }
@@ -281,7 +293,8 @@ void memory_notes_kept(struct run *run)
         kept_read(end, &run->plan, &config->identity, config->watch_pids, config->watch.count);
     if (run->record)
         record_set(run->record, "summary.kept_sessions", kept_json(start, end));
-    int64_t more = config->keep_sessions ? 0 : end->sessions - start->sessions; // of the run's own clients too
+    int64_t more =
+        config->keep_sessions ? 0 : end->sessions - start->sessions; // of the run's own clients too
     if (start->sessions <= 0 && more <= 0)
         return;
     bool marks = run->tally.count[TALLY_PUBLISHED] > 0;
@@ -292,7 +305,8 @@ void memory_notes_kept(struct run *run)
         snprintf(last, sizeof last, "%lld", (long long)end->sessions);
     run_anomaly(run, "kept_sessions",
                 "the target keeps sessions of other clients that are away: %lld at the start, %s at the end "
-                "($SYS/broker/clients/disconnected, up to 10 s old). Messages that they have subscribed to are queued "
+                "($SYS/broker/clients/disconnected, up to 10 s old). Messages that they have subscribed to "
+                "are queued "
                 "for them, %s%s. Remove these sessions, or start the target anew",
                 (long long)start->sessions, last,
                 marks ? "those of this run too, and memory and CPU time of the target have what that costs"

@@ -41,7 +41,8 @@ static bool list_all(const struct outgoing *outgoing, struct tcp_sockets *all)
 {
     for (int i = 0; i < outgoing->count; i++) {
         int64_t descriptors = procmem_descriptors((pid_t)outgoing->pids[i]);
-        if (descriptors < 0 || descriptors > OUTGOING_LISTED || tcp_sockets_of((pid_t)outgoing->pids[i], all) < 0)
+        if (descriptors < 0 || descriptors > OUTGOING_LISTED ||
+            tcp_sockets_of((pid_t)outgoing->pids[i], all) < 0)
             return false;
     }
     return true;

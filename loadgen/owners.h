@@ -38,7 +38,8 @@ struct owners {
     int looks;
     int64_t of;              // connections of the run at the last look:
     int64_t held, connected; // of these, theirs; and theirs of any kind
-    int64_t holder;          // the pid of a process that is not watched and has such a listening socket; 0: none was found
+    int64_t
+        holder; // the pid of a process that is not watched and has such a listening socket; 0: none was found
     // Processes that are not watched, and have a listening socket that a watched one has: children of those and
     // their children, and other children of the parent of a watched one. Other users' may not be looked into.
     int sharing;
@@ -47,8 +48,8 @@ struct owners {
     uint16_t ports[OWNERS_PORTS_MAX]; // at which they listen, the targets' too
     int port_count;
     struct tcp_sockets outgoing; // their connections to others, made before the run
-    int children;          // of the watched processes and so on, not watched
-    struct children before; // the run: what children of the watched processes have done
+    int children;                // of the watched processes and so on, not watched
+    struct children before;      // the run: what children of the watched processes have done
     bool judged, wrong;
 };
 

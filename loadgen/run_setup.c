@@ -422,7 +422,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
                                                       .outgoing = &run->owners.outgoing,
                                                       .pids = config->watch_pids,
                                                       .pid_count = config->watch.count});
-    if (code == 0 && config->watch.count > 0)
+    if (code == 0 && config->watch.count > 0 && (!run->ranks || ranks_lead(run->ranks)))
         kept_read(&run->kept.start, &run->plan, &config->identity, config->watch_pids, config->watch.count);
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];

@@ -18,7 +18,10 @@
 static void test_the_number_is_taken_from_whole_packets(void **state)
 {
     (void)state;
-    static const char answers[] = "\x20\x02\0\0" "\x90\x03\0\1\0" "\x31\x24\0\x20" TOPIC "50" "\xd0\0";
+    static const char answers[] = "\x20\x02\0\0"
+                                  "\x90\x03\0\1\0"
+                                  "\x31\x24\0\x20" TOPIC "50"
+                                  "\xd0\0";
     size_t size = sizeof answers - 1;
     for (size_t first = 0; first <= size; first++) {
         int64_t sessions = -1;
