@@ -40,11 +40,13 @@ struct census {
     bool failed;                 // memory ran out, or the kernel gave no list
     int64_t looked_ns, strange_bytes;
     struct seen at_target, elsewhere, outside; // connections
-    struct seen strange;             // of those at the target, from ports that are no client's first
-    struct numbers own_ends, inodes; // of this reading
-    struct numbers internal;         // between processes of the target, likewise
-    struct outgoing outgoing;        // connections that these made
-    int64_t outgoing_bytes;
+    struct seen strange;              // of those at the target, from ports that are no client's first
+    struct numbers own_ends, inodes;  // of this reading
+    struct numbers internal;          // between processes of the target, likewise
+    struct outgoing outgoing;         // connections that these made
+    uint8_t further_ports[PORTS / 8]; // of `ports`, those at which no client of the run comes
+    struct foreign further;           // connections of others there at the last reading
+    int64_t outgoing_bytes, further_bytes;
     struct sockdiag_row *rows; // at the target's ports, both ends, established
     size_t row_count, row_capacity;
     struct foreign foreign;      // those of others at the last reading
@@ -87,6 +89,11 @@ static void see_outgoing(struct census *census, const struct sockdiag_row *row)
         outgoing_see(&census->outgoing, row);
     else if (outgoing_has(&census->outgoing, row->inode) && !numbers_add(&census->internal, seen_number(row)))
         census->failed = true;
+}
+
+static bool is_further(const struct census *census, uint16_t port)
+{
+    return census->further_ports[port / 8] >> port % 8 & 1;
 }
 
 static void visit(void *context, const struct sockdiag_row *row)
@@ -195,7 +202,10 @@ void census_widen(struct census *census, const struct census_target *target)
     if (!census || census->pid != 0)
         return;
     for (int i = 0; i < target->port_count; i++)
-        add_port(census, target->ports[i]);
+        if (!is_target(census, target->ports[i])) {
+            add_port(census, target->ports[i]);
+            census->further_ports[target->ports[i] / 8] |= (uint8_t)(1U << target->ports[i] % 8);
+        }
     census->outgoing.pids = target->pids;
     census->outgoing.count = target->pid_count;
     census->outgoing.known = target->outgoing;
@@ -264,6 +274,7 @@ static void add_bytes(struct census *census, int64_t *own_bytes)
     *own_bytes = 0;
     numbers_sort(&census->internal);
     foreign_begin(&census->foreign);
+    foreign_begin(&census->further);
     for (size_t i = 0; i < census->row_count; i++) {
         const struct sockdiag_row *row = &census->rows[i];
         if (!is_server_end(census, row))
@@ -272,16 +283,20 @@ static void add_bytes(struct census *census, int64_t *own_bytes)
             *own_bytes += row->bytes;
         else if (numbers_has(&census->internal, seen_number(row)))
             continue;
-        else if (!foreign_add(&census->foreign, row->cookie, row->bytes))
+        else if (!foreign_add(is_further(census, row->local.port) ? &census->further : &census->foreign,
+                              row->cookie, row->bytes))
             census->failed = true;
     }
     foreign_end(&census->foreign, !census->deaf, &change);
-    int64_t outgoing_bytes = outgoing_end(&census->outgoing);
-    census->outgoing_bytes += outgoing_bytes;
-    census->strange_bytes += (census->compared ? change.bytes : 0) + outgoing_bytes;
+    census->strange_bytes += census->compared ? change.bytes : 0;
     census->came += census->compared ? change.came : 0;
     census->left += change.left;
     census->unheard += change.unheard;
+    // Those may be looks of a monitor, which come and go: only what they carry is judged.
+    foreign_end(&census->further, !census->deaf, &change);
+    census->further_bytes += census->compared ? change.bytes : 0;
+    census->came += census->compared ? change.came : 0;
+    census->outgoing_bytes += outgoing_end(&census->outgoing);
     census->compared = true;
     census->deaf = false;
 }
@@ -293,10 +308,17 @@ static void visit_end(void *context, const struct sockdiag_row *row)
     bool known;
     if (row->peer.port == 0 || !is_target(census, row->local.port))
         return;
-    census->strange_bytes += foreign_hear(&census->foreign, row->cookie, row->bytes, &known);
+    bool further = is_further(census, row->local.port);
+    int64_t bytes =
+        foreign_hear(further ? &census->further : &census->foreign, row->cookie, row->bytes, &known);
+    *(further ? &census->further_bytes : &census->strange_bytes) += bytes;
     if (known)
         return;
     census->ended++;
+    if (further) { // no client of the run ends there
+        census->further_bytes += census->compared && row->bytes > 0 ? row->bytes : 0;
+        return;
+    }
     census->ended_bytes += row->bytes > 0 ? row->bytes : 0;
     census->ended_much_bytes += row->bytes > OWN_BYTES ? row->bytes : 0;
 }
@@ -374,6 +396,7 @@ void census_close(struct census *census)
     stop_hearing(census);
     forget(census);
     foreign_close(&census->foreign);
+    foreign_close(&census->further);
     outgoing_close(&census->outgoing);
     seen_close(&census->at_target);
     seen_close(&census->elsewhere);
@@ -400,6 +423,7 @@ static void fill(const struct census *census, struct census_reading *reading)
     reading->listed = census->pid != 0 || census->whole;
     reading->strange_bytes = census->strange_bytes;
     reading->outgoing_bytes = census->outgoing_bytes;
+    reading->further_bytes = census->further_bytes;
 }
 
 const char *census_blind(const struct census *census)
@@ -454,7 +478,7 @@ void census_take(struct census *census, struct fleet *const fleets[], int count,
 static void look_at_known(struct census *census)
 {
     for (size_t i = 0; i < census->row_count; i++)
-        if (is_server_end(census, &census->rows[i]))
+        if (is_server_end(census, &census->rows[i]) && !is_further(census, census->rows[i].local.port))
             census->strange_bytes +=
                 foreign_look(&census->foreign, census->rows[i].cookie, census->rows[i].bytes);
 }

@@ -64,8 +64,9 @@ struct census_reading { // sums since the first reading
     int64_t unheard; // of these, of which nobody heard what they had carried
     int64_t before;  // of any program, before the first reading: there, or ended a while ago; -1: not known
     bool listed;     // elsewhere and outside were looked at
-    int64_t strange_bytes;  // on connections of others at the target's ports
-    int64_t outgoing_bytes; // of these, on connections that the target made itself
+    int64_t strange_bytes;  // on connections of others at the run's ports of the target
+    int64_t further_bytes;  // at its other ports
+    int64_t outgoing_bytes; // on connections that the target made itself
     int64_t own_bytes;      // on this run's present ones; -1: not known, nor are strange_bytes
 };
 

@@ -11,9 +11,10 @@ enum {
     ONE_IN = 20,              // the part of a figure that may be of something else
     STRANGERS_ONE_IN = 100,   // connections of others beside ours: each may do more than one of ours
     STRANGE_BYTES = 64 << 10, // so many are those of a monitor
-    ACT_BYTES = 64,           // an act carries about so many at least
-    UNTRACED_ONE_IN = 4,      // fewer that left no trace may be of any program: they are told
-    STRANGERS_MOST = 16,      // so many are monitors, or files of the target
+    MONITOR_BYTES_PER_S = 32 << 10,
+    ACT_BYTES = 64,      // an act carries about so many at least
+    UNTRACED_ONE_IN = 4, // fewer that left no trace may be of any program: they are told
+    STRANGERS_MOST = 16, // so many are monitors, or files of the target
 };
 
 const struct cost_words costs_of_connections = {"memory, CPU time and kernel memory of a connection have",
@@ -100,6 +101,7 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
     }
     part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
     part.strange_bytes = last->strange_bytes - first->strange_bytes;
+    part.further_bytes = last->further_bytes - first->further_bytes;
     part.outgoing_bytes = last->outgoing_bytes - first->outgoing_bytes;
     part.left = left_between(from, to, part.more_descriptors);
     part.unheard = last->unheard - first->unheard;
@@ -116,6 +118,7 @@ void costs_add(struct cost_part *sum, const struct cost_part *part)
     sum->untraced += part->untraced > 0 ? part->untraced : 0;
     sum->unattributed += part->unattributed > 0 ? part->unattributed : 0;
     sum->strange_bytes += part->strange_bytes;
+    sum->further_bytes += part->further_bytes;
     sum->outgoing_bytes += part->outgoing_bytes;
     sum->own_bytes = sum->own_bytes < 0 || part->own_bytes < 0 ? -1 : sum->own_bytes + part->own_bytes;
     sum->made += part->made;
@@ -172,11 +175,20 @@ static int64_t opened_of(const struct cost_part *part)
     return (part->opened > 0 ? part->opened : 0) + (part->untraced > 0 ? part->untraced : 0);
 }
 
+// Bytes that are no monitor's: that reads a page of the target each second, or is told by it.
+static int64_t strange_of(const struct cost_part *part)
+{
+    int64_t other_ways = part->further_bytes + part->outgoing_bytes;
+    int64_t more = other_ways - (int64_t)((double)part->took_ns / 1e9 * MONITOR_BYTES_PER_S);
+    return part->strange_bytes + (more > 0 ? more : 0);
+}
+
 // Connections of ours that have ended are in no reading, so their acts count by the least that they carry.
 static bool has_bytes(const struct cost_part *part)
 {
     int64_t least = part->made * ACT_BYTES, own = part->own_bytes > least ? part->own_bytes : least;
-    return part->own_bytes >= 0 && part->strange_bytes > STRANGE_BYTES && part->strange_bytes * ONE_IN > own;
+    int64_t strange = strange_of(part);
+    return part->own_bytes >= 0 && strange > STRANGE_BYTES && strange * ONE_IN > own;
 }
 
 static bool has_foreign(const struct cost_part *part)
@@ -253,12 +265,17 @@ static void describe_others(const struct run *run, const struct cost_part *part,
                  "nothing "
                  "else came at other ports, so they count as the target's, and may be of another program",
                  (long long)opened_of(part), (long long)part->untraced);
-    else if (has_bytes(part) && 2 * part->outgoing_bytes > part->strange_bytes)
+    else if (has_bytes(part) && part->outgoing_bytes > part->strange_bytes + part->further_bytes)
         snprintf(
             text, 400,
             "connections that the target has made itself (a bridge to another broker, a database) carried "
             "%lld bytes meanwhile, and who asked for that is not known",
             (long long)part->outgoing_bytes);
+    else if (has_bytes(part) && part->further_bytes > part->strange_bytes)
+        snprintf(text, 400,
+                 "connections of others to other listeners of the target than this run's carried %lld bytes "
+                 "meanwhile: they publish, or subscribe to messages",
+                 (long long)part->further_bytes);
     else if (has_bytes(part))
         snprintf(text, 400,
                  "connections of others to the target carried %lld bytes meanwhile: they publish, or "

@@ -10,7 +10,8 @@
 // - `other_clients`: more than 1 connection of others came beside 100 of ours, and more than 16. Nobody knows what
 //   those did meanwhile. Those that had left again count too (census.h). Or so many that were there before left: their ends
 //   are work too. Or connections of others carried more than 1 byte beside 20 of ours, and more than 64 KiB: a subscriber to
-//   everything, a publisher, also one that left again. Or one that was there before left while nobody listened to ends: what
+//   everything, a publisher, also one that left again. At other listeners of the target, and on connections that it made itself,
+//   32 KiB a second are a monitor's. Or one that was there before left while nobody listened to ends: what
 //   it carried is not known. Or our subscribers received more than 1 message of others beside 20 of ours.
 // - `beside`: something else loads the target on purpose (--beside), which is in all readings. It is not looked for
 //   as a stranger then: neither `target_busy` nor `other_clients` is raised.
@@ -42,13 +43,14 @@ struct cost_part {
         unheard_resets;  // of these and of the untraced, those of which no list has anything: they were reset
     bool resets_unknown; // nothing counts them either
     const char *deaf;    // static: why nobody heard their ends; NULL: somebody did
-    int64_t strange_bytes;  // on connections of others, and on those that the target made itself:
-    int64_t outgoing_bytes; // on these
-    int64_t own_bytes;      // on ours, at least; -1: neither is known
-    int64_t foreign;        // messages of others that our subscribers received
-    int64_t left;           // connections of others that were there before, and ended
-    int64_t unheard;        // of these, of which nobody heard what they had carried
-    int64_t passing;        // connections of others that came and ended, of which nobody heard it, at least
+    int64_t strange_bytes; // on connections of others
+    int64_t further_bytes,
+        outgoing_bytes; // at other listeners of the target, and on connections that it made
+    int64_t own_bytes;  // on ours, at least; -1: neither is known
+    int64_t foreign;    // messages of others that our subscribers received
+    int64_t left;       // connections of others that were there before, and ended
+    int64_t unheard;    // of these, of which nobody heard what they had carried
+    int64_t passing;    // connections of others that came and ended, of which nobody heard it, at least
 };
 
 // The words for a kind of act in the text of an anomaly.
