@@ -268,7 +268,7 @@ static bool is_server_end(const struct census *census, const struct sockdiag_row
 }
 
 // Adds what connections of others have carried since the last reading, and compares them with those of that.
-static void add_bytes(struct census *census, int64_t *own_bytes)
+static void add_bytes(struct census *census, int64_t clients, int64_t *own_bytes)
 {
     struct foreign_change change;
     *own_bytes = 0;
@@ -296,7 +296,7 @@ static void add_bytes(struct census *census, int64_t *own_bytes)
     foreign_end(&census->further, !census->deaf, &change);
     census->further_bytes += census->compared ? change.bytes : 0;
     census->came += census->compared ? change.came : 0;
-    census->outgoing_bytes += outgoing_end(&census->outgoing);
+    census->outgoing_bytes += outgoing_end(&census->outgoing, clients);
     census->compared = true;
     census->deaf = false;
 }
@@ -464,7 +464,7 @@ void census_take(struct census *census, struct fleet *const fleets[], int count,
     census->own_ended = own->ended;
     hear_from_now_on(census);
     if (list(census) && !census->shared && know_own_ends(census, fleets, count)) {
-        add_bytes(census, &reading->own_bytes);
+        add_bytes(census, own->begun - own->ended, &reading->own_bytes);
         if (first)
             census->before = (int64_t)census->at_target.before.count - (int64_t)census->own_ends.count;
     }

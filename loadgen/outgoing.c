@@ -3,6 +3,8 @@
 
 #include "base/procmem.h"
 
+enum { SEEN_MAX = 4 * OUTGOING_LISTED };
+
 bool outgoing_has(const struct outgoing *outgoing, uint64_t inode)
 {
     return (outgoing->known && tcp_sockets_has(outgoing->known, inode)) ||
@@ -13,6 +15,7 @@ void outgoing_begin(struct outgoing *outgoing)
 {
     foreign_begin(&outgoing->carried);
     outgoing->candidate_count = 0;
+    outgoing->seen.count = 0;
 }
 
 static bool was_asked(const struct outgoing *outgoing, uint64_t cookie)
@@ -31,6 +34,8 @@ void outgoing_see(struct outgoing *outgoing, const struct sockdiag_row *row)
         (void)!foreign_add(&outgoing->carried, row->cookie, row->bytes); // without memory fewer are seen
         return;
     }
+    if (row->inode != 0 && outgoing->seen.count < SEEN_MAX)
+        (void)!numbers_add(&outgoing->seen, row->inode);
     if (row->bytes > OUTGOING_BYTES && row->inode != 0 && outgoing->candidate_count < OUTGOING_ASKED &&
         outgoing->asked_count < OUTGOING_ASKED && !was_asked(outgoing, row->cookie))
         outgoing->candidates[outgoing->candidate_count++] =
@@ -48,11 +53,19 @@ static bool list_all(const struct outgoing *outgoing, struct tcp_sockets *all)
     return true;
 }
 
+static int64_t count_of(const struct outgoing *outgoing, const struct tcp_sockets *all)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < outgoing->seen.count; i++)
+        count += tcp_sockets_has(all, outgoing->seen.list[i]);
+    return count;
+}
+
 // Which candidates are the target's? Those of the first list are none: the target's own were known before.
-static void ask(struct outgoing *outgoing)
+static void ask(struct outgoing *outgoing, int64_t clients)
 {
     struct tcp_sockets all = {0};
-    bool listed = outgoing->compared && list_all(outgoing, &all);
+    bool listed = outgoing->compared && list_all(outgoing, &all) && count_of(outgoing, &all) < clients;
     for (int i = 0; i < outgoing->candidate_count; i++) {
         const struct outgoing_candidate *one = &outgoing->candidates[i];
         if (listed && tcp_sockets_has(&all, one->inode)) {
@@ -65,19 +78,21 @@ static void ask(struct outgoing *outgoing)
     tcp_sockets_free(&all);
 }
 
-int64_t outgoing_end(struct outgoing *outgoing)
+int64_t outgoing_end(struct outgoing *outgoing, int64_t clients)
 {
     struct foreign_change change;
     if (outgoing->candidate_count > 0)
-        ask(outgoing);
+        ask(outgoing, clients);
     foreign_end(&outgoing->carried, false, &change);
     int64_t bytes = outgoing->compared ? change.bytes : 0;
     outgoing->compared = true;
+    numbers_free(&outgoing->seen); // it would be in the generator's memory, which is a figure
     return bytes;
 }
 
 void outgoing_close(struct outgoing *outgoing)
 {
     foreign_close(&outgoing->carried);
+    numbers_free(&outgoing->seen);
     tcp_sockets_free(&outgoing->later);
 }

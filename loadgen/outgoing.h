@@ -4,17 +4,18 @@
 //
 // Those that were there before the run are known (owners.h). One that is made later is looked for among the target's
 // descriptors when it has carried more than OUTGOING_BYTES, once; a target with more than OUTGOING_LISTED descriptors is not
-// looked through. One thread.
+// looked through. A target that has made as many connections as the run has clients is a proxy: those are the run's. One thread.
 //
 //     outgoing_begin(&outgoing);
 //     outgoing_see(&outgoing, &row);                 // each of a list that is not at a listener of the target
-//     more_bytes = outgoing_end(&outgoing);          // that they carried since the list before
+//     more_bytes = outgoing_end(&outgoing, clients); // that they carried since the list before
 #ifndef POOLMARK_LOADGEN_OUTGOING_H
 #define POOLMARK_LOADGEN_OUTGOING_H
 
 #include "base/sockdiag.h"
 #include "base/tcp_table.h"
 #include "loadgen/foreign.h"
+#include "loadgen/numbers.h"
 
 enum {
     OUTGOING_BYTES = 64 << 10, // fewer are no load
@@ -37,13 +38,15 @@ struct outgoing {
     struct foreign carried;
     struct outgoing_candidate candidates[OUTGOING_ASKED];
     int candidate_count;
-    bool compared; // there was a list before
+    struct numbers seen; // inodes of the list
+    bool compared;       // there was a list before
 };
 
 void outgoing_begin(struct outgoing *outgoing);
 bool outgoing_has(const struct outgoing *outgoing, uint64_t inode);
 void outgoing_see(struct outgoing *outgoing, const struct sockdiag_row *row);
-int64_t outgoing_end(struct outgoing *outgoing);
+// `clients`: connections of the run now.
+int64_t outgoing_end(struct outgoing *outgoing, int64_t clients);
 void outgoing_close(struct outgoing *outgoing);
 
 #endif

@@ -53,7 +53,8 @@ static bool add_outgoing(void *context, const struct tcp_row *row)
            tcp_sockets_add(&others->owners->outgoing, row->inode);
 }
 
-// What a watched process takes from others, and what it asks of them, beside what clients of the run ask of it.
+// What a process that listens at a target takes from others, and what it asks of them, beside what clients of the run ask of it. To
+// one behind a proxy the run's own clients may come at any port.
 static void look_at_others(struct owners *owners, const struct tcp_sockets *sockets)
 {
     struct others others = {.owners = owners, .sockets = sockets};
@@ -94,7 +95,7 @@ void owners_look(struct owners *owners, const struct plan *plan, const int64_t *
         owners->roles[i] = !listed                                ? OWNER_UNSEEN
                            : listeners_mark(&found, &sockets) > 0 ? OWNER_LISTENS
                                                                   : OWNER_NONE;
-        if (sockets.count > 0 && !listeners_apart(pids[i]))
+        if (owners->roles[i] == OWNER_LISTENS && !listeners_apart(pids[i]))
             look_at_others(owners, &sockets);
         tcp_sockets_free(&sockets);
     }

@@ -44,7 +44,7 @@ struct owners {
     // their children, and other children of the parent of a watched one. Other users' may not be looked into.
     int sharing;
     int64_t first_sharing; // the pid of one
-    // Of the watched processes in this network namespace:
+    // Of those that listen at a target in this network namespace:
     uint16_t ports[OWNERS_PORTS_MAX]; // at which they listen, the targets' too
     int port_count;
     struct tcp_sockets outgoing; // their connections to others, made before the run

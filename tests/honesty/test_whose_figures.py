@@ -123,7 +123,7 @@ def test_own_addresses_that_are_not_the_loopback_are_looked_up(tmp_path, listen,
             assert wrong.end() == 0 and filler.end() == 0
         with connect(tmp_path / "right", broker, [broker.pid], host=host, prefix=prefix) as right:
             assert right.end() == 0
-    assert has_figures(wrong) == [False, False] and f"none listens at tcp://{host}" in wrong.anomaly("not_the_target")
+    assert has_figures(wrong) == [False, False] and f"none listens at tcp://{host.replace('[::ffff:127.0.0.1]', '127.0.0.1')}" in wrong.anomaly("not_the_target")
     assert has_figures(right) == [True, True] and not right.anomaly("helper_watched") and not right.anomaly("watched_unseen")
 
 
