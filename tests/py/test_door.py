@@ -28,7 +28,7 @@ RECORD = {
     "suite": "quick", "comparison": "x", "build": "build", "ended_utc": "2026-01-01T00:00:00Z", "seed": 1, "clock": "host", "target_stops": [STOP], "libraries": {"paho": None}, "config": {},
     "cells": [CELL], "metrics": {"connect.p99": METRIC}, "books": {"connect": BOOKS}, "summary": None, "anomalies": [ANOMALY], "counters": {"accepted": 1},
     "ranks": [{"rank": 0, "host": None, "clients": 1, "workers": 1, "clock": None, "lost": False, "ended": "", "counts": {}}], "readings": {"full": 3},
-    "surroundings": {"tcp": {"start": {"drops": 1}, "end": {"drops": None}}}, "sources": [{"id": "x", "sha256": "a" * 64}], "seal": "run.json.sha256",
+    "surroundings": {"tcp": {"start": {"drops": 1}, "end": {"drops": None}}}, "sources": [{"id": "x", "sha256": "a" * 64, "runs": ["y"]}], "seal": "run.json.sha256",
     "files": {"a": {"sha256": "a" * 64, "bytes": 1}}, "files_left_out": ["ranks/1"]}
 RECORD = json.loads(json.dumps(RECORD))     # no two of its parts are one object
 GONE = object()

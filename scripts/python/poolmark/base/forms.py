@@ -109,6 +109,7 @@ class CellData(TypedDict):
 class SourceData(TypedDict):
     id: str
     sha256: str
+    runs: NotRequired[list[str]]    # of a source that is a merge itself: the ids of all runs in it
 
 
 class RecordData(TypedDict):

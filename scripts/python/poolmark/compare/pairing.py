@@ -12,7 +12,7 @@ from pathlib import Path
 from poolmark.base.forms import CellData, Config, MetricData, RecordData, sound_value, value_of
 from poolmark.base.units import plural
 from poolmark.facts import metrics as catalogue
-from poolmark.records import raw_data
+from poolmark.records import lineage, raw_data
 from poolmark.verify import withheld
 from poolmark.bench import full_speed
 from poolmark.compare import rounds_in_turn
@@ -65,6 +65,7 @@ class Judged:
     broken: str = ""    # "over budget" or "under budget"
     by_budget: bool = False     # a budget decided
     by_bound: bool = False      # has no better direction but that of a budget's max or min
+    moved: str = ""     # of a row over all cells that looks worse because of fewer than half of them: which
     unconfirmed: bool = False   # worse, and a second measurement could not say so
     verdict: str = "undecided"  # regression, improvement, same, undecided
     why: str = ""
@@ -72,6 +73,10 @@ class Judged:
     @property
     def decides(self) -> bool:
         return self.role in (PRIMARY, COMBINED)
+
+    @property
+    def where(self) -> str:
+        return f"{self.cell}, of which {self.moved} moved" if self.moved else self.cell
 
     @property
     def worse(self) -> tuple[float, float, float]:
@@ -228,13 +233,12 @@ def turns(cells: list[CellData], metric: str | None = None) -> list[int | None]:
 
 
 def shared_runs(base: RecordData, candidate: RecordData) -> str:
-    """Why a comparison of the two says nothing: they are one run, under whatever names, or both are merges that have a run in common. Empty
-    otherwise."""
+    """Why a comparison of the two says nothing: they are one run, under whatever names, or both have a run in common, also by merges of merges.
+    Empty otherwise."""
     if base == candidate:
         return SAME_RUN
-    ours, theirs = ({run["id"], *(one["id"] for one in run.get("sources", []))} for run in (base, candidate))
-    both = sorted(ours & theirs) if base["id"] != candidate["id"] else []
-    return f"baseline and candidate both have the measurements of {', '.join(both)}: what they share cannot differ; compare others" if both else ""
+    both = lineage.shared(base, candidate)
+    return f"baseline and candidate both have the measurements of {both}: what they share cannot differ; compare others" if both else ""
 
 
 def in_turn(base: RecordData, candidate: RecordData) -> bool:

@@ -15,9 +15,11 @@ import json
 from poolmark.base.errors import UsageError
 from poolmark.base.options import MOST_CONNECTIONS, count, size
 from poolmark.base.paths import CALLED, INSTALLED, ROOT, need_checkout
+from poolmark.base.table import clean
 from poolmark.model import asked, document, forecast, held_out, needs, needs_chart, needs_told
 from poolmark.model.evidence import gather
 from poolmark.model.steps import check
+from poolmark.records import lineage
 from poolmark.records.packed import record_in
 from poolmark.records.read_record import Run, load
 from poolmark.verify import reference
@@ -61,6 +63,8 @@ def loaded(places: list[str]) -> list[Run]:
         if one.id not in runs:
             check(one)
             runs[one.id] = one
+    if told := lineage.counted_twice([one.data for one in runs.values()]):
+        raise UsageError(f"{clean(told)}; name it once")
     return list(runs.values())
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from poolmark.facts.comparable import host_differences, host_fact, in_words
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.forms import CellData, Config, RecordData
+from poolmark.base.forms import CellData, Config, RecordData, SourceData
 from poolmark.base.paths import for_people
 from poolmark.base.table import clean
+from poolmark.records import lineage
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import Record, sha256
 from poolmark.base.units import plural
@@ -88,11 +89,24 @@ def check_whole(runs: list[Run]) -> None:
             raise UsageError(f"{clean(told)}; it is not joined")
 
 
+def check_once(runs: list[Run]) -> None:
+    """UsageError for a run that several of them have, by itself or in a merge: its cells would count as further repetitions."""
+    if told := lineage.counted_twice([run.data for run in runs]):
+        raise UsageError(f"{clean(told)}; its cells would count twice")
+
+
+def source_of(run: Run) -> SourceData:
+    made: SourceData = {"id": run.id, "sha256": sha256(run.folder / "run.json")}
+    if "sources" in run.data:
+        made["runs"] = [way[-1] for way in lineage.ways(run.data)]
+    return made
+
+
 def copy_cell(record: Record, run: Run, cell: CellData, repetition: int) -> None:
     stem = re.sub(r"\.\d+$", "", cell["id"])
     made = record.cell(f"{stem}.{repetition}", cell["config"], repetition)
     made.data["commands"], made.data["metrics"], made.data["status"] = cell.get("commands", []), cell["metrics"], cell["status"]
-    made.data["anomalies"], made.data["source"] = cell.get("anomalies", []), run.id
+    made.data["anomalies"], made.data["source"] = cell.get("anomalies", []), cell.get("source", run.id) if "sources" in run.data else run.id
     if "phases" in cell:
         made.data["phases"] = cell["phases"]
     old = f"cells/{cell['id']}/"
@@ -122,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
     runs = [load(where) for where in args.runs]
     if len({run.id for run in runs}) < len(runs):
         raise UsageError("a run was named twice; its cells would count twice")
+    check_once(runs)
     check_whole(runs)
     notes = check_same(runs, args.allow_different)
     check_configs(runs)
@@ -129,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     record = Record.create("merge", suite=first.get("suite"), folder=args.out, seed=first.get("seed"),
                            config=first.get("config"))
     record.data["tool"], record.data["host"], record.data["libraries"] = first["tool"], first["host"], first.get("libraries", {})
-    record.data["sources"] = [{"id": run.id, "sha256": sha256(run.folder / "run.json")} for run in runs]
+    record.data["sources"] = [source_of(run) for run in runs]
     for note in notes:
         record.anomaly("different", note)
     try:

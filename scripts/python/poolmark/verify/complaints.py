@@ -5,8 +5,9 @@
     damage(run)                           one sentence for a reader that does not go on, or goes on with a warning; "" when all is well
 
 It checks run.json's seal, every file against its checksum, the list of files against what the record rests on (expected.py), every
-figure against a new computation from the raw files (recompute.py), and every table made of run.json against a new one (derived.py).
+figure against a new computation from the raw files (recompute.py), and every table made of run.json against a new one (derived.py). Of a merge it checks that no run is in it twice (lineage.py).
 """
+from poolmark.records import lineage
 from poolmark.records.read_record import Run, check_files
 from poolmark.verify import derived
 from poolmark.verify.counts import cell_complaints
@@ -23,6 +24,8 @@ def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
     account = again(run)
     derived.check(run, account)
     wrong += account.wrong + cell_complaints(run.data)
+    if run.data["kind"] == "merge" and (twice := lineage.counted_twice([run.data])):
+        wrong.append(f"sources: {twice}; its cells count as so many repetitions")
     if run.data["status"] == "running":
         wrong.append(RUNNING)
     return list(dict.fromkeys(wrong)), account
