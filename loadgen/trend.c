@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Theil-Sen: the median of the slopes between all pairs of bins (Theil 1950, Sen 1968). A few wild readings do not move
-// it. Its interval is Sen's by ranks, with Kendall's variance. Readings of memory depend on those before, which makes that
-// variance too small: it is multiplied by (1 + r) / (1 - r), r the correlation of neighbouring residuals (Yue and Wang
-// 2004), corrected for its bias under a fitted line (Kendall 1954). No interval is narrower than what two readings of
-// a level target may differ by.
+// Theil-Sen: the median of the slopes between all pairs of bins (Theil 1950, Sen 1968). A few wild readings do
+// not move it. Its interval is Sen's by ranks, with Kendall's variance. Readings of memory depend on those
+// before, which makes that variance too small: it is multiplied by (1 + r) / (1 - r), r the correlation of
+// neighbouring residuals (Yue and Wang 2004), corrected for its bias under a fitted line (Kendall 1954). No
+// interval is narrower than what two readings of a level target may differ by.
+//
+// The end: of 1 to a sixth of all bins, its median is compared with those of all windows of as many bins before
+// it, what the slope leaves of them. It is beyond them where it exceeds the highest by half of what highest and
+// lowest differ by, and nine of ten bins before. Windows of one length have the same bursts and saw teeth in
+// them; design.md has the rates of false alarms.
 #include "loadgen/trend.h"
 
 #include "base/units.h"
@@ -12,10 +17,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { PAIRS_MAX = TREND_BINS_MAX * (TREND_BINS_MAX - 1) / 2 };
 static const double NS_PER_H = 3.6e12, NORMAL_95 = 1.959963984540054;
 static const double CORRELATION_MAX = 0.98, LEVEL_SHARE_PER_H = 0.02;
+enum { END_PART = 6 };      // the end is at most this part of the bins
+enum { OUTSIDE_PART = 10 }; // so many of all bins before may be further out than the end
+static const double BEYOND_SHARE = 0.5;
 static const int64_t SLACK_BYTES =
     65536; // of two readings of a level target, or a thousandth (run_level_slack)
 
@@ -109,17 +118,62 @@ static void find_slope(struct trend *trend, const struct bins *bins)
     trend->high = fmax(slopes[high], trend->slope + least);
 }
 
+// A growth an hour, or a step at the end, that is no level memory any more.
+static double matters(const struct trend *trend)
+{
+    return fmax(trend->level_bytes * LEVEL_SHARE_PER_H, 2.0 * (double)SLACK_BYTES);
+}
+
+static double median_of(const double *values, int count)
+{
+    double sorted[TREND_BINS_MAX];
+    memcpy(sorted, values, (size_t)count * sizeof *values);
+    return median(sorted, (size_t)count);
+}
+
+// How far the last `length` bins are beyond all before; 0: they are not.
+static double beyond(const double *rest, int count, int length, double least)
+{
+    double highest = -INFINITY, lowest = INFINITY, sorted[TREND_BINS_MAX];
+    int before = count - length, outside = before / OUTSIDE_PART;
+    memcpy(sorted, rest, (size_t)before * sizeof *rest);
+    double middle = median(sorted, (size_t)before); // sorts them
+    for (int at = 0; at + length <= count - length; at++) {
+        double one = median_of(rest + at, length);
+        highest = fmax(highest, one);
+        lowest = fmin(lowest, one);
+    }
+    double last = median_of(rest + count - length, length), margin = BEYOND_SHARE * (highest - lowest);
+    bool is_above = last > fmax(highest + margin, sorted[before - 1 - outside]);
+    bool is_below = last < fmin(lowest - margin, sorted[outside]);
+    return (is_above || is_below) && fabs(last - middle) > least ? last - middle : 0;
+}
+
+static void find_end(struct trend *trend, const struct bins *bins)
+{
+    double rest[TREND_BINS_MAX];
+    for (int i = 0; i < bins->count; i++)
+        rest[i] = bins->bytes[i] - trend->slope * bins->hours[i];
+    for (int length = 1; length <= bins->count / END_PART; length++) {
+        double shift = beyond(rest, bins->count, length, matters(trend));
+        if (shift != 0 && fabs(shift) >= fabs(trend->end_bytes)) {
+            trend->end_bytes = shift;
+            trend->end_hours = trend->hours / (bins->count - 1) * length;
+        }
+    }
+}
+
 static enum trend_verdict verdict_of(const struct trend *trend)
 {
-    double share = trend->level_bytes * LEVEL_SHARE_PER_H, floor_bytes = 2.0 * (double)SLACK_BYTES;
-    double matters = share > floor_bytes ? share : floor_bytes;
     if (isnan(trend->low) || isnan(trend->high))
         return TREND_TOO_SHORT;
     if (trend->low > 0)
-        return TREND_GROWING;
+        return trend->end_bytes < 0 ? TREND_LOWER : TREND_GROWING;
     if (trend->high < 0)
-        return TREND_FALLING;
-    return trend->low >= -matters && trend->high <= matters ? TREND_LEVEL : TREND_TOO_SHORT;
+        return trend->end_bytes > 0 ? TREND_HIGHER : TREND_FALLING;
+    if (trend->low < -matters(trend) || trend->high > matters(trend))
+        return TREND_TOO_SHORT;
+    return trend->end_bytes > 0 ? TREND_HIGHER : trend->end_bytes < 0 ? TREND_LOWER : TREND_LEVEL;
 }
 
 void trend_judge(struct trend *trend, const struct trend_point *points, size_t count)
@@ -136,6 +190,8 @@ void trend_judge(struct trend *trend, const struct trend_point *points, size_t c
     trend->bins = bins.count;
     if (bins.count >= TREND_BINS_MIN && fill(&bins, points, count))
         find_slope(trend, &bins);
+    if (!isnan(trend->slope))
+        find_end(trend, &bins);
     trend->verdict = verdict_of(trend);
 }
 
@@ -144,7 +200,9 @@ const char *trend_verdict_name(enum trend_verdict verdict)
     static const char *const names[] = {[TREND_TOO_SHORT] = "too short to tell",
                                         [TREND_LEVEL] = "level",
                                         [TREND_GROWING] = "growing",
-                                        [TREND_FALLING] = "falling"};
+                                        [TREND_FALLING] = "falling",
+                                        [TREND_HIGHER] = "higher at the end",
+                                        [TREND_LOWER] = "lower at the end"};
     return names[verdict];
 }
 
@@ -166,11 +224,16 @@ const char *trend_text(const struct trend *trend, char *text, size_t size)
     } else {
         double percent = trend->level_bytes > 0 ? 100 * trend->slope / trend->level_bytes : 0;
         bool moves = trend->verdict == TREND_GROWING || trend->verdict == TREND_FALLING;
-        snprintf(text, size, "%s%s %s an hour (%s to %s with 95 %% confidence; %.3g %% an hour of %.3g MiB)",
-                 trend_verdict_name(trend->verdict), moves ? " by" : ":",
-                 signed_bytes(trend->verdict == TREND_FALLING ? -trend->slope : trend->slope, slope),
-                 signed_bytes(trend->low, low), signed_bytes(trend->high, high), percent,
-                 trend->level_bytes / (1 << 20));
+        int used = snprintf(
+            text, size, "%s%s %s an hour (%s to %s with 95 %% confidence; %.3g %% an hour of %.3g MiB)",
+            trend_verdict_name(trend->verdict), moves ? " by" : ":",
+            signed_bytes(trend->verdict == TREND_FALLING ? -trend->slope : trend->slope, slope),
+            signed_bytes(trend->low, low), signed_bytes(trend->high, high), percent,
+            trend->level_bytes / (1 << 20));
+        if (trend->end_bytes != 0 && used > 0 && (size_t)used < size)
+            snprintf(text + used, size - (size_t)used,
+                     "; the last %.3g min are %s %s the middle of all before", 60 * trend->end_hours,
+                     signed_bytes(fabs(trend->end_bytes), slope), trend->end_bytes > 0 ? "above" : "below");
     }
     return text;
 }
@@ -180,5 +243,5 @@ int trend_exceeds(const struct trend *trend, double percent)
     double bound = trend->level_bytes * percent / 100;
     if (isnan(trend->low) || isnan(trend->high))
         return -1;
-    return trend->low > bound ? 1 : trend->high <= bound ? 0 : -1;
+    return trend->low > bound ? 1 : trend->high <= bound && trend->end_bytes <= 0 ? 0 : -1;
 }

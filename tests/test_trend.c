@@ -104,6 +104,88 @@ static void test_readings_that_depend_on_each_other_make_the_interval_wide(void 
     assert_int_not_equal(trend.verdict, TREND_GROWING);
 }
 
+// The same series are in tests/py/test_trend.py, with the same verdicts and shifts.
+static int64_t step_in_the_last(int second, int per_mille)
+{
+    return second >= 2 * HOUR_S - 2 * HOUR_S / 1000 * per_mille ? 20 * MB : 0;
+}
+static int64_t step_2(int second)
+{
+    return step_in_the_last(second, 20);
+}
+static int64_t step_5(int second)
+{
+    return step_in_the_last(second, 50);
+}
+static int64_t step_8(int second)
+{
+    return step_in_the_last(second, 80);
+}
+static int64_t step_20(int second)
+{
+    return step_in_the_last(second, 200);
+}
+static int64_t leak_5(int second)
+{
+    return second >= 6840 ? (second - 6840) * (int64_t)100000 : 0;
+}
+static int64_t drop_5(int second)
+{
+    return -step_5(second);
+}
+static int64_t step_after_a_fall(int second)
+{
+    return step_5(second) - second * (int64_t)1000;
+}
+static int64_t drop_after_a_growth(int second)
+{
+    return drop_5(second) + second * (int64_t)1000;
+}
+static int64_t saw(int second)
+{
+    return second % 900 * (int64_t)2000;
+}
+static int64_t step_after_a_spike(int second)
+{
+    return step_5(second) + (second >= 3000 && second < 3110 ? 40 * MB : 0);
+}
+
+static void test_the_end_is_compared_with_all_before(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t (*extra)(int second);
+        int64_t noise;
+        enum trend_verdict verdict;
+        double end_mb;
+        int exceeds;
+    } cases[] = {
+        {step_2, 0, TREND_HIGHER, 20, -1},
+        {step_5, 0, TREND_HIGHER, 20, -1},
+        {step_8, 0, TREND_TOO_SHORT, 20, -1},
+        {step_5, 3 * 1000000, TREND_HIGHER, 20, -1},
+        {leak_5, 50000, TREND_HIGHER, 31, -1},
+        {drop_5, 0, TREND_LOWER, -20, 0},
+        {step_after_a_fall, 50000, TREND_HIGHER, 20, -1},
+        {drop_after_a_growth, 50000, TREND_LOWER, -20, 0},
+        {step_after_a_spike, 50000, TREND_HIGHER, 20, -1},
+        {saw, 50000, TREND_LEVEL, 0, 0},
+        {spikes, 50000, TREND_LEVEL, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct trend trend = judged(2 * HOUR_S, 100 * MB, 0, cases[i].noise, cases[i].extra);
+        print_message("%zu: %s, end %.1f MB\n", i, trend_verdict_name(trend.verdict), trend.end_bytes / 1e6);
+        assert_int_equal(trend.verdict, cases[i].verdict);
+        assert_true(fabs(trend.end_bytes / 1e6 - cases[i].end_mb) < 1.5);
+        assert_int_equal(trend_exceeds(&trend, 20), cases[i].exceeds);
+    }
+    char text[300];
+    struct trend trend = judged(2 * HOUR_S, 100 * MB, 0, 0, step_5);
+    assert_non_null(strstr(trend_text(&trend, text, sizeof text), "higher at the end: "));
+    assert_non_null(strstr(text, "min are 19.1 MiB above the middle of all before"));
+    assert_int_not_equal(judged(2 * HOUR_S, 100 * MB, 0, 0, step_20).verdict, TREND_LEVEL);
+}
+
 static void test_a_verdict_is_told_with_its_figures(void **state)
 {
     (void)state;
@@ -130,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_a_short_run_does_not_tell),
         cmocka_unit_test(test_neither_the_beginning_nor_bursts_are_growth),
         cmocka_unit_test(test_readings_that_depend_on_each_other_make_the_interval_wide),
+        cmocka_unit_test(test_the_end_is_compared_with_all_before),
         cmocka_unit_test(test_a_verdict_is_told_with_its_figures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,9 @@ from poolmark.base.forms import RecordData, Row
 BINS_MAX, BINS_MIN = 60, 20
 NS_PER_H, NORMAL_95 = 3.6e12, 1.959963984540054
 CORRELATION_MAX, LEVEL_SHARE_PER_H = 0.98, 0.02
+END_PART, OUTSIDE_PART, BEYOND_SHARE = 6, 10, 0.5
 TOO_SHORT, LEVEL, GROWING, FALLING = "too short to tell", "level", "growing", "falling"
+HIGHER, LOWER = "higher at the end", "lower at the end"
 
 
 @dataclass
@@ -26,6 +28,14 @@ class Trend:
     slope: float | None = None
     low: float | None = None
     high: float | None = None
+    hours: float = 0.0
+    end_bytes: float = 0.0      # by how much the last end_hours are above (below: negative) all before, where that is beyond; else 0
+    end_hours: float = 0.0
+
+    @property
+    def matters(self) -> float:
+        """A growth an hour, or a step at the end, that is no level memory any more."""
+        return max((self.level_bytes or 0.0) * LEVEL_SHARE_PER_H, 2.0 * LEVEL_BYTES)
 
     def percent(self, value: float | None) -> float | None:
         return None if value is None or not self.level_bytes else 100 * value / self.level_bytes
@@ -35,7 +45,7 @@ class Trend:
         if self.low is None or self.high is None or self.level_bytes is None:
             return TOO_SHORT
         bound = self.level_bytes * percent / 100
-        return "rings" if self.low > bound else "silent" if self.high <= bound else TOO_SHORT
+        return "rings" if self.low > bound else "silent" if self.high <= bound and self.end_bytes <= 0 else TOO_SHORT
 
 
 def median(values: Sequence[float]) -> float:
@@ -71,7 +81,7 @@ def find_slope(trend: Trend, hours: list[float], levels: list[float]) -> None:
     slopes = sorted((levels[j] - levels[i]) / (hours[j] - hours[i]) for i in range(n) for j in range(i + 1, n) if hours[j] > hours[i])
     if not slopes:
         return
-    trend.level_bytes, trend.slope = median(levels), median(slopes)
+    trend.level_bytes, trend.slope, trend.hours = median(levels), median(slopes), hours[-1] - hours[0]
     together = correlation(hours, levels, trend.level_bytes, trend.slope)
     reach = NORMAL_95 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18 * (1 + together) / (1 - together))
     low, high = math.floor((len(slopes) - reach) / 2) - 1, math.ceil((len(slopes) + reach) / 2)
@@ -79,17 +89,36 @@ def find_slope(trend: Trend, hours: list[float], levels: list[float]) -> None:
         low, high = 0, len(slopes) - 1      # at most all of them
     least = max(int(trend.level_bytes) // round(1 / LEVEL_SHARE), LEVEL_BYTES) / (hours[-1] - hours[0])
     trend.low, trend.high = min(slopes[low], trend.slope - least), max(slopes[high], trend.slope + least)
+    find_end(trend, [value - trend.slope * hour for hour, value in zip(hours, levels, strict=True)])
+
+
+def beyond(rest: list[float], length: int, least: float) -> float:
+    """How far the last `length` bins are beyond all windows of that length before them; 0: they are not."""
+    windows, before = [median(rest[at:at + length]) for at in range(len(rest) - 2 * length + 1)], sorted(rest[:-length])
+    last, margin, outside = median(rest[-length:]), BEYOND_SHARE * (max(windows) - min(windows)), len(before) // OUTSIDE_PART
+    above, below = max(max(windows) + margin, before[-1 - outside]), min(min(windows) - margin, before[outside])
+    shift = last - median(before)
+    return shift if (last > above or last < below) and abs(shift) > least else 0.0
+
+
+def find_end(trend: Trend, rest: list[float]) -> None:
+    """A slope of medians does not see what is in the last few per cent of the time alone."""
+    for length in range(1, len(rest) // END_PART + 1):
+        shift = beyond(rest, length, trend.matters)
+        if shift and abs(shift) >= abs(trend.end_bytes):
+            trend.end_bytes, trend.end_hours = shift, trend.hours / (len(rest) - 1) * length
 
 
 def verdict_of(trend: Trend) -> str:
     if trend.low is None or trend.high is None or trend.level_bytes is None:
         return TOO_SHORT
-    matters = max(trend.level_bytes * LEVEL_SHARE_PER_H, 2.0 * LEVEL_BYTES)
     if trend.low > 0:
-        return GROWING
+        return LOWER if trend.end_bytes < 0 else GROWING
     if trend.high < 0:
-        return FALLING
-    return LEVEL if trend.low >= -matters and trend.high <= matters else TOO_SHORT
+        return HIGHER if trend.end_bytes > 0 else FALLING
+    if trend.low < -trend.matters or trend.high > trend.matters:
+        return TOO_SHORT
+    return HIGHER if trend.end_bytes > 0 else LOWER if trend.end_bytes < 0 else LEVEL
 
 
 def judge(points: list[tuple[int, int]]) -> Trend:
