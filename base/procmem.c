@@ -88,6 +88,11 @@ static int read_statm(pid_t pid, struct procmem *mem)
     return 0;
 }
 
+static int64_t without(int64_t bytes, int64_t part)
+{
+    return part < bytes ? bytes - part : 0;
+}
+
 int procmem_parse_rollup(const char *text, struct procmem *mem)
 {
     static const char *const needed[] = {"Rss:", "Pss:", "Private_Clean:", "Private_Dirty:", "Anonymous:"};
@@ -99,6 +104,8 @@ int procmem_parse_rollup(const char *text, struct procmem *mem)
     }
     mem->rss_bytes = kib_line(text, "Rss:");
     mem->pss_bytes = kib_line(text, "Pss:");
+    // Lazily freed pages are anonymous, clean and resident: the kernel takes them when it needs room.
+    mem->lazy_free_bytes = kib_line(text, "LazyFree:");
     // Private_* also counts pages of a file that only this process has mapped, such as its own program, until
     // another process maps them. Anonymous memory does not depend on others, but after a fork some of it is
     // shared. So private memory is the smaller of the two.
@@ -107,9 +114,14 @@ int procmem_parse_rollup(const char *text, struct procmem *mem)
     // Swap counts swapped pages of shared memory too, SwapPss does not.
     int64_t kib;
     mem->swap_bytes = kib_line(text, text_file_number(text, "SwapPss:", &kib) == 0 ? "SwapPss:" : "Swap:");
-    mem->private_bytes =
-        (anonymous < alone ? anonymous : alone) + kib_line(text, "Private_Hugetlb:") + mem->swap_bytes;
+    int64_t own = anonymous < alone ? anonymous : alone;
+    int64_t beside = kib_line(text, "Private_Hugetlb:") + mem->swap_bytes;
+    mem->private_bytes = without(own, mem->lazy_free_bytes) + beside;
     mem->merged_bytes = text_file_number(text, "KSM:", &kib) == 0 ? kib * KIB : -1;
+    // A merged page is shared too, and not by a fork.
+    bool by_forks = mem->merged_bytes <= 0 && text_file_number(text, "Pss_Anon:", &kib) == 0;
+    mem->share_bytes = by_forks ? without(kib * KIB, mem->lazy_free_bytes) + beside : -1;
+    mem->forked_bytes = mem->merged_bytes > 0 ? -1 : anonymous - own;
     if (text_file_number(text, "Pss_Shmem:", &kib) == 0) {
         mem->shared_bytes = kib * KIB;
     }
@@ -144,6 +156,9 @@ int procmem_read_quick(pid_t pid, struct procmem *mem)
                            .shared_bytes = -1,
                            .swap_bytes = -1,
                            .merged_bytes = -1,
+                           .share_bytes = -1,
+                           .forked_bytes = -1,
+                           .lazy_free_bytes = -1,
                            .page_table_bytes = -1};
     int code = read_stat(pid, &read);
     if (code == 0) {
@@ -167,7 +182,8 @@ int procmem_read(pid_t pid, struct procmem *mem)
     }
     if (code == 0 && read.rollup_error < 0) {
         // The process has ended meanwhile, which statm reports, or its smaps_rollup is not readable.
-        read.pss_bytes = read.private_bytes = read.merged_bytes = -1;
+        read.pss_bytes = read.private_bytes = read.merged_bytes = read.share_bytes = read.forked_bytes =
+            read.lazy_free_bytes = -1;
         code = read.rollup_error == -ESRCH ? -ESRCH : read_statm(pid, &read);
     }
     if (code == 0) {

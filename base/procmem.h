@@ -14,12 +14,22 @@
 struct procmem {
     int64_t rss_bytes, pss_bytes; // resident; PSS and private -1: see rollup_error
     // Anonymous and not shared, resident or swapped out: what the process owns does not shrink when the kernel
-    // needs room. No page of a file counts, even if no other process has mapped it.
+    // needs room. No page of a file counts, even if no other process has mapped it, and none that was given
+    // back with MADV_FREE.
     int64_t private_bytes;
     int64_t
         swap_bytes; // anonymous and swapped out; where it is shared, its share (VmSwap of status: all of it)
     int64_t
         merged_bytes; // anonymous pages that KSM has merged with others of the same content; -1: not known
+    // The same with its share of the anonymous pages that it shares with others since a fork (copy-on-write),
+    // by Pss_Anon: the sum over all that share a page has it once. -1: not known (before Linux 5.3), or pages
+    // are merged (KSM).
+    int64_t share_bytes;
+    int64_t
+        forked_bytes; // anonymous and shared with others, so in no private memory; -1: not known, as where pages are merged
+    // Given back by the allocator with MADV_FREE: resident until the kernel needs room, so in RSS and PSS, and
+    // not in private memory. 0 where the kernel does not say (before Linux 4.14).
+    int64_t lazy_free_bytes;
     // Of no file and not private: shm, MAP_SHARED | MAP_ANONYMOUS. Where smaps_rollup has it, a page that
     // others have mapped too counts in part, as in PSS.
     int64_t shared_bytes;
@@ -48,8 +58,8 @@ struct kernmem {
 // another -errno when it cannot be read. Writes nothing on failure. If only smaps_rollup cannot be read, RSS
 // and CPU time are read all the same. Costs about a walk of its page tables. Any thread may call.
 int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
-// As above without PSS, private, shared, swap, merged and page tables (-1): statm and stat only, cheap enough for
-// every sample.
+// As above without PSS, private, shared, swap, merged, forked, lazily freed and page tables (-1): statm and
+// stat only, cheap enough for every sample.
 int procmem_read_quick(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
 // The most resident memory that the process has had so far (VmHWM). -1: not known.
 int64_t procmem_highest(pid_t pid);

@@ -75,6 +75,39 @@ static void note_merged(struct run *run, const struct sample *full)
         (long long)full->target_merged_bytes);
 }
 
+// A process that forked shares its memory with its children until one of them writes.
+static void note_forked(struct run *run, const struct sample *start, const struct sample *full)
+{
+    int64_t most = full->target_forked_bytes > start->target_forked_bytes ? full->target_forked_bytes
+                                                                          : start->target_forked_bytes;
+    if (run->config->watch.count > 1 || most <= 2 * run_level_slack(full->target_private_bytes))
+        return;
+    run_anomaly(
+        run, "forked",
+        "the watched process shares %lld bytes of its anonymous memory with processes that are not watched, "
+        "since a fork (%lld at the start, %lld with all connections): memory.* are of private memory and do "
+        "not "
+        "have them. Watch all processes of the target (--watch-pid): then each page is in them once",
+        (long long)most, (long long)start->target_forked_bytes, (long long)full->target_forked_bytes);
+}
+
+// Memory that an allocator gave back, and that the kernel has not taken yet.
+static void note_lazily_freed(struct run *run, const struct sample *start, const struct sample *full)
+{
+    int64_t most = full->target_lazy_free_bytes > start->target_lazy_free_bytes
+                       ? full->target_lazy_free_bytes
+                       : start->target_lazy_free_bytes;
+    if (most <= 2 * run_level_slack(full->target_private_bytes))
+        return;
+    run_anomaly(
+        run, "lazy_free",
+        "%lld bytes of the target's memory were given back with MADV_FREE (%lld at the start, %lld with all "
+        "connections), and the kernel takes them when it needs room: memory.* are of private memory and do "
+        "not "
+        "have them; those by PSS and RSS do",
+        (long long)most, (long long)start->target_lazy_free_bytes, (long long)full->target_lazy_free_bytes);
+}
+
 void memory_notes_add(struct run *run, const char *kind, const struct sample *start,
                       const struct sample *full)
 {
@@ -84,6 +117,8 @@ void memory_notes_add(struct run *run, const char *kind, const struct sample *st
         return;
     note_shared(run, start, full);
     note_merged(run, full);
+    note_forked(run, start, full);
+    note_lazily_freed(run, start, full);
 }
 
 // A target of several processes that have one listening socket: each connection is of one of them.

@@ -110,6 +110,14 @@ static json_t *stopped_json(const struct run *run)
     return list;
 }
 
+// What rank 0 shall say of watched processes that executed another program; NULL: nothing.
+static json_t *replaced_json(struct run *run)
+{
+    char text[500];
+    (void)execs_look(&run->execs, clock_now_ns(), true);
+    return execs_tell(&run->execs, text, sizeof text)[0] ? json_string(text) : NULL;
+}
+
 // Rank 0 has no other way to the file, where hosts share no disk.
 static void tell_curve(struct run *run)
 {
@@ -127,10 +135,10 @@ static void tell_curve(struct run *run)
 static json_t *part_json(struct run *run, const char *ended, const struct sample *start)
 {
     struct ranks *ranks = run->ranks;
-    return json_pack("{s:i,s:s,s:o,s:I,s:i,s:o,s:o*,s:o*}", "rank", ranks->rank, "ended", ended, "host",
+    return json_pack("{s:i,s:s,s:o,s:I,s:i,s:o,s:o*,s:o*,s:o*}", "rank", ranks->rank, "ended", ended, "host",
                      host_facts(), "clients", (json_int_t)ranks_shares_clients(&ranks->shares, ranks->rank),
                      "workers", run->plan.workers, "counts", ranks_counts_json(&run->tally), "watched",
-                     watched_json(run, start), "stopped", stopped_json(run));
+                     watched_json(run, start), "stopped", stopped_json(run), "replaced", replaced_json(run));
 }
 
 static int write_part(const struct run *run, const json_t *part)

@@ -61,6 +61,18 @@ static void await_targets(struct run *run, int64_t ns)
     }
 }
 
+// Whether the watched processes still run the programs that they ran at the start.
+static void look_at_programs(struct run *run, bool at_once)
+{
+    char text[500];
+    if (execs_look(&run->execs, clock_now_ns(), at_once))
+        run_anomaly(
+            run, "target_replaced",
+            "%s. Memory and CPU time from then on are of that, and have no value: watch one program from "
+            "start to end",
+            execs_tell(&run->execs, text, sizeof text));
+}
+
 // What has come of other ranks, and whether the run can go on there.
 static void look_at_ranks(struct run *run)
 {
@@ -100,6 +112,7 @@ static void look_for_trouble(struct run *run)
     char text[sizeof run->broken];
     await_targets(run, all_lost && !run_is_broken(run) ? ENDING_NS : 0);
     stops_look(&run->stops, clock_now_ns());
+    look_at_programs(run, false);
     if (run->targets.ended > 0)
         run_break(run, "%s", targets_describe(&run->targets, text, sizeof text));
     if (all_lost)
@@ -470,6 +483,7 @@ void run_end_targets(struct run *run)
                     "%s. Connections that were refused or closed from then on, and messages that were lost, "
                     "are of that",
                     targets_describe(&run->targets, text, sizeof text));
+    look_at_programs(run, true);
     char told[900];
     for (int kind = 0; kind < STOP_KINDS; kind++)
         if (stops_tell(&run->stops, (enum stop_kind)kind, told, sizeof told))

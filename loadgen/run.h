@@ -16,6 +16,7 @@
 #include "loadgen/config.h"
 #include "loadgen/crew.h"
 #include "loadgen/curve.h"
+#include "loadgen/execs.h"
 #include "loadgen/fleet.h"
 #include "loadgen/kept.h"
 #include "loadgen/latency.h"
@@ -109,6 +110,7 @@ struct run {
     struct ceilings ceilings;
     struct targets targets; // the watched processes
     struct stops stops;     // times in which they stood still
+    struct execs execs;     // those that executed another program
     int64_t broken_ns;      // when the run ended early; 0: it did not
     int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;

@@ -412,6 +412,9 @@ int run_open(struct run *run, const struct config *config, struct record *record
     if (code == 0 &&
         (code = stops_open(&run->stops, config->watch_pids, config->watch.count, run->started_ns)) < 0)
         err_set(err, code, "out of memory for the watched processes");
+    if (code == 0 &&
+        (code = execs_open(&run->execs, config->watch_pids, config->watch.count, run->started_ns)) < 0)
+        err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
     if (code == 0 && config->watch.count > 0 &&
@@ -456,6 +459,7 @@ void run_close(struct run *run)
     views_close(&run->views);
     targets_close(&run->targets);
     stops_close(&run->stops);
+    execs_close(&run->execs);
     census_close(run->census);
     owners_close(&run->owners);
     fleet_close(run->probes);

@@ -68,7 +68,10 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
         add(&sample->target_descriptors, descriptors);
         if (full) {
             add(&sample->target_pss_bytes, mem.pss_bytes);
-            add(&sample->target_private_bytes, mem.private_bytes);
+            add(&sample->target_private_bytes,
+                count > 1 && mem.share_bytes >= 0 ? mem.share_bytes : mem.private_bytes);
+            add(&sample->target_forked_bytes, mem.forked_bytes);
+            add(&sample->target_lazy_free_bytes, mem.lazy_free_bytes);
             add(&sample->target_shared_bytes, mem.shared_bytes);
             add(&sample->target_swap_bytes, mem.swap_bytes);
             add(&sample->target_merged_bytes, mem.merged_bytes);
@@ -80,7 +83,8 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
         sample->target_descriptors = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0)
         sample->target_rss_bytes = sample->target_cpu_ns = sample->target_shared_bytes =
-            sample->target_swap_bytes = sample->target_merged_bytes = -1;
+            sample->target_swap_bytes = sample->target_merged_bytes = sample->target_forked_bytes =
+                sample->target_lazy_free_bytes = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0 || sample->rollup_error < 0)
         sample->target_pss_bytes = sample->target_private_bytes = -1;
 }
@@ -116,6 +120,8 @@ static void read_all(struct sample *sample, const int64_t *targets, int target_c
                               .target_shared_bytes = -1,
                               .target_swap_bytes = -1,
                               .target_merged_bytes = -1,
+                              .target_forked_bytes = -1,
+                              .target_lazy_free_bytes = -1,
                               .target_cpu_ns = -1,
                               .target_descriptors = -1,
                               .generator_pss_bytes = -1,

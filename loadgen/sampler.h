@@ -2,6 +2,9 @@
 // Memory over time and connections. A thread of the parent reads the processes of target and generator and
 // the kernel's counts, and writes memory.csv (results/README.md has the columns).
 //
+// Private memory of several processes is the sum of their shares: a page that they share since a fork is in it
+// once. Of one process, a page that it shares with processes that are not watched is not in it.
+//
 // A quick row each second has statm, stat, meminfo and sockstat. A full row also has PSS and private memory,
 // and costs a walk of page tables. Full rows come on request; others take at most a twentieth of the time.
 //
@@ -34,10 +37,13 @@ struct sampler_config {
 struct sample { // -1: not read
     int64_t at_ns, connections;
     int64_t target_rss_bytes, target_pss_bytes, target_private_bytes, target_cpu_ns;
-    int64_t target_shared_bytes; // shm, MAP_SHARED: in no private memory; not in memory.csv
-    int64_t target_swap_bytes;   // in private memory, and in no resident figure
-    int64_t target_merged_bytes; // by KSM: in no private memory; not in memory.csv
-    int64_t target_descriptors;  // open ones; not in memory.csv
+    int64_t
+        target_forked_bytes; // anonymous and shared since a fork: of one process in no private memory; not in memory.csv
+    int64_t target_lazy_free_bytes; // given back with MADV_FREE: in no private memory; not in memory.csv
+    int64_t target_shared_bytes;    // shm, MAP_SHARED: in no private memory; not in memory.csv
+    int64_t target_swap_bytes;      // in private memory, and in no resident figure
+    int64_t target_merged_bytes;    // by KSM: in no private memory; not in memory.csv
+    int64_t target_descriptors;     // open ones; not in memory.csv
     int64_t generator_pss_bytes, generator_cpu_ns;
     int64_t kernel_slab_bytes;                   // without kernel_proc_bytes, where that is known
     int64_t kernel_socket_bytes, kernel_sockets; // base/procmem.h; not in memory.csv

@@ -152,6 +152,16 @@ static void note_stops(struct run *run)
     }
 }
 
+// Processes that other ranks watch and that executed another program.
+static void note_replaced(struct run *run)
+{
+    for (int rank = 1; rank < run->ranks->size; rank++) {
+        const char *text = json_string_value(json_object_get(run->ranks->of[rank].part, "replaced"));
+        if (text)
+            run_anomaly(run, "target_replaced", "rank %d: %.900s", rank, text);
+    }
+}
+
 // Figures for a client that are of rank 0's host alone.
 static bool has_figures_of_one_host(const struct summary *summary)
 {
@@ -185,6 +195,7 @@ void summary_add_ranks(const struct summary *summary, struct run *run)
                     ranks->size - 1, ranks->size);
     note_differences(run);
     note_stops(run);
+    note_replaced(run);
     if (!run->record)
         return;
     json_t *list = json_array();

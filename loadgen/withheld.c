@@ -22,6 +22,7 @@ static const struct {
      {KERNEL_EACH, "generator.per_client_", "generator.cpu_per_client_", "slow.tcp_per_reader_"}},
     {"not_the_target", {"memory.", CPU_EACH}},
     {"not_all_watched", {"memory.", CPU_EACH}},
+    {"target_replaced", {"memory.", CPU_EACH, "soak.memory_", "slow.memory_per_reader_"}},
     {"swap_not_counted", {MEMORY_EACH, "memory.per_subscription_", "slow.memory_per_reader_"}},
     {"served_before", {MEMORY_EACH}},
     {"kernel_noise", {KERNEL_EACH}},

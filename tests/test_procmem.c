@@ -139,6 +139,27 @@ static void private_memory_has_what_is_swapped_out(void **state)
     assert_int_equal(procmem_parse_rollup("Rss: 3000 kB\nSwapPss: 9 kB\n", &mem), -ENODATA);
 }
 
+// Of 2400 KiB of anonymous memory, 400 are shared with others since a fork.
+static void memory_that_forks_share_and_what_was_given_back_are_known_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t private_kib, share_kib, forked_kib, lazy_kib;
+    } cases[] = {{ROLLUP, 2000, -1, 400, 0},
+                 {ROLLUP "Pss_Anon: 2200 kB\nKSM: 0 kB\nLazyFree: 0 kB\n", 2000, 2200, 400, 0},
+                 {ROLLUP "Pss_Anon: 2200 kB\nLazyFree: 300 kB\nSwapPss: 50 kB\n", 1750, 1950, 400, 300},
+                 {ROLLUP "Pss_Anon: 2200 kB\nKSM: 8 kB\nLazyFree: 9000 kB\n", 0, -1, -1, 9000}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct procmem mem = {0};
+        assert_int_equal(procmem_parse_rollup(cases[i].text, &mem), 0);
+        assert_int_equal(mem.private_bytes, cases[i].private_kib * 1024);
+        assert_int_equal(mem.share_bytes, cases[i].share_kib < 0 ? -1 : cases[i].share_kib * 1024);
+        assert_int_equal(mem.forked_bytes, cases[i].forked_kib < 0 ? -1 : cases[i].forked_kib * 1024);
+        assert_int_equal(mem.lazy_free_bytes, cases[i].lazy_kib * 1024);
+    }
+}
+
 static void touched_memory_of_another_process_shows_in_all_of_its_figures(void **state)
 {
     (void)state;
@@ -330,6 +351,7 @@ int main(void)
         cmocka_unit_test(the_table_of_descriptors_tells_how_many_there_ever_were),
         cmocka_unit_test(shared_memory_has_a_figure_of_its_own),
         cmocka_unit_test(private_memory_has_what_is_swapped_out),
+        cmocka_unit_test(memory_that_forks_share_and_what_was_given_back_are_known_apart),
         cmocka_unit_test(touched_memory_of_another_process_shows_in_all_of_its_figures),
         cmocka_unit_test(pages_of_a_file_are_not_private_though_nobody_else_has_mapped_them),
         cmocka_unit_test(a_quick_reading_leaves_out_what_is_dear),

@@ -202,11 +202,14 @@ static void judge_memory(struct run *run, struct summary *summary, const struct 
     size_t count = take_points(run, soaked, &points);
     char text[300];
     bool others = run->withheld & withheld_bit("other_clients");
-    if (run->config->watch.count == 0 || run->owners.wrong || others) {
+    bool replaced = run->execs.changed > 0;
+    if (run->config->watch.count == 0 || run->owners.wrong || others || replaced) {
         summary_add_verdict(summary, "memory", "not measured", "%s",
                             run->owners.wrong ? "the watched processes are not the target, or not all of it"
-                            : others          ? "others loaded the target meanwhile (anomaly other_clients)"
-                                              : "no process of the target is watched (--watch-pid)");
+                            : replaced
+                                ? "a watched process executed another program (anomaly target_replaced)"
+                            : others ? "others loaded the target meanwhile (anomaly other_clients)"
+                                     : "no process of the target is watched (--watch-pid)");
         free(points);
         return;
     }

@@ -33,7 +33,8 @@ def private_bytes(pid: int) -> int:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError as error:
         raise PoolmarkError(f"/proc/{pid}/smaps_rollup: cannot be read: {error.strerror}") from error
-    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(("Anonymous:", "SwapPss:")))
+    found = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in text.splitlines()[1:]}
+    return found["Anonymous"] - found.get("LazyFree", 0) + found.get("SwapPss", 0)
 
 
 def events_of(folder: Path, pool: str = "connections") -> list[Json]:

@@ -89,7 +89,8 @@ def private_bytes(pid: int) -> int | None:
             found[name] = int(rest[:-3]) * 1024
     if "Anonymous" not in found:
         return None
-    return min(found["Anonymous"], found.get("Private_Clean", 0) + found.get("Private_Dirty", 0)) + found.get("SwapPss", 0)
+    own = min(found["Anonymous"], found.get("Private_Clean", 0) + found.get("Private_Dirty", 0))
+    return max(0, own - found.get("LazyFree", 0)) + found.get("SwapPss", 0)
 
 
 def descriptors(pid: int) -> int | None:

@@ -16,6 +16,7 @@ WITHHELD: dict[str, tuple[str, ...]] = {
     "other_hosts": (_KERNEL, "generator.per_client_", "generator.cpu_per_client_", "slow.tcp_per_reader_"),
     "not_the_target": ("memory.", _CPU),
     "not_all_watched": ("memory.", _CPU),
+    "target_replaced": ("memory.", _CPU, "soak.memory_", "slow.memory_per_reader_"),
     "swap_not_counted": (_MEMORY, "memory.per_subscription_", "slow.memory_per_reader_"),
     "served_before": (_MEMORY,),
     "kernel_noise": (_KERNEL,),
