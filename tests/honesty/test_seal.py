@@ -15,14 +15,20 @@ from poolmark.facts import described
 from poolmark.records.read_record import Run, load, seal_broken
 from poolmark.records.record import files_of, seal
 from poolmark.verify import recompute
+from poolmark.verify.account import BOUNDED
 from poolmark.verify.counts import count_complaints
 from poolmark.verify.verify import complaints
 
 # Metrics that are in no other file and follow from no other count; only the seal protects them, and `verify` names them. A metric that is
 # not here has a second source.
-COUNTED_ALONE = ("network.ports_passed_over", "clients.bytes_", "generator.busiest_", "broker.memory_", "broker.longest_turn_ns", "broker.turn_work", "connect_uncorrected.censored",
-                 "delivery_uncorrected.censored", "ack_uncorrected.censored")
-COUNTED_ALONE_LAST = ("cpu.idle_share", "messages.duplicates", "messages.unacknowledged")
+COUNTED_ALONE = ()
+COUNTED_ALONE_LAST = (".throttled_ns", "messages.duplicates", "messages.unacknowledged")
+# Metrics that other figures and files leave only so much room, and a value that is outside of it: of the kinds of records that have them.
+OUTSIDE = {"network.ports_passed_over": ("connect", 1e9), "clients.bytes_sent": ("connect", 100), "clients.bytes_received": ("publish", 100),
+           "generator.busiest_ran": ("publish", 3), "generator.busiest_waited": ("publish", 2), "cpu.idle_share": ("connect", 1e3),
+           "connect_uncorrected.censored": ("connect", 1), "delivery_uncorrected.censored": ("publish", 1),
+           "broker.memory_peak_bytes": ("broker", 1), "broker.memory_highest_bytes": ("broker", 1 << 10),
+           "broker.memory_bound_bytes": ("broker", 1 << 20), "broker.longest_turn_ns": ("broker", 1e15), "broker.turn_work": ("broker", 0)}
 KINDS = ("suite", "bench", "connect", "publish", "steps", "broker")
 
 
@@ -95,7 +101,7 @@ def test_an_edit_with_a_new_seal_is_noticed_where_files_say_otherwise(copies, ki
         replayed = {cell["id"]: recompute.replay(load(folder), cell) for cell in data["cells"]}
         monkeypatch.setattr(recompute, "replay", lambda run, cell: replayed[cell["id"]])
     own = recompute.again(Run(folder, data))
-    named = left(own, recompute.COUNTED, recompute.UNKNOWN)     # a busy host may withhold some
+    named = left(own, recompute.COUNTED, BOUNDED, recompute.UNKNOWN)     # a busy host may withhold some
     for name, key in edits(data):
         found = bool(recompute.again(Run(folder, data)).wrong)
         missed += [(name, key)] if not found and not (key == "value" and name in named) else []
@@ -109,12 +115,36 @@ def test_verify_names_what_it_cannot_check(copies, kind):
     """Of the suite the records inside it: their figures have no second source either, though the suite has a copy."""
     folder = copies(kind)
     done = poolmark("verify", folder)
-    line = next(line for line in done.stdout.splitlines() if "not checked: no second source: " in line)
-    names = [one.partition(" (")[0] for one in line.rpartition("alone: ")[2].split(", ")]
-    assert done.returncode == 0 and names == sorted(set(names)) and set(names) == left(recompute.again(load(folder)), recompute.COUNTED)
+    assert done.returncode == 0
+    found, account = {}, recompute.again(load(folder))
+    for reason, before in ((recompute.COUNTED, "alone: "), (BOUNDED, "leave room: ")):
+        line = next((line for line in done.stdout.splitlines() if f"{reason}: " in line and before in line), before)
+        names = [one.partition(" (")[0] for one in line.rpartition(before)[2].split(", ") if one]
+        assert names == sorted(set(names)) and set(names) == left(account, reason)
+        found[reason] = names
+    names = found[BOUNDED]
     assert ("broker.memory_peak_bytes" in names) == (kind != "publish") and ("cpu.idle_share" in names) == (kind != "broker")
     if kind == "suite":
         assert "cpu.idle_share (4)" in line       # of each phase
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_figure_outside_of_its_bounds_is_named(runs, name):
+    kind, value = OUTSIDE[name]
+    data = json.loads((runs[kind] / "run.json").read_text(encoding="utf-8"))
+    assert data["metrics"][name]["value"] is not None and recompute.again(Run(runs[kind], data)).wrong == []
+    data["metrics"][name]["value"] = value
+    wrong = recompute.again(Run(runs[kind], data)).wrong
+    assert any(f"{name}: the record says" in text and "it can be" in text for text in wrong), wrong
+
+
+def test_resident_memory_that_the_generator_read_bounds_the_brokers(copies):
+    folder = copies("suite")
+    inner = next(folder.glob("cells/*/broker/run.json"))
+    data = json.loads(inner.read_text(encoding="utf-8"))
+    data["metrics"]["broker.memory_highest_bytes"]["value"] = 1 << 10
+    inner.write_text(json.dumps(data), encoding="utf-8")
+    assert any("memory.csv has readings of it" in text for text in complaints(load(folder))[0])
 
 
 def test_each_silent_edit_of_a_run_as_quick_makes_them_is_named(copies, monkeypatch):
@@ -122,7 +152,7 @@ def test_each_silent_edit_of_a_run_as_quick_makes_them_is_named(copies, monkeypa
     monkeypatch.setattr(recompute, "latency_figures", functools.cache(recompute.latency_figures))
     monkeypatch.setattr(described, "catalogue", functools.cache(described.catalogue))
     folder, silent = copies("suite"), []
-    named = left(recompute.again(load(folder)), recompute.COUNTED, recompute.UNKNOWN)
+    named = left(recompute.again(load(folder)), recompute.COUNTED, BOUNDED, recompute.UNKNOWN)
     for inner in sorted(folder.glob("cells/*/*/run.json")):
         own = load(inner.parent)
         data = json.loads(inner.read_text(encoding="utf-8"))

@@ -73,6 +73,24 @@ def test_the_hit_rate_is_that_of_the_phase(tmp_path):
     assert made.value("arrivals.pool_hit_rate") == 75
 
 
+def test_without_one_clock_nothing_is_said_of_arrivals_and_expansions(tmp_path):
+    """A program that could not read its time namespace says so with `clock: null`: its times may be by another clock."""
+    folder = broker(tmp_path, "broker", "60,a,expand,1,2,1,1\n", "1000,a,sync,100,50,0\n")
+    load = tmp_path / "load"
+    load.mkdir()
+    (load / "arrivals.csv").write_text(ARRIVALS + "1,5,0,0,1,50\n1,6,0,0,1,70\n", encoding="utf-8")
+    (load / "memory.csv").write_text("at_ns,phase\n500,start\n1500,end\n", encoding="utf-8")
+    for unknown in ("load", "broker", None):
+        for name in ("load", "broker"):
+            (tmp_path / name / "run.json").write_text(json.dumps({"config": {"targets": ["a"]}, "clock": None if name == unknown else "host"}), encoding="utf-8")
+        made = Replayed("cell")
+        arrivals.take(made, load, PHASE, [folder / "events.csv"], read=json_of)
+        arrivals.take_hit_rate(made, load, PHASE, [folder / "pools.csv"], read=json_of)
+        assert "arrival_expanding.count" in made.data["metrics"] and "arrivals.pool_hit_rate" in made.data["metrics"]
+        assert made.value("arrival_expanding.count") == (None if unknown else 1)
+        assert ("arrival_expanding.max" in made.data["metrics"]) is (unknown is None)
+
+
 def test_only_phases_with_arrivals_have_their_metrics(tmp_path):
     folder = broker(tmp_path, "broker", "", "1000,a,sync,100,50,0\n")
     (tmp_path / "load").mkdir()

@@ -8,7 +8,7 @@ expansion or for something else: a connect that takes longer also meets more exp
 """
 import math
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from poolmark.base.curves import read_csv
@@ -52,6 +52,11 @@ def split(rows: list[Row], events: list[Path], targets: int) -> dict[str, list[i
     return found
 
 
+def have_one_clock(folders: Iterable[Path], read: Callable[[Path], RecordData]) -> bool:
+    """False when the program of one of these records could not read its time namespace: its times may be by another clock than the others'."""
+    return all(read(folder).get("clock", "host") is not None for folder in folders if (folder / "run.json").is_file())
+
+
 def percentile(values: list[int], percent: float) -> int | None:
     """The least of the sorted values that `percent` of them do not exceed; None with too few of them (hlog.percentile_takes)."""
     if len(values) < percentile_takes(percent):
@@ -82,8 +87,16 @@ def gets_and_hits(path: Path, from_ns: int, to_ns: int) -> tuple[int, int]:
     return gets, hits
 
 
-def take_hit_rate(cell: Taker, folder: Path, phase: PhaseData, pool_files: list[Path]) -> None:
-    """Adds arrivals.pool_hit_rate: of the target's pools, from the first to the last line of the phase's memory.csv."""
+def read_data(folder: Path) -> RecordData:
+    return load(folder).data
+
+
+def take_hit_rate(cell: Taker, folder: Path, phase: PhaseData, pool_files: list[Path], read: Callable[[Path], RecordData] = read_data) -> None:
+    """Adds arrivals.pool_hit_rate: of the target's pools, from the first to the last line of the phase's memory.csv. Without a value where these
+    have no one clock."""
+    if not have_one_clock([folder, *(path.parent for path in pool_files)], read):
+        cell.metric(f"{phase['prefix']}arrivals.pool_hit_rate", None, "%", "higher")
+        return
     times = [row["at_ns"] for row in read_csv(folder / "memory.csv", ("phase",)) if row.get("at_ns") is not None]
     counts = [gets_and_hits(path, min(times), max(times)) for path in pool_files if path.is_file()] if times else []
     gets, hits = sum(one[0] for one in counts), sum(one[1] for one in counts)
@@ -91,11 +104,16 @@ def take_hit_rate(cell: Taker, folder: Path, phase: PhaseData, pool_files: list[
 
 
 def take(cell: Taker, folder: Path, phase: PhaseData, events: list[Path],
-         read: Callable[[Path], RecordData] = lambda folder: load(folder).data) -> None:
+         read: Callable[[Path], RecordData] = read_data) -> None:
     """Adds arrival_expanding.* and arrival_steady.* of a phase. `events`: the events.csv of each instance of the broker. `read`
-    returns the record in a folder."""
+    returns the record in a folder. Where generator and brokers have no one clock, which arrivals met an expansion is not known: the numbers have no
+    value, and there are no latencies."""
     if missing := [path for path in events if not path.is_file()]:
         raise RecordError(missing[0], "", "is not there: which arrivals met an expansion is not known")
+    if not have_one_clock([folder, *(path.parent for path in events)], read):
+        for name in ("expanding", "steady"):
+            cell.metric(f"{phase['prefix']}arrival_{name}.count", None, "1", "none")
+        return
     rows = [row for row in read_csv(folder / "arrivals.csv", ()) if None not in row.values()]
     targets = sum(len(one.split(",")) for one in read(folder).get("config", {}).get("targets") or [])
     for name, values in split(rows, sorted(events, key=instance_of), targets).items():

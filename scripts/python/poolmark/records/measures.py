@@ -72,8 +72,10 @@ def take_phase(cell: Taker, folder: Path, phase: PhaseData) -> Run:
 
 
 def take_pools_at_steps(cell: Taker, folder: Path, pool_files: list[Path]) -> None:
-    """Objects owned and in use at each step, over all instances. The capacity model computes a pool's reserve from them."""
+    """Objects owned and in use at each step, over all instances. The capacity model computes a pool's reserve from them. Without a value where
+    generator and brokers have no one clock."""
     curve = MemoryCurve(folder / "memory.csv")
+    known = arrivals.have_one_clock([folder, *(path.parent for path in pool_files)], arrivals.read_data)
     for row in read_csv(folder / "steps.csv", ()):
         step = row.get("connections")
         point = curve.at(step) if step is not None else None
@@ -81,7 +83,7 @@ def take_pools_at_steps(cell: Taker, folder: Path, pool_files: list[Path]) -> No
             continue
         for pool, numbers in pools_at(pool_files, point.last_ns).items():
             for what in ("object_bytes", "owned", "in_use"):
-                cell.metric(f"step.{step}.{pool}.{what}", numbers[what], "B" if what == "object_bytes" else "1", "none")
+                cell.metric(f"step.{step}.{pool}.{what}", numbers[what] if known else None, "B" if what == "object_bytes" else "1", "none")
 
 
 def take_pools(cell: Taker, pool_files: list[Path]) -> None:
@@ -102,12 +104,19 @@ def take_pools(cell: Taker, pool_files: list[Path]) -> None:
     cell.metric("pool.refused", totals.get("refused"), "1", "none")
 
 
+def tell_clocks(cell: Taker, folders: list[Path]) -> None:
+    if not arrivals.have_one_clock(folders, arrivals.read_data):
+        cell.anomaly("clock_unknown", "a program could not read its time namespace, so the times of generator and broker may be by two clocks: which "
+                     "arrivals met an expansion, the hit rate while clients arrived, and pools at steps are not known")
+
+
 def take_target(cell: Taker, base: Path, taken: list[PhaseData], pool_files: list[Path]) -> None:
     """Takes the target's own files, after its end. Does nothing for a target without files."""
     if not pool_files:
         return
     take_pools(cell, pool_files)
     accounts.take(cell, [path.parent / accounts.FILE for path in pool_files])
+    tell_clocks(cell, [*(base / phase["folder"] for phase in taken), *(path.parent for path in pool_files)])
     for phase in taken:
         folder = base / phase["folder"]
         if (folder / "steps.csv").is_file() and (folder / "memory.csv").is_file():

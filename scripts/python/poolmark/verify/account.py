@@ -9,8 +9,10 @@ from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import build_dir
 from poolmark.base.units import show_number
 from poolmark.facts import described
+from poolmark.verify.bounds import Bound
 
 COUNTED = "not checked: no second source"      # counted by the program alone, in no other file and in no equation
+BOUNDED = "checked against bounds alone"       # other figures and files leave it only so much room (bounds.py)
 UNNAMED = "of a version that did not name the readings they are of"
 ABSENT = "whose raw files are not there"
 UNKNOWN = "not known, as an anomaly says"
@@ -35,6 +37,12 @@ class Account:
         else:
             self.wrong.append(f"{where}{name}: the record says {show_number(recorded)}, its files give "
                               f"{' or '.join(dict.fromkeys(map(show_number, candidates)))}")
+
+    def within(self, where: str, name: str, recorded: float | None, bound: Bound) -> None:
+        if text := bound.told(recorded):
+            self.wrong.append(f"{where}{name}: {text}")
+        else:
+            self.leave(BOUNDED, where + name)
 
     def add(self, other: "Account") -> None:
         self.count += other.count

@@ -25,7 +25,7 @@ from poolmark.base.forms import CellData, Metrics, PhaseData, RecordData, Row, v
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
-from poolmark.verify import above, anomalies, bench_again, counters, derived, kernel_counts, searches, soaks
+from poolmark.verify import above, anomalies, bench_again, bounds, counters, derived, kernel_counts, searches, soaks
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures, decided
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
@@ -158,7 +158,7 @@ def load_account(run: Run, where: str = "") -> Account:
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account
-    unknown, given = Withheld(run.data), decided(run.data, figures)
+    unknown, given, bounded = Withheld(run.data), decided(run.data, figures), bounds.of_load(run, latencies)
     for name, one in run.data.get("metrics", {}).items():
         group = name.partition(".")[0]
         if unknown.has(name) and one["value"] is None:
@@ -169,7 +169,9 @@ def load_account(run: Run, where: str = "") -> Account:
             account.compare(where, name, one["value"], figures[name])
         elif name in given:     # a contradiction is among the complaints
             account.count += 1
-        elif name.endswith(".throttled_ns") or name == "cpu.idle_share":
+        elif name in bounded:
+            account.within(where, name, one["value"], bounded[name])
+        elif name.endswith(".throttled_ns"):
             account.leave(COUNTED, where + name)
         elif group in ("memory", "cpu", "kernel") or name in ("generator.per_client_bytes", "generator.cpu_per_client_ns"):
             account.leave(SPOILED if memory.name in bad else UNNAMED if memory.is_file() and not run.data.get("readings") else ABSENT,
@@ -218,9 +220,12 @@ def broker_account(run: Run, where: str = "") -> Account:
             figures.setdefault(f"pool.{name}", []).append(value)
         figures["broker.peak_connections"] = [last.get("peak_in_use")]
     figures |= counters.metrics_of(run.data)
+    bounded = bounds.of_broker(run)
     for name, one in run.data.get("metrics", {}).items():
         if name in figures:
             account.compare(where, name, one["value"], figures[name])
+        elif name in bounded:
+            account.within(where, name, one["value"], bounded[name])
         else:
             account.leave(COUNTED if not name.startswith("pool.") else SPOILED if path.name in bad else ABSENT, where + name)
     account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-broker")
@@ -333,7 +338,8 @@ def suite_account(run: Run, cell: CellData) -> Account:
     try:
         figures, missing = replay(run, cell)
         account.wrong += beside_phases(run, cell) if "phases" in cell else []
-        account.wrong += counters.complaints(run.folder / (base_of(cell) or f"cells/{cell['id']}"), cell)
+        folder = run.folder / (base_of(cell) or f"cells/{cell['id']}")
+        account.wrong += counters.complaints(folder, cell) + bounds.of_cell(folder, cell)
     except (PoolmarkError, KeyError, TypeError, AttributeError) as error:
         account.wrong.append(where + _short(run, error))
         return account

@@ -6,7 +6,8 @@ its cells.
 
 It checks run.json against the schema and its seal, every file against its checksum, every metric against a new computation
 from the raw files or an equation with the books, every table beside the record against run.json, and a report that was made of it later
-(complaints.py). A figure of which there is no second source is named: it is not checked.
+(complaints.py). A figure of which there is no second source is named: it is not
+checked, or only against bounds that other figures and files give (bounds.py).
 Exit 0: all unchanged; 1: something changed; 2: something is not a record.
 """
 import argparse
@@ -20,7 +21,7 @@ from poolmark.records.read_record import Run, added_files, load
 from poolmark.verify.complaints import complaints
 from poolmark.verify import above
 from poolmark.verify import counters
-from poolmark.verify.account import COUNTED, Account
+from poolmark.verify.account import BOUNDED, COUNTED, Account
 from poolmark.base.table import clean
 from poolmark.base.units import plural, show_count
 
@@ -42,9 +43,9 @@ def told_figures(account: Account) -> str:
     return "; ".join([f"{plural(account.count, 'figure')} computed again", *tables, *left])
 
 
-def without_second_source(account: Account) -> str:
-    """The names of figures that nothing here can contradict, with how many have each: a suite has them of every phase."""
-    names = Counter(name.rpartition(": ")[2] for name in account.left.get(COUNTED, []))
+def named(account: Account, reason: str) -> str:
+    """The names of figures that were left for this reason, with how many have each: a suite has them of every phase."""
+    names = Counter(name.rpartition(": ")[2] for name in account.left.get(reason, []))
     return ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(names.items()))
 
 
@@ -79,7 +80,9 @@ def verify(where: Path | str, present: bool) -> int:
     if not wrong:
         part = f"{there} of {count} files" if there < count else plural(count, "file")
         print(f"{run.id}: good; {status}, {plural(len(cells), 'cell')}, {part} as recorded, {told_figures(account)}")
-    if names := without_second_source(account):
+    if names := named(account, BOUNDED):
+        print(f"{run.id}: {BOUNDED}: {plural(len(account.left[BOUNDED]), 'figure')}, for which other figures and files leave room: {clean(names)}")
+    if names := named(account, COUNTED):
         count = len(account.left[COUNTED])
         print(f"{run.id}: {COUNTED}: {plural(count, 'figure')}, which rest{'s' if count == 1 else ''} on the seal alone: {clean(names)}")
     if not run.sealed and not run.broken_seal and status != "running":
