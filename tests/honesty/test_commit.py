@@ -52,6 +52,22 @@ def test_a_tree_inside_another_repository_is_not_of_its_commit(tree):
     assert done.returncode == 4 and "is no checkout of its own" in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_files_that_a_command_writes_itself_do_not_make_the_tree_changed(tree):
+    """A count of `robustness --measure` that is not committed yet made the next one's tree dirty."""
+    git(tree, "init", "-q")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "ours")
+    (tree / "results/reference/robustness").mkdir(parents=True)
+    (tree / "results/reference/robustness/counts.json").write_text("{}")
+
+    def dirty(*but):
+        return subprocess.run([tree / "scripts/tree-commit", *but], capture_output=True, text=True, check=True).stdout.split()[1]
+
+    assert dirty() == "1" and dirty("results/reference/robustness", "docs/robustness.md") == "0"
+    (tree / "Makefile").write_text("changed")
+    assert dirty("results/reference/robustness") == "1"
+
+
 def test_a_checkout_of_its_own_has_its_commit_and_says_whether_it_is_changed(tree):
     git(tree, "init", "-q")
     git(tree, "add", "-A")

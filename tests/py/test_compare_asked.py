@@ -3,7 +3,7 @@
 regression" and "all cells" say."""
 from test_compare import make_run
 
-from poolmark.compare import primary, thresholds, verdict, verdict_out
+from poolmark.compare import primary, thresholds, verdict, verdict_markdown, verdict_out
 from poolmark.compare.pairing import COMBINED
 
 
@@ -70,3 +70,16 @@ def test_a_change_of_one_cell_is_not_told_of_all():
     assert [row.cell for row in worse] == ["cell-3"]
     all_worse = verdict.compare(make_run(seed=1, cells=5), make_run(seed=2, cells=5, scale=1.10)).of("regression")
     assert any(row.role == COMBINED for row in all_worse)
+
+
+def test_what_looks_like_a_change_of_one_cell_is_not_told_of_all():
+    """Three repetitions prove nothing, so all cells together only look worse. The sentence said "in all 5 cells", and one had moved."""
+    base, candidate = (make_run(seed=seed, cells=5, repetitions=3, spread=1e-4) for seed in (1, 2))
+    for cell in candidate["cells"]:
+        if cell["id"].startswith("cell-3"):
+            cell["metrics"]["connect.p99"]["value"] *= 1.5
+    found = verdict.compare(base, candidate)
+    assert [row.where for row in found.rows if row.suspicious] == ["all 5 cells, of which 1 (cell-3) moved"]
+    assert verdict_markdown.headline(found).endswith("in all 5 cells, of which 1 (cell-3) moved")
+    all_worse = verdict.compare(base, make_run(seed=2, cells=5, repetitions=3, spread=1e-4, scale=1.5))
+    assert verdict_markdown.headline(all_worse).endswith("in all 5 cells")

@@ -63,7 +63,8 @@ def line_of(text, wanted):
 @pytest.mark.parametrize("change, at, complaint", [
     ((" = \"idle\"", " = idle"), "role = idle", "not TOML"),
     (("connections = 50", "conections = 50"), "conections", "'conections' is not a key of a group; did you mean 'connections'?"),
-    (("qos = 1", "qos = true"), "qos = true", "qos is True; it takes a value"),
+    (("qos = 1", "qos = true"), "qos = true", "qos is true; it takes a value"),
+    (("qos = 1", "qos = [true, false]"), "qos = [", "qos is [true, false]; it must be a text or a number"),
     (("qos = 1", "retain = 1"), "retain = 1", "retain is 1; it is true or false"),
     (("qos = 1", "qos = [1]"), "qos = [1]", "qos is [1]; it must be a text or a number"),
     (("qos = 1", "qos = nan"), "qos = nan", "it must be a text or a number"),

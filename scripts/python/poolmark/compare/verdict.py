@@ -51,7 +51,7 @@ class Verdict:
     on_neither: list[str] = field(default_factory=list)  # metrics that are primary by name, without a value on both sides
     missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate lacks
     idle: list[str] = field(default_factory=list)       # budgets that cover nothing
-    shown_by_cells: list[Judged] = field(default_factory=list)  # rows over all cells, undecided, that do not look worse
+    shown_by_cells: list[Judged] = field(default_factory=list)  # rows over all cells that do not look worse, or are of few cells
     incomplete: bool = False    # interrupted: what was measured is judged, and decides nothing
 
     @property
@@ -129,12 +129,22 @@ def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
     return made
 
 
-def is_of_few(row: Judged, rows: list[Judged]) -> bool:
-    """Whether a change over all cells is that of fewer than half of them, which have it by themselves: the others would be called changed."""
+def few_that_moved(row: Judged, rows: list[Judged]) -> str:
+    """"1 (cell-3)": the cells that moved, where a row over all cells looks worse because of fewer than half of them; "" otherwise."""
     parts = [part for part in rows if part.metric == row.metric]
-    sign = {"regression": 1, "improvement": -1}.get(row.verdict, 0)
+    moved = [part.cell for part in parts if part.worse[0] > part.floor]
+    return f"{len(moved)} ({', '.join(moved[:3])})" if row.suspicious and moved and 2 * len(moved) < len(parts) else ""
+
+
+def is_of_few(row: Judged, rows: list[Judged]) -> bool:
+    """Whether a change over all cells, or what looks like one, is that of fewer than half of them, which have it by themselves: the others would be
+    called changed."""
+    parts = [part for part in rows if part.metric == row.metric]
+    sign = {"regression": 1, "improvement": -1}.get(row.verdict, 1 if row.suspicious else 0)
     moved = [part for part in parts if sign * part.worse[0] > part.floor]
-    return sign != 0 and 2 * len(moved) < len(parts) and any(part.verdict == row.verdict for part in moved)
+    by_themselves = [part for part in moved if part.verdict == row.verdict and (part.suspicious or row.verdict != "undecided")
+                     or row.verdict == "undecided" and part.verdict == "regression"]
+    return sign != 0 and 2 * len(moved) < len(parts) and bool(by_themselves)
 
 
 def error_over_cells(parts: list[Judged]) -> tuple[float, int]:
@@ -464,6 +474,8 @@ def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget
         judge(row, alpha, len(ours) + len(added))
     left = [row for row in added if row.verdict == "undecided" and not row.suspicious or is_of_few(row, ours)]
     added = [row for row in added if not any(row is one for one in left)]
+    for row in added:
+        row.moved = few_that_moved(row, ours)
     rest = [row for row in rows if not row.decides]
     judge_others([row for row in rest if row.role == primary.OTHER], share, rng)
     judge_shown([row for row in rest if row.role == primary.DUPLICATE], rng)

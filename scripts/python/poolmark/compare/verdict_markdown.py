@@ -44,7 +44,7 @@ def how_sure(row: Judged) -> str:
 
 def told(row: Judged) -> str:
     """A change with its size and how sure it is, without Markdown."""
-    return f"{row.metric}: {in_words(row)} in {row.cell}; {how_sure(row)}"
+    return f"{row.metric}: {in_words(row)} in {row.where}; {how_sure(row)}"
 
 
 def headlines(rows: list[Judged]) -> list[Judged]:
@@ -65,7 +65,7 @@ def headline(verdict: Verdict) -> str:
         return f"{verdict.word.capitalize()}: {first.metric} {first.broken} in {first.cell} ({first.why}){more}"
     size = change_of(first) if numpy.isfinite(first.effect.change) and not is_sometimes(first) else in_words(first)
     looks = "looks worse, " if first.verdict != "regression" else ""
-    return f"{verdict.word.capitalize()}: {first.metric} {looks}{size} in {first.cell}{more}"
+    return f"{verdict.word.capitalize()}: {first.metric} {looks}{size} in {first.where}{more}"
 
 
 def bullets(rows: list[Judged], links: Links | None) -> list[str]:

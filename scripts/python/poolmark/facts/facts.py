@@ -35,14 +35,14 @@ def host(build: Path | None = None) -> Json:
     return {}
 
 
-def tree_commit() -> tuple[str, bool | None, str]:
+def tree_commit(*but: str) -> tuple[str, bool | None, str]:
     """(commit, whether there are uncommitted changes, why either is unknown), from scripts/tree-commit, which the Makefile uses
-    too. Unknown values are "unknown" and None. For an installation: the commit it was built from."""
+    too. Unknown values are "unknown" and None. For an installation: the commit it was built from. `but`: paths whose changes do not count."""
     if INSTALLED:
         facts = built_from(ROOT / "build_facts.h")
         return facts.get("commit", "unknown"), facts.get("dirty"), "the installation does not say"
     try:
-        done = subprocess.run([str(ROOT / "scripts" / "tree-commit")], capture_output=True, text=True, timeout=60, errors="replace")
+        done = subprocess.run([str(ROOT / "scripts" / "tree-commit"), *but], capture_output=True, text=True, timeout=60, errors="replace")
     except (OSError, subprocess.TimeoutExpired) as error:
         return "unknown", None, str(error)
     words = done.stdout.split()

@@ -28,6 +28,7 @@ from poolmark.verify.reference import REFERENCE, UNKNOWN, record_of, source, tab
 
 DOCUMENT = Path("docs/robustness.md")
 COUNTS = "robustness/counts.json"
+OWN = ("results/reference/robustness", "docs/robustness.md")    # what these commands write: it changes no program
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,13 @@ def read_counts(root: Path) -> dict[str, Count]:
 def measure(name: str, root: Path) -> str:
     """Runs the command of a line, and writes its count into counts.json, with those of other lines of the same command."""
     line, begun = LINES[name], time.monotonic()
+    commit, dirty, _ = facts.tree_commit(*OWN)
     done = subprocess.run(line.command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     if done.returncode != 0:
         raise PoolmarkError(f"{' '.join(line.command)}: exit code {done.returncode}: nothing is counted; its output ends: "
                             f"{' | '.join(done.stdout.splitlines()[-5:])}")
     command = " ".join(line.command)
     counts = {other: counted(one, f"{command}\n{done.stdout}") for other, one in LINES.items() if one.command == line.command}
-    commit, dirty, _ = facts.tree_commit()
     path = root / REFERENCE / COUNTS
     seconds = round(time.monotonic() - begun, 1)
     known = read_counts(root) | {other: Count(count, command, commit, dirty, utc_now(), seconds) for other, count in counts.items()}

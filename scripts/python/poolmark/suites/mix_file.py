@@ -33,6 +33,7 @@ from poolmark.base.paths import MIXES, for_people
 from poolmark.facts import described
 from poolmark.suites import mix_values
 from poolmark.base.toml_text import read_text
+from poolmark.base.toml_values import plain, shown
 
 LOADGEN = "poolmark-loadgen"
 TOP = ("title", "group", "phase")
@@ -79,7 +80,7 @@ def written(value: object) -> str:
     """A number as the generator reads it, which knows no exponents."""
     if isinstance(value, float):
         return f"{value:.9f}".rstrip("0").rstrip(".")
-    return str(value)
+    return plain(value)
 
 
 class Reader:
@@ -92,7 +93,7 @@ class Reader:
     def table(self, value: Any, place: Place, what: str) -> Json:
         if isinstance(value, dict):
             return value
-        self.faults.add(place, f"{what} is {value!r}; it must be a table")
+        self.faults.add(place, f"{what} is {shown(value)}; it must be a table")
         return {}
 
     def word(self, row: Json, value: Any, place: Place) -> list[str]:
@@ -101,11 +102,11 @@ class Reader:
         if flag != isinstance(value, bool):
             if name == "clean" and isinstance(value, bool):
                 return ["--clean", str(value).lower()]
-            self.faults.add(place, f"{name} is {value!r}; it {'is true or false' if flag else 'takes a value'}")
+            self.faults.add(place, f"{name} is {shown(value)}; it {'is true or false' if flag else 'takes a value'}")
         elif flag:
             return [f"--{name}"] if value else []
         elif not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
-            self.faults.add(place, f"{name} is {value!r}; it must be a text or a number")
+            self.faults.add(place, f"{name} is {shown(value)}; it must be a text or a number")
         elif name in FILES:
             return [f"--{name}", os.path.join(self.path.parent, str(value))]
         else:
@@ -141,7 +142,7 @@ class Reader:
         if name is None:
             self.faults.add(place, "phase: 'name' is missing: what is it called?")
         elif not isinstance(name, str):
-            self.faults.add((*place, "name"), f"a phase's name is {name!r}; it must be a text")
+            self.faults.add((*place, "name"), f"a phase's name is {shown(name)}; it must be a text")
         options: list[str] = []
         acts: list[Json] = []
         known = [*self.groups, ALL, "name", *self.keys["phase"]]
@@ -161,7 +162,7 @@ class Reader:
             if key not in TOP:
                 self.faults.add((key,), f"{key!r} is not a key there", TOP, key)
         if not isinstance(self.data.get("title", ""), str):
-            self.faults.add(("title",), f"title is {self.data['title']!r}; it must be text")
+            self.faults.add(("title",), f"title is {shown(self.data['title'])}; it must be text")
         self.table(self.data.get("group", {}), ("group",), "group")
         if not self.groups:
             self.faults.add((), "group: there is none: [group.NAME]")

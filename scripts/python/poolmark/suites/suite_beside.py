@@ -55,7 +55,7 @@ def check_form(check: Check) -> None:
     for i, one in enumerate(check.tables(check.data, "impossible")):
         check.keys(one, IMPOSSIBLE_KEYS, ("impossible", i))
         for key in ("when", "why"):
-            if not one.get(key):
+            if not one.get(key) and not check.was_told(("impossible", i), key):
                 check.faults.add(("impossible", i), f"impossible: {key!r} is missing")
     if "beside" not in check.data:
         return
@@ -70,7 +70,7 @@ def check_form(check: Check) -> None:
             check.faults.add(("beside", key), f"{key} is {shown(value)}; it must be "
                              + {"axis": "a text", "rows": "a list of texts", "difference": "true or false"}.get(key, "a table"))
     for key in ("axis", "rows", "figures"):
-        if key not in beside:
+        if key not in beside and not check.was_told(("beside",), key):
             check.faults.add(("beside",), f"beside: {key!r} is missing")
     for name, metrics in check.table(beside, "figures").items():
         if not is_texts(metrics):

@@ -13,7 +13,7 @@ from pathlib import Path
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import Faults
 from poolmark.base.forms import Json, Place
-from poolmark.base.units import parse_bytes, parse_count, show_count
+from poolmark.base.units import parse_bytes, parse_count, plural, show_count
 from poolmark.facts import described, host, own_pools
 from poolmark.facts.plan import RESERVE
 from poolmark.suites.suite_cells import CellPlan
@@ -59,6 +59,25 @@ class BrokerCheck:
         told = described.ask(BROKER, option_words(options), self.build)[0]
         return sum(int(one["object_bytes"]) for one in told["pools"] if one["name"] in ("connections", "arenas")) if told else 0
 
+    def addresses(self, plan: CellPlan, clients: int, instances: int) -> int:
+        """The most addresses that the clients of one instance come from: those of --source, or as many as their routes take."""
+        given = [one for phase in plan.phases for one in [phase.get("source", plan.load.get("source"))] if one]
+        if given:
+            return max(len(one) if isinstance(one, list) else len(str(one).split(",")) for one in given)
+        found = [described.ask(LOADGEN, load_words(plan.config, plan.load, phase), self.build)[0] for phase in plan.phases]
+        per_route = min((int(one["plan"]["connections_per_route"]) for one in found if one), default=0)
+        return max(1, math.ceil(clients / max(1, per_route * instances)))
+
+    def of_an_address(self, plan: CellPlan, of_one: int, clients: int, instances: int) -> None:
+        most = parse_count(plan.broker.get("max-connections-per-address", 0))
+        if most == 0 or plan.config.get("ranks"):       # ranks on several hosts have addresses of their own
+            return
+        count = self.addresses(plan, clients, instances)
+        if most * count < of_one:
+            self.add(plan, "max-connections-per-address",
+                     f"cell {plan.id}: --max-connections-per-address {show_count(most)} for {show_count(of_one)} clients at once from "
+                     f"{plural(count, 'address')}: {show_count(of_one - most * count)} would be refused{MEANT}")
+
     def bounds(self, plan: CellPlan) -> None:
         clients = self.clients(plan)
         instances = max(1, math.ceil(clients / max(1, host.descriptor_limit() - RESERVE)))
@@ -67,6 +86,7 @@ class BrokerCheck:
         if 0 < most < of_one:
             self.add(plan, "max-connections", f"cell {plan.id}: --max-connections {show_count(most)} for {show_count(of_one)} clients at once: "
                                               f"{show_count(of_one - most)} would be refused{MEANT}")
+        self.of_an_address(plan, of_one, clients, instances)
         limit = parse_bytes(plan.broker.get("memory-limit", 0))
         least = self.bytes_of_one(plan) if limit else 0
         if limit < of_one * least:

@@ -68,6 +68,14 @@ class Check:
         """Whether there is no fault at or within a part of the file so far. What is missing there may only be misspelt."""
         return all(place[:len(path)] != path for place in self.faults.places)
 
+    def was_told(self, path: Place, key: str, known: Collection[str] = ()) -> bool:
+        """Whether what a table lacks is there, and has a fault of its own: it is of another kind or, where `known` keys are given, misspelt. Then
+        the table is not mended."""
+        there = {str(place[len(path)]) for place in self.faults.places if place[:len(path)] == path and len(place) > len(path)}
+        told = key in there or bool(known) and any(one not in known and likely(one, (key,)) for one in there)
+        self.mended -= {place for place in self.mended if told and place[:len(path)] == path}
+        return told
+
     def one_of(self, path: Place, value: object, known: Collection[object], what: str) -> None:
         if value not in known:
             self.faults.add(path, f"{what} {shown(value)} is not known", known, value)
@@ -122,7 +130,7 @@ class Check:
     def ratio(self, ratio: Json, path: Place) -> None:
         self.keys(ratio, RATIO_KEYS, path)
         for key in ("metric", "of", "to"):
-            if not ratio.get(key):
+            if not ratio.get(key) and not self.was_told(path, key, RATIO_KEYS):
                 self.faults.add(path, f"ratio: {key!r} is missing")
         if ratio.get("of") and ratio.get("of") == ratio.get("to"):
             self.faults.add((*path, "to"), "ratio: 'of' and 'to' are the same cells, whose ratio is 1")
