@@ -149,6 +149,14 @@ const struct metric loadgen_catalogue[] = {
      "only there when there were any"},
     {"messages.qos_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
      "messages received at another QoS than was asked for; only there when there were any"},
+    {"messages.topic_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
+     "messages of this run that arrived under another topic than they were published to [MQTT-3.3.2-3]; only "
+     "there when there were any"},
+    {"messages.retain_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
+     "messages of this run that arrived with RETAIN 1 at a subscription that was there before them "
+     "[MQTT-3.3.1-9], or with RETAIN 0 because of a SUBSCRIBE (scenario subscribe) [MQTT-3.3.1-8]; only "
+     "there "
+     "when there were any"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY | METRIC_FAULT,
      "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},
     {"slow.readers", "1", "none", METRIC_SECONDARY, "subscribers that were slow (scenario slow)"},
@@ -250,6 +258,9 @@ const struct metric loadgen_catalogue[] = {
     {"clients.dropped", "1", "lower", METRIC_PRIMARY | METRIC_FAULT, "clients that lost their connection"},
     {"clients.qos_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
      "subscriptions for which SUBACK granted another QoS than was asked for; only there when there were any"},
+    {"clients.session_unasked", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
+     "connects with a clean session that the target answered by session present [MQTT-3.2.2-1]; only there "
+     "when there were any"},
     {"clients.alive", "1", "higher", METRIC_SECONDARY,
      "clients that proved to be alive at the top (an answered PINGREQ or a message)"},
     {"clients.bytes_sent", "B", "none", METRIC_SECONDARY,

@@ -417,9 +417,9 @@ void command_line_print_help(int argc, char **argv, FILE *to)
     fprintf(
         to,
         "\nExit code: 0 every sample is accounted for; 1 a client failed or was dropped, something was "
-        "lost, not sent, at the\nwrong client, out of order, or came twice or at another QoS against what "
-        "was asked for, or the run was ended early, by\nSIGINT too (what was measured is kept); 2 wrong "
-        "call.\n"
+        "lost, not sent, at the\nwrong client, out of order, or came twice, at another QoS, under another "
+        "topic or with another RETAIN flag against what\nwas asked for, or the run was ended early, by "
+        "SIGINT too (what was measured is kept); 2 wrong call.\n"
         "An anomaly alone leaves it 0: a figure that is not known is null, and says why; a generator "
         "that was "
         "late, stalled\nor the limit has its figures, and the anomaly beside them.\n");

@@ -12,6 +12,9 @@
 // ends in exactly one ENGINE_DROPPED (not our doing) or ENGINE_CLOSED (after `close_client`). Times are
 // CLOCK_MONOTONIC.
 //
+// An answer belongs to the request with its packet identifier. One that nobody asked for ends the client with
+// REASON_PROTOCOL where the engine reads the packets; a library may hide it.
+//
 //     struct engine_run *run;
 //     if (engine->open(&run, &config, &err) < 0) ...
 //     engine->connect(run, 0);
@@ -63,10 +66,12 @@ struct engine_event {
     int ports_passed;    // CONNECTED, FAILED: ports of its own that were taken, and passed over
     struct payload payload;
     enum payload_content content; // MESSAGE: PAYLOAD_STRANGE: `payload` is not valid
+    uint64_t topic;               // MESSAGE: its topic's number (topic_mark.h)
     int qos;                      // SUBSCRIBED: granted; MESSAGE: of the PUBLISH that arrived; 0 to 2
     bool
         again; // MESSAGE at QoS 2: its packet identifier came before and was not released yet; engines may leave such out
-    bool session_present; // CONNECTED: the target kept the client's session
+    bool retained;        // MESSAGE: it has RETAIN 1
+    bool session_present; // CONNECTED: the target says that it kept the client's session
 };
 typedef void engine_listener(void *context, const struct engine_event *event);
 

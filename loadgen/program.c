@@ -100,8 +100,9 @@ static int describe_program(const struct config *config)
 static int64_t breaches(const struct tally *tally)
 {
     return tally->count[TALLY_MISDELIVERED] + tally->count[TALLY_DUPLICATES_EXCLUDED] +
-           tally->count[TALLY_OUT_OF_ORDER] + tally_other_qos(tally, TALLY_GRANTED_OTHER) +
-           tally_other_qos(tally, TALLY_DELIVERED_OTHER);
+           tally->count[TALLY_OUT_OF_ORDER] + tally->count[TALLY_TOPIC_CHANGED] +
+           tally->count[TALLY_RETAIN_CHANGED] + tally->count[TALLY_SESSION_UNASKED] +
+           tally_other_qos(tally, TALLY_GRANTED_OTHER) + tally_other_qos(tally, TALLY_DELIVERED_OTHER);
 }
 
 static int64_t losses(const struct run *run)

@@ -333,6 +333,31 @@ static void note_qos(struct run *run, const struct tally *tally)
         }
 }
 
+// What MQTT leaves no choice in: the topic, the RETAIN flag, and whether there is a session.
+static void note_breaches(struct run *run, const struct tally *tally)
+{
+    const char *whose = tally == &run->tally ? "" : "probe ";
+    const int64_t *count = tally->count;
+    if (count[TALLY_TOPIC_CHANGED] > 0)
+        run_anomaly(
+            run, "topic_changed",
+            "%lld %smessages arrived under another topic than they were published to. Their latencies "
+            "count",
+            (long long)count[TALLY_TOPIC_CHANGED], whose);
+    if (count[TALLY_RETAIN_CHANGED] > 0)
+        run_anomaly(
+            run, "retain_changed",
+            "%lld %smessages arrived with the wrong RETAIN flag: it is 1 of a message that comes because "
+            "of a SUBSCRIBE, and 0 of one that comes to a subscription that is there. Their latencies "
+            "count",
+            (long long)count[TALLY_RETAIN_CHANGED], whose);
+    if (count[TALLY_SESSION_UNASKED] > 0)
+        run_anomaly(run, "session_unasked",
+                    "%lld %sconnects with a clean session were answered by session present: the target kept "
+                    "what it has to discard, or says so. They count as connects with a new session",
+                    (long long)count[TALLY_SESSION_UNASKED], whose);
+}
+
 void run_books(struct books *books, struct run *run)
 {
     add_readings(books, run);
@@ -353,8 +378,11 @@ void run_books(struct books *books, struct run *run)
     add_slow(books, &all);
     add_signs_of_life(books, &run->tally);
     note_qos(run, &run->tally);
-    if (run->probes)
+    note_breaches(run, &run->tally);
+    if (run->probes) {
         note_qos(run, &run->probe_tally);
+        note_breaches(run, &run->probe_tally);
+    }
     for (int i = 0; i < run->books.count; i++)
         books_add(books, &run->books.lines[i]);
     books->left_out += run->books.left_out;

@@ -407,6 +407,9 @@ void summary_add_clients(struct summary *summary, struct run *run)
     if (tally_other_qos(tally, TALLY_GRANTED_OTHER) > 0)
         summary_add(summary, "clients.qos_changed", (double)tally_other_qos(tally, TALLY_GRANTED_OTHER), "1",
                     "lower");
+    if (tally->count[TALLY_SESSION_UNASKED] > 0)
+        summary_add(summary, "clients.session_unasked", (double)tally->count[TALLY_SESSION_UNASKED], "1",
+                    "lower");
     note_reasons(run, "failed", tally->failed);
     note_reasons(run, "dropped", tally->dropped);
     if (run->plan.ports.way != PORTS_KERNEL)

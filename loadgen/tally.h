@@ -141,20 +141,23 @@ enum tally_count {
     TALLY_DUPLICATES = TALLY_DELIVERED_OTHER + TALLY_QOS_PAIRS, // arrived a second time
     TALLY_DUPLICATES_EXCLUDED, // of these, those that the QoS of publisher and subscriber excludes
     TALLY_OUT_OF_ORDER,        // arrived for the first time, after a later message of the same publisher
-    TALLY_STRANGE,             // arrived, and not one of ours by its header
-    TALLY_MISDELIVERED,        // arrived, one of this run, at a client that did not subscribe to it
-    TALLY_BEGUN,               // connects begun, those of arrivals and their retries too
-    TALLY_FOREIGN,             // arrived, and one of another run by its header
-    TALLY_PROVE_ASKED,         // asked to prove that they are alive
-    TALLY_PROVEN,              // answered
-    TALLY_PROVE_FAILED,        // could not be asked, or were lost before they answered
-    TALLY_SILENT,              // did not answer in time
-    TALLY_PROVE_UNFINISHED,    // had not answered when the run ended early
-    TALLY_CLOSED,              // ended by us
-    TALLY_FIRST_START_NS,      // earliest connect of this worker; 0: none yet
-    TALLY_LAST_CONNECTED_NS,   // latest CONNACK of this worker
-    TALLY_LAST_RECEIVED_NS,    // latest arrival of a message that is not of the warm-up
-    TALLY_STALLED_NS,          // how long the worker did not run while it had something to do, in all
+    TALLY_TOPIC_CHANGED,       // arrived, under another topic than they were published to
+    TALLY_RETAIN_CHANGED,    // arrived, with RETAIN 1 at a subscription that was there, or with 0 in a replay
+    TALLY_SESSION_UNASKED,   // CONNACKs with session present, to a clean session
+    TALLY_STRANGE,           // arrived, and not one of ours by its header
+    TALLY_MISDELIVERED,      // arrived, one of this run, at a client that did not subscribe to it
+    TALLY_BEGUN,             // connects begun, those of arrivals and their retries too
+    TALLY_FOREIGN,           // arrived, and one of another run by its header
+    TALLY_PROVE_ASKED,       // asked to prove that they are alive
+    TALLY_PROVEN,            // answered
+    TALLY_PROVE_FAILED,      // could not be asked, or were lost before they answered
+    TALLY_SILENT,            // did not answer in time
+    TALLY_PROVE_UNFINISHED,  // had not answered when the run ended early
+    TALLY_CLOSED,            // ended by us
+    TALLY_FIRST_START_NS,    // earliest connect of this worker; 0: none yet
+    TALLY_LAST_CONNECTED_NS, // latest CONNACK of this worker
+    TALLY_LAST_RECEIVED_NS,  // latest arrival of a message that is not of the warm-up
+    TALLY_STALLED_NS,        // how long the worker did not run while it had something to do, in all
     // Shares of the publishing time in which the worker's busiest thread (thread_load.h) ran, and waited for
     // a CPU, in millionths; 0: not known. A sum has those of the worker whose total of both is largest.
     TALLY_RAN_PPM,

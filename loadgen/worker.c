@@ -50,12 +50,18 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
 
 static void on_connect(struct worker *worker, const struct engine_event *event)
 {
+    struct engine_event own = *event;
     if (event->ports_passed > 0)
         tally_add(worker->page, TALLY_PORTS_PASSED, event->ports_passed);
+    // A clean session has none before it, whatever the target says: its client subscribes.
+    if (event->session_present && !worker->setup->keep_sessions) {
+        tally_add(worker->page, TALLY_SESSION_UNASKED, 1);
+        own.session_present = false;
+    }
     if (worker->arrivals)
-        worker_arrive_event(worker, event);
-    else if (!worker_return_event(worker, event))
-        worker_connect_event(worker, event);
+        worker_arrive_event(worker, &own);
+    else if (!worker_return_event(worker, &own))
+        worker_connect_event(worker, &own);
 }
 
 static void begin_order(struct worker *worker);
@@ -130,6 +136,7 @@ static void begin_order(struct worker *worker)
     worker->pending = 0;
     worker->subscribing = 0;
     worker->deadline_ns = 0;
+    worker->arrived = false;
     worker->schedule = (struct schedule){.start_ns = worker->order.at_ns,
                                          .rate_per_s = worker->order.rate_per_s,
                                          .shape = worker->order.shape};

@@ -346,6 +346,7 @@ static void on_message(struct worker *worker, const struct engine_event *event)
         return;
     }
     struct worker_pair *pair = &worker->pairs[number];
+    worker_count_changed(worker, event, &pair->topic, event->payload.pair);
     if (event->again || !flights_take(&pair->arriving, event->payload.sent_ns)) {
         worker_count_duplicate(worker, event);
         return;
@@ -412,7 +413,7 @@ bool worker_publish_done(struct worker *worker, int64_t now_ns)
     for (int64_t i = 0; i < worker->pair_count; i++)
         if (flights_left(&worker->pairs[i].arriving) > 0 || flights_left(&worker->pairs[i].acking) > 0)
             return false;
-    return is_pairs(worker) || worker_receive_done(worker);
+    return (is_pairs(worker) || worker_receive_done(worker)) && worker_has_listened(worker, now_ns);
 }
 
 // Counts messages that have not ended, and adds their age to the histograms.

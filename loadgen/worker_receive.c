@@ -36,7 +36,8 @@ int worker_receive_begin(struct worker *worker)
     *reception = (struct worker_reception){.first = first, .count = end - first, .expected = -1};
     reception->starts = calloc((size_t)reception->count + 1, sizeof *reception->starts);
     reception->there = calloc((size_t)reception->count + 1, sizeof *reception->there);
-    if (!reception->starts || !reception->there)
+    reception->topics = calloc((size_t)pattern->publishers + 1, sizeof *reception->topics);
+    if (!reception->starts || !reception->there || !reception->topics)
         return -ENOMEM;
     for (int64_t i = 0; i < reception->count; i++)
         reception->starts[i + 1] = reception->starts[i] + pattern_senders(pattern, first + i);
@@ -71,6 +72,7 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
         tally_add(worker->page, TALLY_MISDELIVERED, 1);
         return;
     }
+    worker_count_changed(worker, event, &reception->topics[payload->pair], payload->pair);
     struct stream *stream =
         &reception->streams[reception->starts[subscriber] + payload->pair / pattern->topics];
     uint64_t next = stream->next;
@@ -193,6 +195,7 @@ void worker_receive_end(struct worker *worker, bool halted)
                            publisher_of(worker, topic_of(worker, i), at - reception->starts[i]), missed);
     free(reception->streams);
     free(reception->starts);
+    free(reception->topics);
     free(reception->there);
     *reception = (struct worker_reception){0};
 }

@@ -4,6 +4,7 @@
 #include "loadgen/worker_state.h"
 
 #include "base/clock.h"
+#include "loadgen/topic_mark.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct replay {          // of a client
 struct worker_replays {
     struct replay *list; // for each client of this worker
     uint64_t *seen;      // for each client `words` of bits, one for each message
+    uint64_t *topics;    // of each message the number (topic_mark.h); 0: not known yet
     size_t words;
     int64_t under_way_count;
 };
@@ -33,7 +35,8 @@ int worker_replay_begin(struct worker *worker)
     own->words = ((size_t)worker->order.retained + 63) / 64;
     own->list = calloc(clients, sizeof *own->list);
     own->seen = calloc(clients * own->words, sizeof *own->seen);
-    return own->list && own->seen ? 0 : -ENOMEM;
+    own->topics = calloc((size_t)worker->order.retained, sizeof *own->topics);
+    return own->list && own->seen && own->topics ? 0 : -ENOMEM;
 }
 
 void worker_replay_start(struct worker *worker, int64_t client, int64_t intended_ns)
@@ -58,6 +61,21 @@ static void end_replay(struct worker *worker, int64_t client, enum tally_count w
     worker->replays->under_way_count--;
 }
 
+// A message that comes because of a SUBSCRIBE has RETAIN 1 [MQTT-3.3.1-8].
+static void count_changed(struct worker *worker, const struct engine_event *event)
+{
+    uint64_t *topic = &worker->replays->topics[event->payload.pair];
+    if (*topic == 0) {
+        char name[64];
+        worker_retained_topic(worker, event->payload.pair, name);
+        *topic = topic_mark(name, strlen(name));
+    }
+    if (event->topic != *topic)
+        tally_add(worker->page, TALLY_TOPIC_CHANGED, 1);
+    if (!event->retained)
+        tally_add(worker->page, TALLY_RETAIN_CHANGED, 1);
+}
+
 void worker_replay_message(struct worker *worker, const struct engine_event *event)
 {
     struct worker_replays *own = worker->replays;
@@ -71,6 +89,7 @@ void worker_replay_message(struct worker *worker, const struct engine_event *eve
         tally_add(worker->page, TALLY_STRANGE, 1);
         return;
     }
+    count_changed(worker, event);
     struct replay *replay = &own->list[event->client];
     uint64_t *word = own->seen + (size_t)event->client * own->words + payload->pair / 64;
     uint64_t bit = UINT64_C(1) << payload->pair % 64;
@@ -117,6 +136,7 @@ void worker_replay_end(struct worker *worker, bool halted)
     }
     free(own->list);
     free(own->seen);
+    free(own->topics);
     free(own);
     worker->replays = NULL;
 }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/worker_state.h"
 
+#include "loadgen/topic_mark.h"
+
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define EXPECT_NS (1500 * NS_PER_MS)
 #define READ_NS (5 * NS_PER_S)
+#define LISTEN_LEAST_NS (200 * NS_PER_MS)
+#define LISTEN_MOST_NS NS_PER_S
 
 static void name_topic(const char *prefix, char kind, int64_t number, char topic[static 64])
 {
@@ -142,6 +147,20 @@ enum latency_kind worker_delivery_kind(const struct worker *worker, int64_t inte
                                              : LATENCY_DELIVERY_AFTER;
 }
 
+// A message that is published while the subscription is there has RETAIN 0, whatever its publisher said [MQTT-3.3.1-9].
+void worker_count_changed(struct worker *worker, const struct engine_event *event, uint64_t *topic,
+                          int64_t publisher)
+{
+    if (*topic == 0) {
+        const char *name = worker_name_messages(worker, publisher);
+        *topic = topic_mark(name, strlen(name));
+    }
+    if (event->topic != *topic)
+        tally_add(worker->page, TALLY_TOPIC_CHANGED, 1);
+    if (event->retained && !worker_return_may_replay(worker, event))
+        tally_add(worker->page, TALLY_RETAIN_CHANGED, 1);
+}
+
 void worker_count_qos(struct worker *worker, const struct engine_event *event)
 {
     bool message = event->kind == ENGINE_MESSAGE;
@@ -198,6 +217,22 @@ bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t no
     if (now_ns < deadline_ns)
         return false;
     return (worker->tick_ns >= deadline_ns && !worker->heard) || now_ns >= deadline_ns + READ_NS;
+}
+
+// A target may send a message again a moment after all have arrived. A tenth of the time in which they were sent is listened for
+// that, within bounds, and no longer than for messages on their way. What slow readers do not read ends no order.
+bool worker_has_listened(struct worker *worker, int64_t now_ns)
+{
+    const struct fleet_order *order = &worker->order;
+    int64_t listen_ns = order->duration_ns / 10;
+    listen_ns = listen_ns < LISTEN_LEAST_NS ? LISTEN_LEAST_NS : listen_ns;
+    listen_ns = listen_ns > LISTEN_MOST_NS ? LISTEN_MOST_NS : listen_ns;
+    if (worker->slow.stage != SLOW_NONE)
+        return true;
+    if (!worker->arrived && worker->deadline_ns > now_ns + listen_ns)
+        worker->deadline_ns = now_ns + listen_ns;
+    worker->arrived = true;
+    return false;
 }
 
 // Whether this process was kept from running since `from_ns`: what seems late may be its own doing.

@@ -38,6 +38,7 @@ struct worker_pair {
     uint64_t newest;           // pairs: sequence after the highest that has arrived
     uint64_t warm_up;          // sequence after the last of the warm-up; patterns other than pairs
     uint64_t passed, given_up; // no rate, and not pairs: by the board; messages not waited for
+    uint64_t topic;            // pairs: its number (topic_mark.h); 0: not known yet
     bool may_send;             // no rate: is among `ready`
     int64_t last_sent_ns;      // sent_ns of a pair's messages rises and identifies them
     int64_t last_arrived_ns, last_acked_ns; // 0: none
@@ -49,6 +50,7 @@ struct worker_reception {
     int64_t first, count;   // subscribers of this worker
     struct stream *streams; // those of subscriber i from starts[i] on, one for each publisher of its topic
     int64_t *starts;
+    uint64_t *topics; // of each publisher's messages the number (topic_mark.h); 0: not known yet
     bool *there;      // those that are connected
     int64_t arrived;  // deliveries, each once
     int64_t expected; // known when all publishers have finished; before -1
@@ -88,6 +90,8 @@ struct worker {
     int64_t subscribing;  // of these, clients that await a SUBACK
     int64_t subscribe_ns; // the last SUBSCRIBE
     int64_t deadline_ns;  // PROVE, CLOSE: when to give up; PUBLISH: when the drain ends; 0: not yet known
+    bool
+        arrived; // PUBLISH, SUBSCRIBE: all messages have, and until the deadline the worker listens for what comes twice
     int64_t cpu_read_ns;
 
     bool heard;             // an event came since the last tick
@@ -128,6 +132,9 @@ bool worker_is_open(uint8_t client);
 // Has the deadline passed, and has everything that came before been read? Then a missing answer is lost.
 bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t now_ns);
 
+// All messages of the order have arrived. True: the order is done. False: the deadline has moved, and it is done then.
+bool worker_has_listened(struct worker *worker, int64_t now_ns);
+
 void worker_topic(const struct worker *worker, char kind, int64_t number, char topic[static 64]);
 // By the order's pattern: the topic of a publisher's messages, and what a subscriber subscribes to.
 void worker_message_topic(const struct worker *worker, int64_t publisher, char topic[static 64]);
@@ -158,6 +165,11 @@ void worker_count(struct worker *worker, enum tally_count what, int64_t intended
 // ended. With a schedule, messages that pile up during a standstill of the target are not samples of such a
 // client. Without a schedule every message is one: the publisher's window decides when it is sent.
 bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns);
+
+// Counts a message of publisher `publisher` that has arrived under another topic than it was published to, or with another
+// RETAIN flag than MQTT gives it. `*topic`: the number of the topic (topic_mark.h); 0: not known yet.
+void worker_count_changed(struct worker *worker, const struct engine_event *event, uint64_t *topic,
+                          int64_t publisher);
 
 // Counts a subscription that was granted another QoS than was asked for, or a delivery that has one.
 void worker_count_qos(struct worker *worker, const struct engine_event *event);
@@ -199,6 +211,8 @@ bool worker_return_lost(struct worker *worker, const struct engine_event *event)
 bool worker_return_is_back(const struct worker *worker, int64_t client);           // is it on its way back?
 bool worker_return_event(struct worker *worker, const struct engine_event *event); // of one that comes back?
 bool worker_return_answered(struct worker *worker, const struct engine_event *event); // SUBACK of such a one?
+// May the message be a retained one that came because the client has subscribed again?
+bool worker_return_may_replay(const struct worker *worker, const struct engine_event *event);
 int64_t worker_return_tick(struct worker *worker,
                            int64_t now_ns);                  // the time of the next; nothing to do: INT64_MAX
 void worker_return_stop(struct worker *worker, bool halted); // the run ends

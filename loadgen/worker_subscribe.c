@@ -168,8 +168,12 @@ void worker_subscribe_lost(struct worker *worker, int64_t client)
 bool worker_subscribe_done(struct worker *worker, int64_t now_ns)
 {
     const struct worker_changes *own = worker->changes;
-    return !own->sending && ((own->under_way_count == 0 && worker_replay_done(worker)) ||
-                             worker_is_past(worker, worker->deadline_ns, now_ns));
+    if (own->sending)
+        return false;
+    if (worker_is_past(worker, worker->deadline_ns, now_ns))
+        return true;
+    return own->under_way_count == 0 && worker_replay_done(worker) &&
+           (!worker->replays || worker->order.removes || worker_has_listened(worker, now_ns));
 }
 
 // The order was broken off: turns that were due by now and were not taken count as not sent.

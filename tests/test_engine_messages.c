@@ -5,11 +5,13 @@
 
 #include "base/clock.h"
 #include "loadgen/engines/engines.h"
+#include "loadgen/topic_mark.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -50,6 +52,8 @@ static void check_messages_arrive_and_are_acknowledged(const struct engine *engi
             assert_true(event->content == PAYLOAD_WHOLE);
             assert_int_equal(event->payload.sequence, i);
             assert_int_equal(event->payload.pair, 5);
+            assert_true(event->topic == topic_mark("poolmark/test/t", strlen("poolmark/test/t")));
+            assert_false(event->retained);
             assert_true(event->at_ns >= event->payload.sent_ns);
         }
         for (int i = 0; qos > 0 && i < MESSAGES; i++) {
@@ -212,6 +216,45 @@ static void check_a_subscription_that_was_removed_gets_nothing(const struct engi
     engine_bench_stop(&bench);
 }
 
+// Each answer belongs to a request of its own, also while several have none yet.
+static void check_several_requests_at_once_have_an_answer_each(const struct engine *engine)
+{
+    enum { REQUESTS = 20 };
+    static struct engine_bench bench;
+    engine_bench_start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    engine_bench_connect_all(&bench);
+    for (int i = 0; i < REQUESTS; i++) {
+        assert_int_equal(engine->subscribe(bench.run, 0, "poolmark/test/t", 1), 0);
+        assert_int_equal(engine->unsubscribe(bench.run, 0, "poolmark/test/t"), 0);
+        publish(&bench, 0, 1 + i % 2, (uint64_t)i);
+        if (engine->caps & ENGINE_CAP_PING)
+            assert_int_equal(engine->ping(bench.run, 0), 0);
+    }
+    engine_bench_step_until(&bench, ENGINE_SUBSCRIBED, REQUESTS);
+    engine_bench_step_until(&bench, ENGINE_UNSUBSCRIBED, REQUESTS);
+    engine_bench_step_until(&bench, ENGINE_ACKED, REQUESTS);
+    assert_int_equal(bench.counts[ENGINE_DROPPED], 0);
+    engine_bench_stop(&bench);
+}
+
+// A topic is known by its number: each of its bytes, and how many there are, make another one.
+static void test_topics_that_differ_have_other_numbers(void **state)
+{
+    (void)state;
+    char topic[41] = "poolmark/a1b2c3d4/p/0123456789/and/more";
+    for (size_t bytes = 1; bytes <= 40; bytes++) {
+        uint64_t mark = topic_mark(topic, bytes);
+        assert_true(mark != 0 && mark == topic_mark(topic, bytes));
+        assert_true(mark != topic_mark(topic, bytes - 1));
+        for (size_t at = 0; at < bytes; at++)
+            for (int bit = 0; bit < 8; bit++) {
+                topic[at] = (char)(topic[at] ^ 1 << bit);
+                assert_true(mark != topic_mark(topic, bytes));
+                topic[at] = (char)(topic[at] ^ 1 << bit);
+            }
+    }
+}
+
 // A client of engine raw at the same peer.
 static void open_other(const struct engine_bench *bench, struct engine_bench *other)
 {
@@ -263,6 +306,7 @@ ENGINE_BENCH_FOR_EACH(a_message_arrives_after_it_was_sent)
 ENGINE_BENCH_FOR_EACH(each_message_has_its_own_topic_and_qos)
 ENGINE_BENCH_FOR_EACH(refused_subscriptions_are_told)
 ENGINE_BENCH_FOR_EACH(a_subscription_that_was_removed_gets_nothing)
+ENGINE_BENCH_FOR_EACH(several_requests_at_once_have_an_answer_each)
 ENGINE_BENCH_FOR_EACH(clients_that_do_not_read_get_it_later)
 
 int main(void)
@@ -273,6 +317,8 @@ int main(void)
         cmocka_unit_test(test_each_message_has_its_own_topic_and_qos),
         cmocka_unit_test(test_refused_subscriptions_are_told),
         cmocka_unit_test(test_a_subscription_that_was_removed_gets_nothing),
+        cmocka_unit_test(test_several_requests_at_once_have_an_answer_each),
+        cmocka_unit_test(test_topics_that_differ_have_other_numbers),
         cmocka_unit_test(test_clients_that_do_not_read_get_it_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "loadgen/engines/paho_queue.h"
 #include "loadgen/engines/paho_reading.h"
 #include "loadgen/engines/paho_waker.h"
+#include "loadgen/topic_mark.h"
 
 #include <MQTTAsync.h>
 #include <errno.h>
@@ -87,10 +88,13 @@ static void on_lost(void *context, char *cause)
 
 static int on_message(void *context, char *topic, int topic_bytes, MQTTAsync_message *message)
 {
-    (void)topic_bytes; // 0 for a topic without NUL
     struct paho_client *client = context;
-    paho_reading_await(&client->run->reading, (int64_t)strlen(topic) + message->payloadlen);
-    struct engine_event event = {.kind = ENGINE_MESSAGE, .qos = message->qos};
+    size_t bytes = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic); // 0 for a topic without NUL
+    paho_reading_await(&client->run->reading, (int64_t)bytes + message->payloadlen);
+    struct engine_event event = {.kind = ENGINE_MESSAGE,
+                                 .topic = topic_mark(topic, bytes),
+                                 .qos = message->qos,
+                                 .retained = message->retained};
     if (message->payloadlen > 0)
         event.content = payload_form_read(client->run->config.payloads, message->payload,
                                           (size_t)message->payloadlen, &event.payload);

@@ -96,6 +96,8 @@ static int raw_connect(struct engine_run *run, int64_t number)
     client->started_ns = 0;
     client->ports_passed = 0;
     client->flags &= RAW_LINKED; // all others are of the connection before
+    client->asked_id = 0;
+    client->pings = 0;
     client->link = 0;
     if (run->queue_last)
         run->clients[run->queue_last - 1].link = (uint32_t)number + 1;
@@ -112,9 +114,23 @@ static int64_t raw_begun_ns(const struct engine_run *run, int64_t number)
 
 static uint16_t next_packet_id(struct raw_client *client)
 {
-    if (++client->packet_id == 0)
-        client->packet_id = 1;
+    do {
+        if (++client->packet_id == 0)
+            client->packet_id = 1;
+    } while (client->packet_id == client->asked_id);
     return client->packet_id;
+}
+
+// The packet awaits an answer of this type. Most clients have one such packet at a time, which takes no memory of its own.
+static int await_answer(struct raw_client *client, enum mqtt_packet_type answer, uint16_t packet_id)
+{
+    if (client->asked_id)
+        return raw_flight_add(client,
+                              &(struct raw_flight){.packet_id = packet_id, .awaits = (uint8_t)answer});
+    client->asked_id = packet_id;
+    client->flags =
+        (uint8_t)(answer == MQTT_UNSUBACK ? client->flags | RAW_ASKS_UNSUB : client->flags & ~RAW_ASKS_UNSUB);
+    return 0;
 }
 
 static int send_filter(struct engine_run *run, int64_t number, enum mqtt_packet_type type, const char *topic,
@@ -126,11 +142,15 @@ static int send_filter(struct engine_run *run, int64_t number, enum mqtt_packet_
     struct mqtt_subscription subscription = {.filter = mqtt_text_of(topic), .qos = (uint8_t)qos};
     size_t room = MQTT_HEADER_MAX + 5 + subscription.filter.bytes;
     uint8_t *packet;
+    uint16_t packet_id = next_packet_id(client);
     int bytes = raw_gather(run, client, room, &packet);
     if (bytes == 0)
-        bytes = mqtt_subscribe_encode(packet, room, type, next_packet_id(client), &subscription, 1);
+        bytes = mqtt_subscribe_encode(packet, room, type, packet_id, &subscription, 1);
     if (bytes < 0)
         return bytes;
+    int code = await_answer(client, type == MQTT_SUBSCRIBE ? MQTT_SUBACK : MQTT_UNSUBACK, packet_id);
+    if (code < 0)
+        return code;
     raw_no_delay(client);
     raw_gathered(run, client, (size_t)bytes);
     return 0;
@@ -203,8 +223,11 @@ static int raw_publish(struct engine_run *run, int64_t number, const struct engi
     if (code < 0)
         return code;
     if (message->qos > 0) {
-        code =
-            raw_flight_add(client, publish.packet_id, message->qos, message->intended_ns, message->sent_ns);
+        code = raw_flight_add(client,
+                              &(struct raw_flight){.packet_id = publish.packet_id,
+                                                   .awaits = message->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
+                                                   .intended_ns = message->intended_ns,
+                                                   .sent_ns = message->sent_ns});
         if (code < 0)
             return code;
     }
@@ -225,9 +248,8 @@ static int raw_ping(struct engine_run *run, int64_t number)
     struct raw_client *client = &run->clients[number];
     if (client->state != RAW_OPEN)
         return -ENOTCONN;
-    static const uint8_t pingreq[] = {MQTT_PINGREQ << 4, 0};
     client->flags |= RAW_PING_ASKED;
-    return raw_send(run, client, pingreq, sizeof pingreq);
+    return raw_ask_for_pong(run, client);
 }
 
 // Sends what was gathered for the client, and how it leaves.

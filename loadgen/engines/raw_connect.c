@@ -97,7 +97,6 @@ void raw_finish_tcp(struct engine_run *run, struct raw_client *client)
 
 static void ping_slot(struct engine_run *run, uint32_t slot)
 {
-    static const uint8_t pingreq[] = {MQTT_PINGREQ << 4, 0};
     uint32_t next = run->wheel[slot];
     run->wheel[slot] = 0;
     while (next) {
@@ -117,7 +116,7 @@ static void ping_slot(struct engine_run *run, uint32_t slot)
             continue;
         }
         client->flags |= RAW_PING_PENDING;
-        if (raw_send(run, client, pingreq, sizeof pingreq) < 0)
+        if (raw_ask_for_pong(run, client) < 0)
             continue; // the next read reports why
         client->wheel_link = run->wheel[slot];
         client->flags |= RAW_LINKED;

@@ -123,6 +123,15 @@ int raw_send(struct engine_run *run, struct raw_client *client, const void *data
     return 0;
 }
 
+int raw_ask_for_pong(struct engine_run *run, struct raw_client *client)
+{
+    static const uint8_t pingreq[] = {MQTT_PINGREQ << 4, 0};
+    int code = raw_send(run, client, pingreq, sizeof pingreq);
+    if (code == 0 && client->pings < RAW_PINGS_MAX)
+        client->pings++;
+    return code;
+}
+
 void raw_writable(struct engine_run *run, struct raw_client *client)
 {
     struct raw_extra *extra = client->extra;

@@ -2,6 +2,7 @@
 // The raw engine's handling of packets from the server.
 #include "loadgen/engines/raw_state.h"
 
+#include "loadgen/topic_mark.h"
 #include "wire/mqtt_connect.h"
 #include "wire/mqtt_publish.h"
 #include "wire/mqtt_subscribe.h"
@@ -31,23 +32,18 @@ static int grow_flights(struct raw_extra *extra)
     return 0;
 }
 
-int raw_flight_add(struct raw_client *client, uint16_t packet_id, int qos, int64_t intended_ns,
-                   int64_t sent_ns)
+int raw_flight_add(struct raw_client *client, const struct raw_flight *flight)
 {
     struct raw_extra *extra = raw_extra_of(client);
     if (!extra)
         return -ENOMEM;
     while (extra->flight_capacity == 0 ||
-           extra->flights[packet_id & (extra->flight_capacity - 1)].packet_id) {
+           extra->flights[flight->packet_id & (extra->flight_capacity - 1)].packet_id) {
         int code = grow_flights(extra);
         if (code < 0)
             return code;
     }
-    extra->flights[packet_id & (extra->flight_capacity - 1)] =
-        (struct raw_flight){.packet_id = packet_id,
-                            .awaits = qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
-                            .intended_ns = intended_ns,
-                            .sent_ns = sent_ns};
+    extra->flights[flight->packet_id & (extra->flight_capacity - 1)] = *flight;
     return 0;
 }
 
@@ -159,7 +155,11 @@ static bool on_publish(struct engine_run *run, struct raw_client *client, const 
     bool again = publish.qos == 2 && received_before(client->extra, publish.packet_id, &place);
     if (publish.qos == 2 && !again && remember_received(client, publish.packet_id) < 0)
         return lose(run, client, REASON_NO_MEMORY);
-    struct engine_event event = {.kind = ENGINE_MESSAGE, .qos = publish.qos, .again = again};
+    struct engine_event event = {.kind = ENGINE_MESSAGE,
+                                 .topic = topic_mark(publish.topic.data, publish.topic.bytes),
+                                 .qos = publish.qos,
+                                 .again = again,
+                                 .retained = publish.retain};
     event.content =
         payload_form_read(run->config.payloads, publish.payload.data, publish.payload.bytes, &event.payload);
     raw_tell(run, client, event);
@@ -195,10 +195,23 @@ static bool on_ack(struct engine_run *run, struct raw_client *client, const stru
     return still_open(client);
 }
 
+// Is this the answer to a SUBSCRIBE or UNSUBSCRIBE that has none yet [MQTT-3.8.4-2, MQTT-3.10.4-4]?
+static bool take_asked(struct raw_client *client, enum mqtt_packet_type type, uint16_t packet_id)
+{
+    bool unsubscribes = client->flags & RAW_ASKS_UNSUB;
+    if (client->asked_id && packet_id == client->asked_id && unsubscribes == (type == MQTT_UNSUBACK)) {
+        client->asked_id = 0;
+        return true;
+    }
+    struct raw_flight unused, *awaiting = flight_of(client, packet_id);
+    return awaiting && awaiting->awaits == type && raw_flight_take(client, packet_id, &unused);
+}
+
 static bool on_suback(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame)
 {
     struct mqtt_suback suback;
-    if (mqtt_suback_decode(frame, &suback) != MQTT_OK || suback.count != 1)
+    if (mqtt_suback_decode(frame, &suback) != MQTT_OK || suback.count != 1 ||
+        !take_asked(client, MQTT_SUBACK, suback.packet_id))
         return lose(run, client, REASON_PROTOCOL);
     bool refused = suback.codes[0] == MQTT_SUBACK_FAILURE;
     raw_tell(run, client,
@@ -211,7 +224,7 @@ static bool on_suback(struct engine_run *run, struct raw_client *client, const s
 static bool on_unsuback(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame)
 {
     uint16_t packet_id;
-    if (mqtt_ack_decode(frame, &packet_id) != MQTT_OK)
+    if (mqtt_ack_decode(frame, &packet_id) != MQTT_OK || !take_asked(client, MQTT_UNSUBACK, packet_id))
         return lose(run, client, REASON_PROTOCOL);
     raw_tell(run, client, (struct engine_event){.kind = ENGINE_UNSUBSCRIBED});
     return still_open(client);
@@ -220,6 +233,10 @@ static bool on_unsuback(struct engine_run *run, struct raw_client *client, const
 static bool on_pingresp(struct engine_run *run, struct raw_client *client)
 {
     bool asked = client->flags & RAW_PING_ASKED;
+    if (client->pings == 0)
+        return lose(run, client, REASON_PROTOCOL);
+    if (client->pings < RAW_PINGS_MAX)
+        client->pings--;
     client->flags &= (uint8_t) ~(RAW_PING_PENDING | RAW_PING_ASKED);
     if (asked)
         raw_tell(run, client, (struct engine_event){.kind = ENGINE_PONG});

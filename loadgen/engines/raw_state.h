@@ -27,11 +27,13 @@ enum raw_client_flag {
     RAW_LINKED = 8,       // in a slot of the wheel
     RAW_WANTS_WRITE = 16, // EPOLLOUT is asked for
     RAW_SLOW = 32,        // reads by raw_read_slowly only
+    RAW_ASKS_UNSUB = 64,  // `asked_id` is of an UNSUBSCRIBE
 };
 
-struct raw_flight {     // a PUBLISH that awaits its acknowledgement
+struct raw_flight {     // a packet that awaits its answer
     uint16_t packet_id; // 0: free
-    uint8_t awaits;     // the packet type that is to come: PUBACK; at QoS 2 PUBREC, then PUBCOMP
+    uint8_t
+        awaits; // the packet type that is to come: PUBACK; at QoS 2 PUBREC, then PUBCOMP; SUBACK, UNSUBACK
     int64_t intended_ns, sent_ns;
 };
 
@@ -54,14 +56,16 @@ struct raw_client {
     // The next client in a slot of the wheel (number + 1; 0: none). A client stays there when it ends, and when
     // it comes back before its slot's turn.
     uint32_t wheel_link;
-    uint16_t packet_id;   // used last
-    uint8_t state;        // enum raw_client_state
-    uint8_t flags;        // enum raw_client_flag
+    uint16_t packet_id; // used last
+    uint16_t asked_id;  // of a SUBSCRIBE or UNSUBSCRIBE without its answer; 0: none; others are in `flights`
+    uint8_t state;      // enum raw_client_state
+    uint8_t flags;      // enum raw_client_flag
     uint8_t ports_passed; // of its own ports, those that were taken (ports.h)
+    uint8_t pings;        // PINGREQs without a PINGRESP; from RAW_PINGS_MAX on they are not counted
 };
 _Static_assert(sizeof(struct raw_client) <= 64, "a million clients need their memory for more than this");
 
-enum { RAW_SCRATCH = 65536, RAW_GATHER = 65536 };
+enum { RAW_SCRATCH = 65536, RAW_GATHER = 65536, RAW_PINGS_MAX = UINT8_MAX };
 
 struct engine_run {
     struct engine_config config;
@@ -141,6 +145,7 @@ enum tally_reason raw_dial(struct engine_run *run, struct raw_client *client);
 int raw_gather(struct engine_run *run, struct raw_client *client, size_t bytes, uint8_t **to);
 void raw_gathered(struct engine_run *run, struct raw_client *client, size_t bytes);
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes); // both
+int raw_ask_for_pong(struct engine_run *run, struct raw_client *client); // a PINGREQ; as raw_send
 // Keeps bytes that the socket has not taken. The caller then waits for EPOLLOUT. -ENOMEM.
 int raw_keep_unsent(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
 void raw_flush(struct engine_run *run);                                  // sends the gathered packets
@@ -159,8 +164,8 @@ void raw_read_all(struct engine_run *run, struct raw_client *client); // everyth
 
 // raw_packets.c: false when the packet has ended the client
 bool raw_packet(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame);
-int raw_flight_add(struct raw_client *client, uint16_t packet_id, int qos, int64_t intended_ns,
-                   int64_t sent_ns);
+// `flight` awaits an answer from now on. -EAGAIN: all packet identifiers do; -ENOMEM.
+int raw_flight_add(struct raw_client *client, const struct raw_flight *flight);
 bool raw_flight_take(struct raw_client *client, uint16_t packet_id, struct raw_flight *flight);
 
 #endif

@@ -280,6 +280,10 @@ static void add_replays(struct run *run, struct summary *summary)
                 "none");
     summary_add(summary, "replay.messages_lost", (double)lost, "1", "lower");
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
+    if (count[TALLY_TOPIC_CHANGED] > 0)
+        summary_add(summary, "messages.topic_changed", (double)count[TALLY_TOPIC_CHANGED], "1", "lower");
+    if (count[TALLY_RETAIN_CHANGED] > 0)
+        summary_add(summary, "messages.retain_changed", (double)count[TALLY_RETAIN_CHANGED], "1", "lower");
     if (lost > 0)
         run_anomaly(run, "lost",
                     "%lld retained messages did not arrive because of the SUBSCRIBE that they match",
@@ -330,7 +334,8 @@ const struct scenario scenario_subscribe = {
     .name = "subscribe",
     .summary = "clients add subscriptions and remove them, by turns at a rate",
     .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS
-    "subscribe.* unsubscribe.* subscriptions.* replay.* messages.duplicates memory.subscribed_bytes "
+    "subscribe.* unsubscribe.* subscriptions.* replay.* messages.duplicates messages.topic_changed "
+    "messages.retain_changed memory.subscribed_bytes "
     "memory.per_subscription_bytes memory.peak_bytes memory.after_bytes cpu.per_change_ns",
     .options = options,
     .options_bytes = sizeof(struct subscribe),

@@ -209,9 +209,10 @@ def children_of(pid):
 
 
 @contextlib.contextmanager
-def changing(broker_port, change, answers=bytes, others=bytes):
+def changing(broker_port, change, answers=bytes, others=bytes, later=0):
     """A proxy to the broker that sends a subscriber `change(packet, end)` instead of each PUBLISH, and `others(packet)` instead of another
-    packet. A packet's fixed header is its first `end` bytes. What clients send reaches the broker as `answers(data)`. Yields its port."""
+    packet. A packet's fixed header is its first `end` bytes. What clients send reaches the broker as `answers(data)`. `later`: each PUBLISH
+    comes once more, so many seconds after it came. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     sockets = []
 
@@ -221,6 +222,10 @@ def changing(broker_port, change, answers=bytes, others=bytes):
                 server.sendall(answers(data))
             server.shutdown(socket.SHUT_RDWR)
 
+    def again(client, packet):
+        with contextlib.suppress(OSError):
+            client.sendall(packet)
+
     def down(server, client):
         with contextlib.suppress(OSError), server.makefile("rb") as stream:
             while head := stream.read(2):
@@ -228,6 +233,8 @@ def changing(broker_port, change, answers=bytes, others=bytes):
                     head += stream.read(1)
                 packet = head + stream.read(sum((byte & 127) << 7 * i for i, byte in enumerate(head[1:])))
                 client.sendall(change(packet, len(head)) if head[0] >> 4 == 3 else others(packet))
+                if later and head[0] >> 4 == 3:
+                    threading.Timer(later, again, (client, packet)).start()
 
     def accept():
         with contextlib.suppress(OSError):

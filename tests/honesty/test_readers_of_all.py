@@ -16,7 +16,8 @@ from poolmark.records.read_record import Run, load
 from poolmark.report import report_text
 from poolmark.report import source as report_source
 from poolmark.verify import recompute
-from test_qos import at_qos_1
+from test_qos import CONNACK, at_qos_1
+from test_wrong_answers import KEPT, under_another_topic, with_retain
 
 # A cell for each scenario, and more where a metric needs it. Connections are those of the cell, which a plan needs.
 SUITE = """
@@ -202,7 +203,7 @@ QUOTA = {"generator.throttled_ns", "cpu.throttled_ns"}
 
 def spoil(counts):
     """Changes every tenth payload, in its header and in its body by turns, and sends another subscriber's message after every tenth. One
-    of ten comes twice, one at a higher QoS, and one after the next of its topic."""
+    of ten comes twice, one at a higher QoS, one after the next of its topic, one under another topic and one with RETAIN."""
     others = {}     # topic -> its last message
     late = {}       # topic -> a message that comes after the next one
 
@@ -219,6 +220,10 @@ def spoil(counts):
             return packet * 2
         if counts["seen"] % 10 == 9:
             return at_qos_1(packet, end)
+        if counts["seen"] % 10 == 3:
+            return under_another_topic(packet, end)
+        if counts["seen"] % 10 == 4:
+            return with_retain(packet, end)
         if counts["seen"] % 10 == 5:
             return packet + next((other for name, other in others.items() if name != topic), b"")
         if counts["seen"] % 10:
@@ -230,8 +235,8 @@ def spoil(counts):
 
 
 def granting_1(packet):
-    """A SUBACK grants QoS 1, whatever was asked for."""
-    return packet[:-1] + b"\x01" if packet[0] >> 4 == 9 else packet
+    """A SUBACK grants QoS 1, whatever was asked for. A CONNACK says that there was a session."""
+    return packet[:-1] + b"\x01" if packet[0] >> 4 == 9 else KEPT if packet == CONNACK else packet
 
 
 @pytest.fixture(scope="module")

@@ -142,8 +142,9 @@ def test_clients_that_come_and_go_one_at_a_time_are_counted(tmp_path, start, fig
 
 
 def test_retained_messages_of_another_client_are_no_memory_of_connections(tmp_path):
+    """The first step takes two seconds: a line of progress comes each second, and one of half a second may have none."""
     with Broker("--threads", "1") as broker, client_of(broker.port, b"one") as other:
-        with load(tmp_path / "run", "steps", broker.port, "--steps", "200,400", "--rate", 400, "--probe", 4,
+        with load(tmp_path / "run", "steps", broker.port, "--steps", "200,300", "--rate", 100, "--probe", 4, "--duration", "500ms",
                   "--settle", "1s", "--watch-pid", broker.pid) as run:
             run.wait_for("connect ")
             for number in range(60):
@@ -228,7 +229,7 @@ def test_a_subscriber_to_everything_takes_the_costs(tmp_path):
 @pytest.mark.parametrize("retain", [False, True])
 def test_one_client_that_publishes_while_ours_connect_takes_the_costs(tmp_path, retain):
     with Broker("--threads", "1") as broker, client_of(broker.port, b"one") as other:
-        with load(tmp_path / "run", "connect", broker.port, "--connections", 400, "--rate", 400, "--settle", "1s", "--watch-pid",
+        with load(tmp_path / "run", "connect", broker.port, "--connections", 400, "--rate", 200, "--settle", "1s", "--watch-pid",
                   broker.pid) as run:
             run.wait_for("connect ")
             for number in range(60):

@@ -58,7 +58,8 @@ EXIT_CODES = {
     "cluster": "0 printed, or every call was complete, 1 a host does not hold its share, or a call was not complete or not started, "
                "2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM",
     "mix": "0 every sample is accounted for, 1 a client failed or was dropped, something was lost, not sent, at the wrong client, out of "
-           "order, or came twice or at another QoS against what was asked for, or the run was ended early, 2 wrong call",
+           "order, or came twice, at another QoS, under another topic or with another RETAIN flag against what was asked for, or the run "
+           "was ended early, 2 wrong call",
     "bench": "0 every benchmark measured, 1 one failed, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "
              "(what was measured is kept)",
     "claims": "0 every claim has a verdict, 1 one could not be measured, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or "

@@ -37,7 +37,10 @@ LOSSES = {"clients.failed": "clients did not connect", "clients.dropped": "clien
           "messages.duplicates_excluded": "messages arrived a second time, which their QoS excludes",
           "messages.out_of_order": "messages arrived after a later one of the same publisher",
           "messages.qos_changed": "messages arrived at another QoS than was asked for",
+          "messages.topic_changed": "messages arrived under another topic than they were published to",
+          "messages.retain_changed": "messages arrived with another RETAIN flag than MQTT gives them",
           "clients.qos_changed": "subscriptions were granted another QoS than was asked for",
+          "clients.session_unasked": "clean sessions were answered by session present",
           "messages.unacknowledged": "messages were not acknowledged",
           "messages.unfinished": "messages were on their way when the run ended early"}
 # Reasons of failed clients that are of the generator's own side (loadgen/tally.c).

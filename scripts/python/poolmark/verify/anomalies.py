@@ -18,7 +18,8 @@ LATE_NS = 1_000_000     # loadgen/summary.c: an act later than that is late
 ABOVE_ZERO = {
     "arrivals.failed": "away", "arrivals.not_sent": "not_sent", "clients.failed": "failed", "clients.dropped": "dropped",
     "messages.corrupt": "corrupt", "messages.misdelivered": "misdelivered", "messages.duplicates_excluded": "duplicates_excluded",
-    "messages.out_of_order": "out_of_order", "generator.throttled_ns": "throttled", "cpu.throttled_ns": "throttled", "slow.closed": "slow_closed",
+    "messages.out_of_order": "out_of_order", "messages.topic_changed": "topic_changed", "messages.retain_changed": "retain_changed",
+    "clients.session_unasked": "session_unasked", "generator.throttled_ns": "throttled", "cpu.throttled_ns": "throttled", "slow.closed": "slow_closed",
 }
 # The same, where a scenario publishes as its purpose.
 OF_PUBLISH = {"messages.lost": "lost", "messages.not_sent": "not_sent", "messages.unfinished": "unfinished",
