@@ -124,6 +124,23 @@ static void test_mqtt_3_3_2_2_wildcards_in_a_topic_name_are_refused(void **state
     assert_int_equal(NAME("a+b"), MQTT_BAD_TOPIC_WILDCARD);
 }
 
+// Names are looked at eight bytes at a time: each byte value at each place of names of each length.
+static void test_no_place_of_a_name_hides_a_byte(void **state)
+{
+    (void)state;
+    for (size_t bytes = 1; bytes <= 26; bytes++)
+        for (size_t at = 0; at < bytes; at++)
+            for (int value = 0; value < 256; value++) {
+                char name[27] = "\x7F*,\"$poolmark/a1/p/0123456";
+                name[at] = (char)value;
+                enum mqtt_error wanted = value == 0                     ? MQTT_BAD_NUL
+                                         : value >= 0x80                ? MQTT_BAD_UTF8
+                                         : value == '+' || value == '#' ? MQTT_BAD_TOPIC_WILDCARD
+                                                                        : MQTT_OK;
+                assert_int_equal(run(mqtt_topic_name_check, name, bytes), wanted);
+            }
+}
+
 static void test_mqtt_4_7_3_1_an_empty_name_or_filter_is_refused(void **state)
 {
     (void)state;
@@ -203,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_mqtt_1_5_3_3_the_byte_order_mark_is_a_character_like_others),
         cmocka_unit_test(test_topic_names_of_section_4_7_pass),
         cmocka_unit_test(test_mqtt_3_3_2_2_wildcards_in_a_topic_name_are_refused),
+        cmocka_unit_test(test_no_place_of_a_name_hides_a_byte),
         cmocka_unit_test(test_mqtt_4_7_3_1_an_empty_name_or_filter_is_refused),
         cmocka_unit_test(test_mqtt_4_7_3_2_nul_in_a_name_or_filter_is_refused),
         cmocka_unit_test(test_filters_that_section_4_7_1_calls_valid_pass),

@@ -58,10 +58,33 @@ enum mqtt_error mqtt_text_check(struct mqtt_text text)
     return MQTT_OK;
 }
 
+// Not 0: one of these eight bytes is 0, or above 0x7F, or '+' (0x2B) or '#' (0x23), which differ in one bit.
+static uint64_t look_closer(const char *at)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    uint64_t wildcards = (word & ones * 0xF7) ^ ones * 0x23;
+    return (word | (word - ones) | (wildcards - ones)) & ones * 0x80;
+}
+
+// Nearly every topic has only other characters, and 8 bytes or more. The last eight may overlap those before.
+static bool is_plain(struct mqtt_text name)
+{
+    if (name.bytes < 8)
+        return false;
+    uint64_t found = look_closer(name.data + name.bytes - 8);
+    for (size_t at = 0; at + 8 < name.bytes; at += 8)
+        found |= look_closer(name.data + at);
+    return found == 0;
+}
+
 enum mqtt_error mqtt_topic_name_check(struct mqtt_text name)
 {
     if (name.bytes == 0)
         return MQTT_BAD_TOPIC_EMPTY;
+    if (is_plain(name))
+        return MQTT_OK;
     enum mqtt_error error = mqtt_text_check(name);
     if (error != MQTT_OK)
         return error;
