@@ -21,11 +21,9 @@ struct returning { // a client that is under way
 
 struct worker_returns {
     struct returning *clients; // all of this worker's
-    int64_t
-        *subscribed_ns;  // of each client when it was subscribed again; INT64_MAX: not yet; 0: it never was
-    struct due_heap due; // those that wait
-    struct fleet_order order; // by which clients connect, and so what they subscribe to
-    bool over;                // the run ends: nobody comes back any more
+    struct due_heap due;       // those that wait
+    struct fleet_order order;  // by which clients connect, and so what they subscribe to
+    bool over;                 // the run ends: nobody comes back any more
 };
 
 int worker_return_open(struct worker *worker)
@@ -37,8 +35,9 @@ int worker_return_open(struct worker *worker)
         return -ENOMEM;
     worker->returns = own;
     own->clients = calloc((size_t)worker->share.count + 1, sizeof *own->clients);
-    own->subscribed_ns = calloc((size_t)worker->share.count + 1, sizeof *own->subscribed_ns);
-    return own->clients && own->subscribed_ns ? due_heap_open(&own->due, worker->share.count + 1) : -ENOMEM;
+    worker->subscribed_ns = calloc((size_t)worker->share.count + 1, sizeof *worker->subscribed_ns);
+    return own->clients && worker->subscribed_ns ? due_heap_open(&own->due, worker->share.count + 1)
+                                                 : -ENOMEM;
 }
 
 void worker_return_follow(struct worker *worker)
@@ -194,7 +193,7 @@ static void subscribe_again(struct worker *worker, int64_t client)
     }
     tally_add(worker->page, TALLY_SUBSCRIBE_ASKED, 1);
     worker->clients[client] = CLIENT_RESUBSCRIBING;
-    worker->returns->subscribed_ns[client] = INT64_MAX;
+    worker->subscribed_ns[client] = INT64_MAX;
     int code = worker->setup->engine->subscribe(worker->run, client, topic, qos);
     if (code == 0)
         return;
@@ -245,18 +244,12 @@ bool worker_return_answered(struct worker *worker, const struct engine_event *ev
     }
     int asked = worker->returns->order.qos;
     worker->clients[event->client] = CLIENT_OPEN;
-    worker->returns->subscribed_ns[event->client] = event->at_ns;
+    worker->subscribed_ns[event->client] = event->at_ns;
     tally_add(worker->page, TALLY_SUBSCRIBED, 1);
     if (event->qos != asked)
         tally_add(worker->page, tally_of_qos(TALLY_GRANTED_OTHER, asked, event->qos), 1);
     worker_publish_returned(worker, event->client);
     return true;
-}
-
-bool worker_return_may_replay(const struct worker *worker, const struct engine_event *event)
-{
-    const struct worker_returns *own = worker->returns;
-    return own && event->payload.sent_ns < own->subscribed_ns[event->client];
 }
 
 // --- the end -----------------------------------------------------------------------------------------------

@@ -147,6 +147,12 @@ enum latency_kind worker_delivery_kind(const struct worker *worker, int64_t inte
                                              : LATENCY_DELIVERY_AFTER;
 }
 
+// May the message be a retained one that came because the client has subscribed again?
+static bool may_be_replayed(const struct worker *worker, const struct engine_event *event)
+{
+    return worker->subscribed_ns && event->payload.sent_ns < worker->subscribed_ns[event->client];
+}
+
 // A message that is published while the subscription is there has RETAIN 0, whatever its publisher said [MQTT-3.3.1-9].
 void worker_count_changed(struct worker *worker, const struct engine_event *event, uint64_t *topic,
                           int64_t publisher)
@@ -157,7 +163,7 @@ void worker_count_changed(struct worker *worker, const struct engine_event *even
     }
     if (event->topic != *topic)
         tally_add(worker->page, TALLY_TOPIC_CHANGED, 1);
-    if (event->retained && !worker_return_may_replay(worker, event))
+    if (event->retained && !may_be_replayed(worker, event))
         tally_add(worker->page, TALLY_RETAIN_CHANGED, 1);
 }
 

@@ -123,6 +123,8 @@ struct worker {
     struct worker_retains *retains;   // RETAIN; worker_retain.c
     struct worker_returns
         *returns; // whatever the order; worker_return.c; NULL: no client comes back by itself
+    int64_t *
+        subscribed_ns; // with `returns`: when each client had subscribed again; INT64_MAX: not yet; 0: it never did
 };
 
 // Ends the process, because it has no memory. The parent counts the worker as dead, and says why.
@@ -211,8 +213,6 @@ bool worker_return_lost(struct worker *worker, const struct engine_event *event)
 bool worker_return_is_back(const struct worker *worker, int64_t client);           // is it on its way back?
 bool worker_return_event(struct worker *worker, const struct engine_event *event); // of one that comes back?
 bool worker_return_answered(struct worker *worker, const struct engine_event *event); // SUBACK of such a one?
-// May the message be a retained one that came because the client has subscribed again?
-bool worker_return_may_replay(const struct worker *worker, const struct engine_event *event);
 int64_t worker_return_tick(struct worker *worker,
                            int64_t now_ns);                  // the time of the next; nothing to do: INT64_MAX
 void worker_return_stop(struct worker *worker, bool halted); // the run ends
