@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum { SPINS_BEFORE_YIELD = 64, YIELDS_BEFORE_SLEEP = 16, SLEEP_NS = 50000, PATIENCE_MAX = 255 };
+enum { DRAINED_AT_ONCE = 32 }; // magazines
 
 // In a process with threads the registration waits for all processors, some 10 ms, once a process. So it is
 // done at open, not in the get that first takes rows back. A granted registration does not guarantee later
@@ -106,13 +107,15 @@ int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves)
     return found;
 }
 
-void slab_depot_drain(struct pool *pool)
+bool slab_depot_drain_some(struct pool *pool)
 {
     struct slab_depot *depot = &pool->depot;
-    for (uint32_t magazine; (magazine = slab_depot_pop_full(depot));) {
+    uint32_t magazine = 0;
+    for (int i = 0; i < DRAINED_AT_ONCE && (magazine = slab_depot_pop_full(depot)); i++) {
         slab_store_give(&pool->store, slab_magazine_rounds(depot, magazine), depot->capacity);
         slab_depot_push(depot, &depot->empty, magazine);
     }
+    return magazine != 0;
 }
 
 // Called on the exiting thread: makes the objects of its row available to others.

@@ -14,6 +14,7 @@ enum {
     MAGAZINES_LIMIT = 1 << 17, // 16 million objects of 3 KiB; the rest is in the store
     L2_BYTES_DEFAULT = 1 << 18,
     CHUNK_BYTES = 1 << 18, // of address space; small, so that a small pool reserves little
+    SHRINK_PAGES = 64,     // given back by one call
 };
 
 uint32_t slab_magazine_capacity(size_t stride)
@@ -220,7 +221,8 @@ static int64_t shorten_table(struct slab_depot *depot)
 // A thread that looks for an empty magazine meanwhile finds none, and gives its objects to the store.
 int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
 {
-    uint32_t pages = page_count(depot), *idle = NULL;
+    uint32_t pages = (depot->ever_made + per_page(depot) - 1) / per_page(depot), *idle = NULL;
+    int most = SHRINK_PAGES;
     if ((depot->made_pages - 1) * per_page(depot) < count)
         return 0;
     idle = pool_memory_alloc(pages * sizeof *idle); // idle magazines of each page
@@ -234,13 +236,15 @@ int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
         idle[(magazine - 1) / per_page(depot)]++;
     }
     int64_t given = 0;
-    for (uint32_t page = pages; page-- > 0 && (depot->made_pages - 1) * per_page(depot) >= count;) {
+    for (uint32_t page = pages;
+         page-- > 0 && most > 0 && (depot->made_pages - 1) * per_page(depot) >= count;) {
         if (idle[page] == 0 || idle[page] < end_of_page(depot, page) - first_of_page(depot, page))
             continue;
         (void)madvise(rounds_page(depot, page), depot->page_bytes, MADV_DONTNEED);
         slab_bit_clear(depot->made, page);
         depot->made_pages--;
         given += (int64_t)depot->page_bytes;
+        most--;
     }
     while (chain) {
         uint32_t magazine = chain;

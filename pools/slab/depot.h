@@ -70,8 +70,8 @@ void slab_depot_close(struct slab_depot *depot);
 // fewer.
 int slab_depot_make(struct slab_depot *depot, int64_t count) __attribute__((warn_unused_result));
 
-// Under the store's grow lock: gives back pages of empty magazines until about `count` magazines are left.
-// Returns bytes given back.
+// Under the store's grow lock: gives back some pages of empty magazines, while more than about `count` magazines
+// are left. Returns bytes given back; 0: no more.
 int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count);
 
 int64_t slab_depot_bytes(const struct slab_depot *depot); // memory of the depot

@@ -53,7 +53,8 @@ void slab_destruct_all(struct pool *pool)
     if (forked) {
         pthread_mutex_lock(&pool->store.grow_lock);
         (void)slab_rows_reclaim(pool, NULL);
-        slab_depot_drain(pool);
+        while (slab_depot_drain_some(pool))
+            ;
         slab_store_grow_unlock(&pool->store);
     }
     (void)slab_settle(pool);

@@ -37,6 +37,20 @@ static void let_others_go_first(struct pool *pool, struct giving *giving)
     pthread_mutex_lock(&pool->store.grow_lock);
 }
 
+// Under the grow lock, which it releases now and then: what rows and depot hold goes to the store. False: no row moved
+// anything while the rows were taken back.
+static bool gather(struct pool *pool, struct giving *giving)
+{
+    uint64_t before = atomic_load(&pool->moves);
+    (void)slab_rows_reclaim(pool, NULL);
+    uint64_t after = atomic_load(&pool->moves);
+    int64_t most =
+        slab_depot_held(&pool->depot) / pool->depot.capacity + 1; // others may bring more all the time
+    while (slab_depot_drain_some(pool) && most-- > 0)
+        let_others_go_first(pool, giving);
+    return after != before;
+}
+
 // Under the grow lock, which it releases after each piece. Who comes meanwhile finds target and trigger as they are
 // to be. False: nothing is free.
 static bool give_piece(struct pool *pool, struct giving *giving, int64_t count)
@@ -53,7 +67,10 @@ static bool give_piece(struct pool *pool, struct giving *giving, int64_t count)
 
 static int64_t giving_end(struct pool *pool, struct giving *giving)
 {
-    giving->bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
+    for (int64_t bytes; (bytes = slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool))) > 0;) {
+        giving->bytes += bytes;
+        let_others_go_first(pool, giving);
+    }
     atomic_fetch_sub(&pool->giving, 1);
     if (giving->retired == 0)
         return giving->bytes;
@@ -75,8 +92,7 @@ static int64_t shrink(struct pool *pool, int64_t keep)
 {
     struct giving giving;
     giving_begin(pool, &giving);
-    (void)slab_rows_reclaim(pool, NULL);
-    slab_depot_drain(pool);
+    (void)gather(pool, &giving);
     int64_t left = slab_free(pool), count;
     do
         count = slab_less(left - giving.retired, SLAB_LOAD(&pool->store.owned) - keep);
@@ -132,18 +148,15 @@ static int64_t give_surplus(struct pool *pool)
         TRIES = 8
     }; // a row that its thread opened before it saw the new limit is closed at one of the next tries
     struct giving giving;
-    uint64_t before, after;
+    bool moved;
     int tries = 0;
     giving_begin(pool, &giving);
     do {
-        before = atomic_load(&pool->moves);
-        (void)slab_rows_reclaim(pool, NULL);
-        after = atomic_load(&pool->moves);
-        slab_depot_drain(pool);
+        moved = gather(pool, &giving);
         while (slab_is_over(pool) &&
                give_piece(pool, &giving, SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit)))
             ;
-    } while (slab_is_over(pool) && after != before && ++tries < TRIES);
+    } while (slab_is_over(pool) && moved && ++tries < TRIES);
     return giving_end(pool, &giving);
 }
 

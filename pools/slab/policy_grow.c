@@ -272,7 +272,8 @@ static int undo_preheat(struct pool *pool, int64_t count)
 static int fail_preheat(struct pool *pool, int64_t magazines, int code)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
-    (void)slab_depot_shrink(&pool->depot, magazines);
+    while (slab_depot_shrink(&pool->depot, magazines) > 0)
+        ;
     slab_register_fit(&pool->store);
     (void)slab_grow_unlock(pool);
     return code;

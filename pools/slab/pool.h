@@ -266,7 +266,8 @@ bool slab_barrier_register(void); // once a process: does membarrier work?
 // NULL, or where to store that count as of when all these rows were closed and empty. Then the rows go
 // without a magazine for a while, since another thread needed objects.
 int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves);
-void slab_depot_drain(struct pool *pool); // the depot's objects too
+bool slab_depot_drain_some(
+    struct pool *pool); // the same of some magazines of the depot; false: it had no more
 void slab_row_thread_exits(struct pool *pool, int slot);
 
 // --- policy_grow.c -------------------------------------------------------------------------------------
