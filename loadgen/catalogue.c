@@ -41,7 +41,8 @@ const struct metric loadgen_catalogue[] = {
      "the rate that was asked for" MEAN "; connects that took longer than it allows are an anomaly `rate`"},
     {"connect.seconds", "s", "lower", METRIC_SECONDARY,
      "from the common start to the last CONNACK, or with --rate, where some failed, to the end of the "
-     "schedule; pauses for memory readings not counted"},
+     "schedule, and with --rate one interval more, since n connects have n; pauses for memory readings not "
+     "counted"},
     {"connect.retries", "1", "none", METRIC_SECONDARY,
      "connects after one that failed, of clients that had not been connected (connect, publish, steps, "
      "subscribe, slow with --backoff); the latency of their connect counts from the first one"},

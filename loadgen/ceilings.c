@@ -118,7 +118,7 @@ void ceilings_start(struct ceilings *ceilings, const int64_t *pids, int count)
     struct cgroup group;
     cgroup_read(&group, "", getpid());
     *ceilings = (struct ceilings){.pids = pids,
-                                  .target_count = count < CEILING_TARGETS_MAX ? count : CEILING_TARGETS_MAX,
+                                  .target_count = count,
                                   .files = -1,
                                   .tcp_pages = -1,
                                   .tracked = -1,

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CEILING_NOTES_MAX = 10, CEILING_TARGETS_MAX = 64 };
+enum { CEILING_NOTES_MAX = 10 };
 
 struct ceiling_note {
     const char *name; // "ports", for records

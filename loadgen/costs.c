@@ -330,6 +330,7 @@ static void tell_unheard_resets(struct run *run, const struct cost_part *part, b
     if (part->unheard_resets == 0 || is_raised(run, "other_clients"))
         return;
     run->strangers.told = true;
+    run->strangers.marked = run->strangers.marked || marks;
     if (marks)
         withheld_add_all(&run->doubted, "other_clients", "other_connections");
     run_anomaly(
@@ -345,7 +346,7 @@ static void tell_unheard_resets(struct run *run, const struct cost_part *part, b
 // Resets leave no trace, and a long list is not read: then nobody knows to whom others connected.
 static void tell_unattributed(struct run *run, const struct cost_part *part, bool marks)
 {
-    if (run->strangers.told)
+    if (run->strangers.told && (!marks || run->strangers.marked))
         return;
     if (!is_much(part->unattributed, part)) {
         tell_unheard_resets(run, part, marks);
@@ -415,6 +416,8 @@ struct cost_faults costs_judge_part(struct run *run, const struct cost_part *par
     struct cost_faults faults = {.busy = is_alone(run) && is_busy(run, part),
                                  .others = is_alone(run) && has_any_others(run, part)};
     faults.passing = is_alone(run) && !faults.others && part->passing > 0;
+    faults.unheard = is_alone(run) && !faults.others && is_deaf(part) && !is_raised(run, "other_clients") &&
+                     !is_much(part->unattributed, part);
     char text[400], where[64];
     snprintf(where, sizeof where, "%s: ", name);
     if (faults.busy)
@@ -432,7 +435,7 @@ struct cost_faults costs_judge_part(struct run *run, const struct cost_part *par
                     where, text, (long long)part->made);
     }
     if (is_alone(run))
-        tell_unattributed(run, part, false);
+        tell_unattributed(run, part, faults.unheard);
     if (is_alone(run) && !faults.others)
         tell_unseen(run, part);
     if (faults.passing)

@@ -77,6 +77,7 @@ const char *costs_faults(const struct run *run, const struct cost_part *part, ch
 struct cost_faults {
     bool busy, others;
     bool passing; // others came and ended unheard: the figures are doubtful
+    bool unheard; // some were reset, and somebody was meant to hear it and did not: likewise
 };
 struct cost_faults costs_judge_part(struct run *run, const struct cost_part *part, const char *name);
 

@@ -83,20 +83,12 @@ void crew_begin_phase(struct crew *crew)
     crew->before = crew->tally;
 }
 
-static bool adds_up(int what)
-{
-    return what != TALLY_OPEN && what != TALLY_FIRST_START_NS && what != TALLY_LAST_CONNECTED_NS &&
-           what != TALLY_FIRST_ARRIVAL_NS && what != TALLY_LAST_ARRIVED_NS && what != TALLY_LAST_CHANGED_NS &&
-           what != TALLY_LAST_RECEIVED_NS && what != TALLY_RAN_PPM && what != TALLY_WAITED_PPM &&
-           what != TALLY_STALLED_PPM;
-}
-
 void crew_phase_tally(const struct crew *crew, struct tally *tally)
 {
     const struct tally *before = &crew->before;
     *tally = crew->tally;
     for (int what = 0; what < TALLY_COUNT; what++)
-        if (adds_up(what))
+        if (tally_adds_up((enum tally_count)what))
             tally->count[what] -= before->count[what];
     for (int reason = 0; reason < REASON_COUNT; reason++) {
         tally->failed[reason] -= before->failed[reason];

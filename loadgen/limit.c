@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #define LATE_NS NS_PER_MS // as the anomaly `late`
 #define FULL 0.9          // a thread that ran or waited for so much of the time had none to spare
 #define CROWDED 0.1       // a thread that waited so much for a CPU would have done more with one
+#define STARVED 0.25      // and one that waited so much may have missed what it was to read
 
 const char *limit_name(enum limit_by by)
 {
@@ -33,7 +35,7 @@ __attribute__((format(printf, 3, 4))) static void say(struct limit *limit, enum 
 }
 
 // The limit is the generator, or the host that it shares.
-static void blame_this_side(struct limit *limit, const struct limit_facts *facts)
+static void blame_this_side(struct limit *limit, const struct limit_facts *facts, bool late)
 {
     if (facts->waited >= CROWDED)
         say(limit, LIMIT_HOST,
@@ -41,7 +43,28 @@ static void blame_this_side(struct limit *limit, const struct limit_facts *facts
             facts->waited * 100, facts->ran * 100);
     else
         say(limit, LIMIT_GENERATOR, "a worker ran for %.0f %% of the time%s", facts->ran * 100,
-            facts->ran < FULL ? " and was late all the same" : "");
+            late && facts->ran < FULL ? " and was late all the same" : "");
+}
+
+// Had a worker no time to spare, though what it sent was sent in time? Then what it did not read is not the target's.
+static bool is_this_side(struct limit *limit, const struct limit_facts *facts, bool late)
+{
+    if (facts->unread >= CROWDED)
+        say(limit, LIMIT_GENERATOR,
+            "workers had not read all that the target had sent: bytes of %.0f %% of the missing messages "
+            "were "
+            "in their sockets",
+            fmin(facts->unread, 1) * 100);
+    else if (facts->stalled >= CROWDED && facts->waited < CROWDED)
+        say(limit, LIMIT_GENERATOR,
+            "a worker was kept from running (stopped, or its machine was) for %.0f %% of the time",
+            facts->stalled * 100);
+    else if (facts->stalled >= CROWDED || facts->ran + facts->waited >= FULL ||
+             (facts->asked_per_s > 0 && facts->waited >= STARVED))
+        blame_this_side(limit, facts, late);
+    else
+        return false;
+    return true;
 }
 
 // The limit is the target, or the host, where that left it no CPU. Of a target that stood still nobody knows.
@@ -73,23 +96,25 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
 {
     bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS;
     bool known = facts->ran + facts->waited > 0;
-    if (paced && !late && facts->had_per_s >= facts->asked_per_s * KEPT)
+    if (paced && facts->none_due)
+        say(limit, LIMIT_UNKNOWN, "no message was due");
+    else if (paced && !late && facts->had_per_s >= facts->asked_per_s * KEPT)
         say(limit, LIMIT_NONE, "the rate was kept");
     else if (paced && !late && facts->not_sent > 0)
         say(limit, LIMIT_UNKNOWN,
             "%.0f messages were due and not sent: their clients were gone, or their sockets took no more",
             facts->not_sent);
+    else if (is_this_side(limit, facts, late))
+        ;
     else if (paced && !late)
         blame_that_side(limit, facts, "messages were sent in time, and %.4g of %.4g a second arrived",
                         facts->had_per_s, facts->asked_per_s);
-    else if (facts->stalled >= CROWDED && facts->waited < CROWDED)
-        say(limit, LIMIT_GENERATOR,
-            "a worker was kept from running (stopped, or its machine was) for %.0f %% of the time",
-            facts->stalled * 100);
+    else if (!known && facts->brief)
+        say(limit, LIMIT_UNKNOWN, "the publishing was too short to tell how busy the workers were");
     else if (!known)
         say(limit, LIMIT_UNKNOWN, "this kernel does not say how busy the workers were");
-    else if (late || facts->stalled >= CROWDED || facts->ran + facts->waited >= FULL)
-        blame_this_side(limit, facts);
+    else if (late)
+        blame_this_side(limit, facts, late);
     else
         blame_that_side(
             limit, facts,

@@ -3,11 +3,12 @@
 // about the target.
 //
 // A generator with a free CPU and spare time waits for its target: the target is the limit. Without these the
-// generator is the limit. If it was ready to run and had no CPU, the limit is the host, which both share; so it
-// is if the target was.
+// generator is the limit, whether its workers send or receive. If it was ready to run and had no CPU, the limit is the
+// host, which both share; so it is if the target was.
 #ifndef POOLMARK_LOADGEN_LIMIT_H
 #define POOLMARK_LOADGEN_LIMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum limit_by {
@@ -22,12 +23,17 @@ struct limit_facts {
     double asked_per_s; // 0: as fast as possible
     double had_per_s;
     double not_sent;    // messages that were due
+    bool none_due;      // of messages, by the schedule
     int64_t lag_p99_ns; // from the intended times to the acts; ignored without a schedule
-    // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known.
+    // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known, and `brief`: because
+    // the time was too short to tell.
     double ran, waited;
+    bool brief;
     double target_ran, target_waited; // the same of the target's busiest thread
     double target_stopped; // share of the time in which it stood still: stopped, held by a debugger, frozen
     double stalled; // share of the time in which the worker that was kept from running the longest was so
+    double
+        unread; // of the bytes of missing messages, those that lay in sockets of workers, unread, at the end
 };
 
 struct limit {

@@ -289,6 +289,31 @@ static void print_ports(const struct overview *overview, FILE *to)
     fputc('\n', to);
 }
 
+static bool is_doubtful(const struct summary_row *row)
+{
+    return row->doubt && isfinite(row->value);
+}
+
+// "doubtful              delivery.p50 and 6 more: anomaly late_receiver", a line for each anomaly.
+static void print_doubts(const struct overview *overview, FILE *to)
+{
+    const struct summary *summary = overview->summary;
+    bool first = true;
+    for (int i = 0; i < summary->count; i++) {
+        const char *doubt = is_doubtful(&summary->rows[i]) ? summary->rows[i].doubt : NULL;
+        int before = 0, more = 0;
+        for (int j = 0; doubt && j < summary->count; j++)
+            if (j != i && is_doubtful(&summary->rows[j]) && strcmp(summary->rows[j].doubt, doubt) == 0)
+                *(j < i ? &before : &more) += 1;
+        if (!doubt || before > 0)
+            continue;
+        fprintf(to, "%-*s%s", LABEL, label_once(&first, "doubtful"), summary->rows[i].name);
+        if (more > 0)
+            fprintf(to, " and %d more", more);
+        fprintf(to, ": anomaly %s\n", doubt);
+    }
+}
+
 static void print_all(const struct overview *overview, FILE *to)
 {
     const struct summary *summary = overview->summary;
@@ -299,7 +324,8 @@ static void print_all(const struct overview *overview, FILE *to)
         if (row->why[0])
             fprintf(to, "%-34s%16s %s\n", row->name, "not known", row->why);
         else
-            fprintf(to, "%-34s%16s\n", row->name, text_of(row->value, row->unit, text));
+            fprintf(to, "%-34s%16s%s%s\n", row->name, text_of(row->value, row->unit, text),
+                    is_doubtful(row) ? " ? " : "", is_doubtful(row) ? row->doubt : "");
     }
 }
 
@@ -323,6 +349,7 @@ void overview_print(const struct overview *overview, FILE *to)
                 one->mend);
     }
     print_target(overview, to);
+    print_doubts(overview, to);
     print_ports(overview, to);
     if (record)
         fprintf(to, "%-*s%s (poolmark report makes a page of it)\n", LABEL, "record", record);

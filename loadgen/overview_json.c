@@ -23,6 +23,16 @@ static json_t *metrics_json(const struct summary *summary)
     return json;
 }
 
+// {METRIC: the anomaly by which it may be disturbed}.
+static json_t *doubts_json(const struct summary *summary)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < summary->count; i++)
+        if (summary->rows[i].doubt && isfinite(summary->rows[i].value))
+            json_object_set_new(json, summary->rows[i].name, json_string(summary->rows[i].doubt));
+    return json;
+}
+
 json_t *overview_json(const struct overview *overview, int64_t left_out)
 {
     const struct run *run = overview->run;
@@ -37,7 +47,7 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
                   {"deliveries_due", TALLY_DELIVERY_DUE},
                   {"messages_received", TALLY_RECEIVED}};
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
         "schema", JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario",
         config->scenario->name, "engine", config->engine->name, "elapsed_s", (double)overview->took_ns / 1e9,
         "ended_early", text_or_null(run->broken), "connections_wanted",
@@ -46,8 +56,9 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
         "dropped_by", moment_reasons(run->tally.dropped), "limit",
         limit->why[0] ? json_pack("{s:s, s:s}", "by", limit_name(limit->by), "why", limit->why) : json_null(),
         "ceilings", summary_ceilings_json(overview->summary), "verdicts",
-        summary_verdicts_json(overview->summary), "metrics", metrics_json(overview->summary), "record",
-        text_or_null(config->record_dir), "seconds_left_out", (json_int_t)left_out);
+        summary_verdicts_json(overview->summary), "metrics", metrics_json(overview->summary), "doubts",
+        doubts_json(overview->summary), "record", text_or_null(config->record_dir), "seconds_left_out",
+        (json_int_t)left_out);
     for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
         json_object_set_new(json, counts[i].name, json_integer(run->tally.count[counts[i].what]));
     for (const struct message_fault *one = message_faults(); json && one->metric; one++) {

@@ -111,6 +111,7 @@ struct run {
     struct targets targets; // the watched processes
     struct stops stops;     // times in which they stood still
     struct execs execs;     // those that executed another program
+    bool late_receiver;     // a worker did not read in time (receiving.h)
     int64_t broken_ns;      // when the run ended early; 0: it did not
     int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;

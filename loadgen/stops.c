@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #define LOOK_EVERY_NS (100 * NS_PER_MS)
+#define LIST_EVERY_NS NS_PER_S // of its threads
 
 static const struct {
     const char *name, *words, *effect, *mend;
@@ -25,29 +27,97 @@ static const struct {
                        "Its system calls and signals may have waited for that", "detach it"},
 };
 
-static enum stop_kind kind_of(const struct stops *stops, struct stops_of *of)
+// The letter of the thread's state, '?' when it cannot be read (it has ended, or is hidden), and who traces it (0: nobody).
+static char state_of(const char *path, int64_t *tracer)
 {
-    char path[64], text[4096];
-    int64_t tracer = 0;
-    snprintf(path, sizeof path, "/proc/%" PRId64 "/status", of->pid);
+    char text[4096];
+    *tracer = 0;
     if (text_file_read(path, text, sizeof text) < 0)
-        return STOP_NONE; // it has ended, or is hidden
+        return '?';
     const char *state = strstr(text, "\nState:\t");
-    if (text_file_number(text, "TracerPid:", &tracer) == 0 && tracer > 0 && tracer != of->tracer) {
-        of->tracer = tracer;
-        snprintf(path, sizeof path, "/proc/%" PRId64 "/comm", tracer);
-        if (text_file_read(path, of->tracer_name, sizeof of->tracer_name) < 0)
-            of->tracer_name[0] = '\0';
-        of->tracer_name[strcspn(of->tracer_name, "\n")] = '\0';
-        for (char *at = of->tracer_name; *at; at++) // a name may hold anything
-            *at = *at >= ' ' && *at <= '~' ? *at : '?';
+    (void)!text_file_number(text, "TracerPid:", tracer);
+    return state ? state[strlen("\nState:\t")] : '?';
+}
+
+static void note_tracer(struct stops_of *of, int64_t tracer)
+{
+    char path[64];
+    if (tracer <= 0 || tracer == of->tracer)
+        return;
+    of->tracer = tracer;
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/comm", tracer);
+    if (text_file_read(path, of->tracer_name, sizeof of->tracer_name) < 0)
+        of->tracer_name[0] = '\0';
+    of->tracer_name[strcspn(of->tracer_name, "\n")] = '\0';
+    for (char *at = of->tracer_name; *at; at++) // a name may hold anything
+        *at = *at >= ' ' && *at <= '~' ? *at : '?';
+}
+
+// Lists the process's threads but the first.
+static void list_threads(struct stops_of *of, int64_t now_ns)
+{
+    char path[64];
+    of->thread_count = of->turn = 0;
+    of->listed_ns = now_ns;
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/task", of->pid);
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        int64_t tid = strtoll(entry->d_name, NULL, 10);
+        if (tid <= 0 || tid == of->pid)
+            continue;
+        if (of->thread_count == of->thread_capacity) {
+            int capacity = of->thread_capacity > 0 ? 2 * of->thread_capacity : 16;
+            int64_t *more = realloc(of->threads, (size_t)capacity * sizeof *more);
+            if (!more)
+                break;
+            of->threads = more;
+            of->thread_capacity = capacity;
+        }
+        of->threads[of->thread_count++] = tid;
     }
-    char letter = state ? state[strlen("\nState:\t")] : '?';
+    if (folder)
+        closedir(folder);
+}
+
+// One more thread at each look, in turn: a debugger may hold one alone, and the first may have ended while others work. One
+// that is held is looked at until it is not.
+static char state_of_another(struct stops_of *of, int64_t *tracer, int64_t now_ns)
+{
+    char path[96];
+    *tracer = 0;
+    if (of->thread == 0 && of->turn >= of->thread_count && now_ns - of->listed_ns >= LIST_EVERY_NS)
+        list_threads(of, now_ns);
+    if (of->thread == 0 && of->thread_count > 0 && of->turn >= of->thread_count)
+        of->turn = 0;
+    int64_t tid = of->thread > 0 ? of->thread : of->turn < of->thread_count ? of->threads[of->turn++] : 0;
+    of->thread = 0;
+    if (tid == 0)
+        return '?';
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/status", of->pid, tid);
+    char letter = state_of(path, tracer);
+    if (letter == 'T' || letter == 't')
+        of->thread = of->seen_thread = tid;
+    return letter;
+}
+
+static enum stop_kind kind_of(const struct stops *stops, struct stops_of *of, int64_t now_ns)
+{
+    char path[64];
+    int64_t tracer, other = 0;
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/status", of->pid);
+    char letter = state_of(path, &tracer);
+    if (letter == '?')
+        return STOP_NONE;
+    note_tracer(of, tracer);
+    if (letter != 'T' && letter != 't') {
+        letter = state_of_another(of, &other, now_ns);
+        note_tracer(of, other);
+    }
     if (letter == 'T' || letter == 't')
         return letter == 'T' ? STOP_STOPPED : STOP_HELD;
     if (cgroup_is_frozen(stops->freezers, "", (pid_t)of->pid) == 1)
         return STOP_FROZEN;
-    return tracer > 0 ? STOP_ATTACHED : STOP_NONE;
+    return tracer > 0 || other > 0 ? STOP_ATTACHED : STOP_NONE;
 }
 
 // The time since the last look is of the state that this look finds. Where that had begun is not known: a long gap counts
@@ -56,7 +126,7 @@ static void look_at(struct stops *stops, struct stops_of *of, int64_t now_ns)
 {
     enum stop_kind before = of->kind;
     int64_t gap_ns = of->looked_ns > 0 ? now_ns - of->looked_ns : 0;
-    of->kind = kind_of(stops, of);
+    of->kind = kind_of(stops, of, now_ns);
     of->looked_ns = now_ns;
     if (before != of->kind && before != STOP_NONE)
         of->stop[before].now_ns = 0;
@@ -101,6 +171,8 @@ int stops_open(struct stops *stops, const int64_t *pids, int count, int64_t now_
 
 void stops_close(struct stops *stops)
 {
+    for (int i = 0; i < stops->count; i++)
+        free(stops->list[i].threads);
     free(stops->list);
     free(stops->freezers);
     *stops = (struct stops){.count = 0};
@@ -148,21 +220,24 @@ static const char *by_whom(const struct stops_of *of, enum stop_kind kind, char 
 bool stops_tell(const struct stops *stops, enum stop_kind kind, char *text, size_t size)
 {
     int more;
-    char others[48] = "", tracer[64];
+    char others[48] = "", thread[64] = "", tracer[64];
     const struct stops_of *of = longest(stops, kind, &more);
     text[0] = '\0';
     if (!of)
         return false;
     const struct stop *stop = &of->stop[kind];
+    if (of->seen_thread > 0 && kind <= STOP_HELD)
+        snprintf(thread, sizeof thread, ", seen at its thread %lld, not at its first",
+                 (long long)of->seen_thread);
     if (more > 0)
         snprintf(others, sizeof others, ", and %d other%s for no longer", more, more == 1 ? "" : "s");
     snprintf(text, size,
-             "the watched process %lld %s%s for about %.1f s of the run, as far as sampled: %lld of %lld "
+             "the watched process %lld %s%s%s for about %.1f s of the run, as far as sampled: %lld of %lld "
              "looks, one "
              "each 0.1 s, found it so; the longest time was about %.1f s, from %.1f s on%s. %s: latencies, "
              "rates and "
              "losses of that time are not the target's work, and the figures are marked",
-             (long long)of->pid, kinds[kind].words, by_whom(of, kind, tracer), (double)stop->ns / 1e9,
+             (long long)of->pid, kinds[kind].words, by_whom(of, kind, tracer), thread, (double)stop->ns / 1e9,
              (long long)stop->looks, (long long)stops->looks, (double)stop->longest_ns / 1e9,
              (double)stop->from_ns / 1e9, others, kinds[kind].effect);
     return true;

@@ -2,8 +2,9 @@
 // Times in which a watched process of the target stood still though it had not ended: stopped by a signal, held by a
 // debugger, or frozen by its control group. Clients only see answers that do not come, which look like a slow target.
 //
-// /proc/PID/status of its first thread and the group's freezer are read ten times a second, so times are as far as
-// sampled: about a tenth of a second at each end, and a shorter stop may be between two looks. One thread.
+// /proc/PID/status of its first thread and of one more, in turn, and the group's freezer are read ten times a second, so
+// times are as far as sampled: about a tenth of a second at each end, and a shorter stop may be between two looks. Of one
+// thread alone that a debugger holds: a tenth of a second for each thread of the process. One thread.
 //
 //     stops_open(&stops, pids, count, now_ns);             // the first look
 //     stops_look(&stops, clock_now_ns());                  // in each tick; reads when it is time
@@ -38,6 +39,10 @@ struct stops_of { // one process
     enum stop_kind kind; // at the last look
     int64_t tracer;      // the last one seen; 0: none
     char tracer_name[16];
+    int64_t *threads; // but the first; `turn` is the next to be looked at
+    int thread_count, thread_capacity, turn;
+    int64_t listed_ns;
+    int64_t thread, seen_thread; // that stood still while the first did not: at the last look; ever. 0: none
     struct stop stop[STOP_KINDS];
 };
 

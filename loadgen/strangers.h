@@ -27,6 +27,7 @@ struct strangers {
     double least;                         // of the slices of the pause under way; -1: none has ended
     int64_t base_descriptors, base_begun; // at the first count; -1: there was none
     bool told;                            // an anomaly names connections that may be others'
+    bool marked;                          // and says that figures are marked for it
     int64_t most_more;                    // the most descriptors beyond those of our clients, at any count
 };
 

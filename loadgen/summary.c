@@ -6,6 +6,7 @@
 #include "loadgen/kernel_growth.h"
 #include "loadgen/memory_notes.h"
 #include "loadgen/message_faults.h"
+#include "loadgen/receiving.h"
 #include "loadgen/withheld.h"
 
 #include <assert.h>
@@ -221,6 +222,8 @@ void summary_withhold(struct summary *summary, const struct run *run)
         row->doubt = withheld_part_by(&run->doubted, row->name);
         if (!row->doubt && run->stops.seen && suffers_from_stops(row))
             row->doubt = "target_stopped";
+        if (!row->doubt && run->late_receiver && receiving_concerns(row->name, row->unit, row->better))
+            row->doubt = "late_receiver";
         if (!anomaly)
             continue;
         row->value = NAN;
@@ -416,6 +419,7 @@ void summary_add_clients(struct summary *summary, struct run *run)
         summary_add(summary, "network.ports_passed_over", (double)summary_ports_passed(run), "1", "none");
     add_lag(summary, run);
     add_stall(run);
+    run->late_receiver = receiving_judge(run);
     add_bytes(summary, run);
     if (!run->record)
         return;

@@ -125,13 +125,14 @@ static void add_quotas(struct surroundings *surroundings, struct summary *summar
     double quota = -1;
     json_t *start = NULL, *end = NULL;
     for (int i = 0; i < surroundings->target_count; i++) {
-        cgroup_read(&now, "", (pid_t)surroundings->pids[i]);
+        surroundings_throttling(surroundings, i, &now);
         int64_t more = growth(surroundings->targets[i].throttled_periods, now.throttled_periods);
         if (more <= periods)
             continue;
         periods = more;
         ns = growth(surroundings->targets[i].throttled_ns, now.throttled_ns);
-        quota = now.cpu_quota_cores;
+        quota = surroundings->groups[i].periods > 0 ? surroundings->groups[i].last.cpu_quota_cores
+                                                    : now.cpu_quota_cores;
         json_decref(start);
         json_decref(end);
         start = quota_json(&surroundings->targets[i]);
@@ -142,12 +143,32 @@ static void add_quotas(struct surroundings *surroundings, struct summary *summar
     add_throttling(summary, run, "cpu.throttled_ns", "the target", periods, ns, quota);
 }
 
+// Of the watched process that was moved most often.
+static void tell_moves(const struct surroundings *surroundings, struct run *run)
+{
+    int most = -1;
+    for (int i = 0; i < surroundings->target_count; i++)
+        if (surroundings->groups[i].moves > 0 &&
+            (most < 0 || surroundings->groups[i].moves > surroundings->groups[most].moves))
+            most = i;
+    if (most < 0)
+        return;
+    const struct surroundings_group *group = &surroundings->groups[most];
+    run_anomaly(run, "moved",
+                "the watched process %lld was moved to another control group during the run (%s; %d move%s "
+                "seen, it is looked at once a second): throttling by a quota there is known from the "
+                "first look on that found it there, and the limits of both groups are in the figures",
+                (long long)surroundings->pids[most], group->other, group->moves,
+                group->moves == 1 ? "" : "s");
+}
+
 void summary_add_surroundings(struct summary *summary, struct run *run)
 {
     struct surroundings *surroundings = &run->surroundings;
     surroundings_look(surroundings);
     add_network(surroundings, summary, run);
     add_quotas(surroundings, summary, run);
+    tell_moves(surroundings, run);
     if (run->strangers.idle_share >= 0)
         summary_add(summary, "cpu.idle_share", run->strangers.idle_share, "1", "none");
     if (surroundings->steps > 0)

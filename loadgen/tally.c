@@ -104,30 +104,58 @@ void tally_close_slow(struct tally_page *page, enum tally_reason reason)
     bump(&page->slow_closed[reason]);
 }
 
-static void take_busier(struct tally *sum, const struct tally_page *page)
+// What of two values a sum has.
+static enum joining { JOIN_SUM, JOIN_EARLIEST, JOIN_LATEST, JOIN_BUSIEST } joined(enum tally_count what)
 {
-    int64_t ran = tally_get(page, TALLY_RAN_PPM), waited = tally_get(page, TALLY_WAITED_PPM);
-    if (ran + waited <= sum->count[TALLY_RAN_PPM] + sum->count[TALLY_WAITED_PPM])
+    switch (what) {
+    case TALLY_FIRST_START_NS:
+    case TALLY_FIRST_ARRIVAL_NS:
+        return JOIN_EARLIEST;
+    case TALLY_LAST_CONNECTED_NS:
+    case TALLY_LAST_RECEIVED_NS:
+    case TALLY_LAST_ARRIVED_NS:
+    case TALLY_LAST_CHANGED_NS:
+    case TALLY_STALLED_PPM:
+    case TALLY_READ_STALLED_PPM:
+        return JOIN_LATEST;
+    case TALLY_RAN_PPM:
+    case TALLY_WAITED_PPM:
+    case TALLY_READ_RAN_PPM:
+    case TALLY_READ_WAITED_PPM:
+        return JOIN_BUSIEST;
+    default:
+        return JOIN_SUM;
+    }
+}
+
+bool tally_adds_up(enum tally_count what)
+{
+    return joined(what) == JOIN_SUM && what != TALLY_OPEN;
+}
+
+static void take_busier(struct tally *sum, const struct tally_page *page, enum tally_count what_ran,
+                        enum tally_count what_waited)
+{
+    int64_t ran = tally_get(page, what_ran), waited = tally_get(page, what_waited);
+    if (ran + waited <= sum->count[what_ran] + sum->count[what_waited])
         return;
-    sum->count[TALLY_RAN_PPM] = ran;
-    sum->count[TALLY_WAITED_PPM] = waited;
+    sum->count[what_ran] = ran;
+    sum->count[what_waited] = waited;
 }
 
 void tally_sum(struct tally *sum, const struct tally_page *page)
 {
-    take_busier(sum, page);
+    take_busier(sum, page, TALLY_RAN_PPM, TALLY_WAITED_PPM);
+    take_busier(sum, page, TALLY_READ_RAN_PPM, TALLY_READ_WAITED_PPM);
     for (int i = 0; i < TALLY_COUNT; i++) {
         int64_t value = tally_get(page, (enum tally_count)i);
-        if (i == TALLY_FIRST_START_NS || i == TALLY_FIRST_ARRIVAL_NS) {
-            if (value != 0 && (sum->count[i] == 0 || value < sum->count[i]))
-                sum->count[i] = value;
-        } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS ||
-                   i == TALLY_LAST_ARRIVED_NS || i == TALLY_LAST_CHANGED_NS || i == TALLY_STALLED_PPM) {
-            if (value > sum->count[i])
-                sum->count[i] = value;
-        } else if (i != TALLY_RAN_PPM && i != TALLY_WAITED_PPM) {
+        enum joining join = joined((enum tally_count)i);
+        if (join == JOIN_SUM)
             sum->count[i] += value;
-        }
+        else if (join == JOIN_LATEST && value > sum->count[i])
+            sum->count[i] = value;
+        else if (join == JOIN_EARLIEST && value != 0 && (sum->count[i] == 0 || value < sum->count[i]))
+            sum->count[i] = value;
     }
     for (int i = 0; i < REASON_COUNT; i++) {
         sum->failed[i] += atomic_load_explicit(&page->failed[i], memory_order_relaxed);

@@ -163,6 +163,12 @@ enum tally_count {
     TALLY_RAN_PPM,
     TALLY_WAITED_PPM,
     TALLY_STALLED_PPM, // share of the publishing time in which the worker was kept from running; of a sum the largest
+    // The same three of workers that receive messages at a rate, of several orders those of the busiest. Of a worker that sends
+    // too the first two are 0 unless they leave it no time.
+    TALLY_READ_RAN_PPM,
+    TALLY_READ_WAITED_PPM,
+    TALLY_READ_STALLED_PPM,
+    TALLY_UNREAD_BYTES, // had come from the target and were not read when messages were counted as lost
     TALLY_PORTS_PASSED, // ports that connects passed over, because they were taken
     TALLY_CPU_NS,       // CPU time of the worker so far
     // Bytes of MQTT that its clients have sent and received so far, where the engine knows (engine.h).
@@ -241,6 +247,9 @@ void tally_fail(struct tally_page *page, enum tally_reason reason);
 void tally_drop(struct tally_page *page, enum tally_reason reason);
 void tally_stay_away(struct tally_page *page, enum tally_reason reason);
 void tally_close_slow(struct tally_page *page, enum tally_reason reason);
+
+// Does a count of a sum grow by each page's? Otherwise it is the earliest, the latest, or that of the busiest.
+bool tally_adds_up(enum tally_count what);
 
 // Adds a page to a sum. First-start and last-connected become the earliest and latest, CPU time adds up.
 void tally_sum(struct tally *sum, const struct tally_page *page);

@@ -22,27 +22,52 @@ static int read_thread(const char *tasks, long tid, int64_t *ran_ns, int64_t *wa
     return read == 2 ? 0 : -ENOENT;
 }
 
+// Room for one more thread. Memory is kept from reading to reading.
+static struct thread_times *next_of(struct thread_load *load)
+{
+    if (load->count == load->capacity) {
+        int capacity = load->capacity > 0 ? 2 * load->capacity : 16;
+        struct thread_times *more = realloc(load->threads, (size_t)capacity * sizeof *more);
+        if (!more)
+            return NULL;
+        load->threads = more;
+        load->capacity = capacity;
+    }
+    return &load->threads[load->count];
+}
+
 static int read_all(const char *tasks, struct thread_load *load)
 {
-    *load = (struct thread_load){.at_ns = clock_now_ns()};
+    load->at_ns = clock_now_ns();
+    load->count = 0;
     DIR *dir = opendir(tasks);
     if (!dir)
         return -errno;
     int code = -ENOENT;
-    for (struct dirent *entry; load->count < THREAD_LOAD_MAX && (entry = readdir(dir));) {
+    for (struct dirent *entry; (entry = readdir(dir));) {
         long tid = strtol(entry->d_name, NULL, 10);
+        struct thread_times *times = tid > 0 ? next_of(load) : NULL;
+        if (tid > 0 && !times) { // some threads alone would not say which is the busiest
+            load->count = 0;
+            code = -ENOMEM;
+            break;
+        }
         if (tid <= 0)
             continue;
-        int64_t ran_ns, waited_ns;
-        code = read_thread(tasks, tid, &ran_ns, &waited_ns);
+        code = read_thread(tasks, tid, &times->ran_ns, &times->waited_ns);
         if (code < 0) // the thread has ended, or the kernel does not count its times
             continue;
-        load->threads[load->count].tid = tid;
-        load->threads[load->count].ran_ns = ran_ns;
-        load->threads[load->count++].waited_ns = waited_ns;
+        times->tid = tid;
+        load->count++;
     }
     closedir(dir);
     return load->count > 0 ? 0 : code;
+}
+
+void thread_load_free(struct thread_load *load)
+{
+    free(load->threads);
+    *load = (struct thread_load){.at_ns = 0};
 }
 
 int thread_load_read(struct thread_load *load)
@@ -64,15 +89,19 @@ void thread_load_between(const struct thread_load *from, const struct thread_loa
     *ran = *waited = 0;
     if (time_ns < THREAD_LOAD_LEAST_NS)
         return;
-    for (int i = 0; i < to->count; i++)
-        for (int j = 0; j < from->count; j++) {
-            if (from->threads[j].tid != to->threads[i].tid)
+    // The kernel lists threads in one order, so those of both readings are mostly found at once.
+    for (int i = 0, next = 0; i < to->count; i++)
+        for (int tried = 0; tried < from->count; tried++, next++) {
+            const struct thread_times *before = &from->threads[next % from->count];
+            if (before->tid != to->threads[i].tid)
                 continue;
-            double r = fmin(1, (double)(to->threads[i].ran_ns - from->threads[j].ran_ns) / time_ns);
-            double w = fmin(1 - r, (double)(to->threads[i].waited_ns - from->threads[j].waited_ns) / time_ns);
+            double r = fmin(1, (double)(to->threads[i].ran_ns - before->ran_ns) / time_ns);
+            double w = fmin(1 - r, (double)(to->threads[i].waited_ns - before->waited_ns) / time_ns);
             if (r + w > *ran + *waited) {
                 *ran = r;
                 *waited = w;
             }
+            next++;
+            break;
         }
 }

@@ -3,7 +3,7 @@
 // (/proc/PID/task/TID/schedstat). If both leave a thread no spare time, it limits its process, whatever the
 // other threads do.
 //
-//     struct thread_load from, to;
+//     struct thread_load from = {0}, to = {0};
 //     if (thread_load_read(&from) == 0) ... work ...
 //     if (thread_load_read(&to) == 0) thread_load_between(&from, &to, &ran, &waited);   // 0.7, 0.1
 #ifndef POOLMARK_LOADGEN_THREAD_LOAD_H
@@ -12,25 +12,27 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { THREAD_LOAD_MAX = 64 };
-
 // The kernel counts a running thread's time at its ticks, so a reading is up to some 10 ms old. Shares of a
 // shorter time than this would be made of that.
 enum { THREAD_LOAD_LEAST_NS = 100 * 1000 * 1000 };
 
 struct thread_load {
     int64_t at_ns;
-    int count; // threads; those beyond THREAD_LOAD_MAX are not read
-    struct {
+    int count, capacity;
+    struct thread_times {
         long tid;
         int64_t ran_ns, waited_ns; // since the thread began
-    } threads[THREAD_LOAD_MAX];
+    } * threads;
 };
 
-// Of this process. Returns 0 or -errno; -ENOENT where the kernel does not count these times.
+// Of this process, all its threads. `load` was read before or is zero, and takes memory that thread_load_free gives back, also
+// after a failure. Returns 0 or -errno; -ENOENT where the kernel does not count these times.
 int thread_load_read(struct thread_load *load) __attribute__((warn_unused_result));
 // Of another process.
 int thread_load_read_of(pid_t pid, struct thread_load *load) __attribute__((warn_unused_result));
+
+// Gives its memory back; it can be read again.
+void thread_load_free(struct thread_load *load);
 
 // Shares of the time between two readings, 0 to 1, of the thread with the largest sum of both shares. Only
 // threads in both readings count. Both 0 when there is none, or less than THREAD_LOAD_LEAST_NS between them.

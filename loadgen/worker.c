@@ -249,7 +249,10 @@ static int64_t act(struct worker *worker, int64_t now_ns)
 static void look_for_stall(struct worker *worker, int64_t now_ns)
 {
     int64_t late_ns = now_ns - worker->next_tick_ns;
-    if (worker->next_tick_ns == 0 || late_ns < WORKER_STALL_NS)
+    if (worker->next_tick_ns == 0 || late_ns < WORKER_HELD_NS)
+        return;
+    worker->held_ns += late_ns;
+    if (late_ns < WORKER_STALL_NS)
         return;
     worker->stall_ended_ns = now_ns;
     tally_add(worker->page, TALLY_STALLED_NS, late_ns);

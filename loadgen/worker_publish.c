@@ -51,7 +51,7 @@ int worker_publish_begin(struct worker *worker)
     worker->pair_count =
         pattern_publishers_before(pattern, worker->place + worker->share.count) - worker->first_pair;
     worker->turn = 0;
-    worker->load.at_ns = 0;
+    worker->load_stage = LOAD_NONE;
     worker->board_ns = 0;
     worker->finished = false;
     worker->sending = worker->pair_count > 0;
@@ -167,25 +167,9 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
     return 0;
 }
 
-// Counts how busy this worker was since it began to publish.
-static void count_load(struct worker *worker)
-{
-    struct thread_load now;
-    double ran, waited;
-    int64_t time_ns = clock_now_ns() - worker->load.at_ns,
-            stalled_ns = tally_get(worker->page, TALLY_STALLED_NS) - worker->stalled_ns;
-    if (worker->load.at_ns > 0 && time_ns > 0)
-        tally_set(worker->page, TALLY_STALLED_PPM, stalled_ns * 1000000 / time_ns);
-    if (worker->load.count == 0 || thread_load_read(&now) < 0)
-        return;
-    thread_load_between(&worker->load, &now, &ran, &waited);
-    tally_set(worker->page, TALLY_RAN_PPM, (int64_t)(ran * 1e6));
-    tally_set(worker->page, TALLY_WAITED_PPM, (int64_t)(waited * 1e6));
-}
-
 static int64_t stop_sending(struct worker *worker, int64_t now_ns)
 {
-    count_load(worker);
+    worker_load_end(worker);
     worker->sending = false;
     if (!is_pairs(worker))
         board_finish(worker->setup->board, worker->pair_count);
@@ -310,12 +294,10 @@ static int64_t send_of_pair(struct worker *worker, int first, int due, int64_t s
 
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 {
-    if (!worker->sending)
+    worker_load_begin(worker);
+    if (!worker->sending) {
+        worker_load_look(worker, now_ns);
         return worker->deadline_ns;
-    if (worker->load.at_ns == 0) {
-        worker->stalled_ns = tally_get(worker->page, TALLY_STALLED_NS);
-        if (thread_load_read(&worker->load) < 0)
-            worker->load.count = 0; // not known
     }
     if (!(worker->order.rate_per_s > 0))
         return flood_tick(worker, now_ns);
@@ -473,6 +455,8 @@ static void count_unsent(struct worker *worker)
 
 void worker_publish_end(struct worker *worker, bool halted)
 {
+    int64_t lost = tally_get(worker->page, TALLY_LOST);
+    worker_load_end(worker);
     if (halted)
         count_unsent(worker);
     for (int64_t i = 0; i < worker->pair_count; i++) {
@@ -484,6 +468,8 @@ void worker_publish_end(struct worker *worker, bool halted)
     }
     if (!is_pairs(worker))
         worker_receive_end(worker, halted);
+    if (tally_get(worker->page, TALLY_LOST) > lost)
+        worker_load_unread(worker);
     free(worker->pairs);
     payload_maker_close(&worker->payloads);
     free(worker->ready);

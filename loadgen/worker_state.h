@@ -15,6 +15,8 @@
 
 // A worker whose tick comes so much later than planned was kept from running.
 #define WORKER_STALL_NS (250 * NS_PER_MS)
+// The same in the share of the publishing in which it was (TALLY_STALLED_PPM).
+#define WORKER_HELD_NS (50 * NS_PER_MS)
 enum { WORKER_NAME_BYTES = 64 };         // of a topic that was not given
 #define WORKER_IDLE_NS (3600 * NS_PER_S) // a signal comes before that
 
@@ -112,10 +114,11 @@ struct worker {
     int64_t board_ns;  // when to look at the board again
     bool finished;     // all publishers of all workers have
     struct payload_maker payloads;
-    struct thread_load load; // when the publishing began; at_ns 0: it has not
-    int64_t stalled_ns;      // by then
-    bool sending;            // not yet past the end of the schedule
-    int64_t flights_budget;  // bytes that the pairs' messages under way may take
+    struct thread_load load;                        // when the publishing began
+    int64_t held_ns, load_held_ns, load_stalled_ns; // how long it was kept from running, so far and by then
+    enum { LOAD_NONE, LOAD_READ, LOAD_COUNTED } load_stage;
+    bool sending;           // not yet past the end of the schedule
+    int64_t flights_budget; // bytes that the pairs' messages under way may take
 
     struct worker_arrivals *arrivals; // ARRIVE; worker_arrive.c
     struct worker_changes *changes;   // SUBSCRIBE; worker_subscribe.c
@@ -271,6 +274,14 @@ bool worker_slow_is_over(const struct worker *worker); // nothing more is read i
 // When the client's application next reads, from a time on: that time, unless it is slow. INT64_MAX: not in this order.
 int64_t worker_slow_reads_ns(const struct worker *worker, int64_t client, int64_t from_ns);
 void worker_slow_end(struct worker *worker, bool halted);
+
+// How busy this worker is from the beginning of an order to publish to the end of its schedule (worker_load.c). `end` counts
+// it, once; `look` does so when the schedule is over.
+void worker_load_begin(struct worker *worker);
+void worker_load_look(struct worker *worker, int64_t now_ns);
+void worker_load_end(struct worker *worker);
+void worker_load_unread(
+    struct worker *worker); // counts the bytes that have come from the target and are not read
 
 int worker_publish_begin(struct worker *worker);
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns);

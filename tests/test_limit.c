@@ -52,6 +52,34 @@ static void test_without_a_rate_the_limit_is_the_target_when_the_generator_waits
     check((struct limit_facts){.had_per_s = 1e6}, LIMIT_UNKNOWN, "kernel");
 }
 
+// What a worker does not read in time is lost at the target, though nothing is sent late.
+static void test_a_worker_that_cannot_receive_is_the_limit(void **state)
+{
+    (void)state;
+    struct limit_facts facts = {.asked_per_s = 1200, .had_per_s = 1000, .ran = 0.97};
+    check(facts, LIMIT_GENERATOR, "a worker ran for 97 % of the time");
+    facts.ran = 0.4;
+    check(facts, LIMIT_TARGET, "1000 of 1200");
+    facts.waited = 0.3;
+    check(facts, LIMIT_HOST, "30 %");
+    facts.waited = 0.05;
+    facts.stalled = 0.3;
+    check(facts, LIMIT_GENERATOR, "kept from running");
+    facts.stalled = 0;
+    facts.unread = 0.5;
+    check(facts, LIMIT_GENERATOR, "50 % of the missing messages");
+    facts.had_per_s = 1200;
+    check(facts, LIMIT_NONE, "kept");
+}
+
+static void test_what_is_not_known_has_its_reason(void **state)
+{
+    (void)state;
+    check((struct limit_facts){.had_per_s = 1e6, .brief = true}, LIMIT_UNKNOWN, "too short to tell");
+    check((struct limit_facts){.asked_per_s = 0.1, .none_due = true, .ran = 0.1}, LIMIT_UNKNOWN,
+          "no message was due");
+}
+
 // A target that waits for a CPU is not what was measured.
 static void test_a_target_without_a_cpu_is_not_the_limit(void **state)
 {
@@ -112,7 +140,7 @@ static void test_the_busiest_thread_counts_and_not_the_sum(void **state)
     struct spinner spinner = {.stop = false};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, spin, &spinner), 0);
-    struct thread_load from, to;
+    struct thread_load from = {0}, to = {0};
     if (thread_load_read(&from) < 0)
         skip();
     while (!spinner.has_run || clock_now_ns() < from.at_ns + THREAD_LOAD_LEAST_NS)
@@ -125,7 +153,11 @@ static void test_the_busiest_thread_counts_and_not_the_sum(void **state)
     // It ran or waited for a CPU whenever the host let this machine run; this thread slept.
     assert_true(ran > 0 && ran + waited > 0.1 && ran + waited < 1.5);
 
-    struct thread_load earlier = {.at_ns = NS_PER_S, .count = 2}, later = {.at_ns = 2 * NS_PER_S, .count = 2};
+    thread_load_free(&from);
+    thread_load_free(&to);
+    struct thread_times of_earlier[2] = {{0}}, of_later[2] = {{0}};
+    struct thread_load earlier = {.at_ns = NS_PER_S, .count = 2, .threads = of_earlier};
+    struct thread_load later = {.at_ns = 2 * NS_PER_S, .count = 2, .threads = of_later};
     earlier.threads[0].tid = later.threads[1].tid = 1;
     earlier.threads[1].tid = 2;
     later.threads[0].tid = 3; // began meanwhile, and is not compared
@@ -145,15 +177,59 @@ static void test_the_busiest_thread_counts_and_not_the_sum(void **state)
     assert_true(ran == 0 && waited == 0);
 }
 
+static void *pause_until(void *context)
+{
+    pthread_mutex_t *gate = context;
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+// The busy thread is the last of a hundred.
+static void test_every_thread_of_many_is_read(void **state)
+{
+    (void)state;
+    enum { IDLE = 99 };
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t idle[IDLE], busy;
+    struct spinner spinner = {.stop = false};
+    struct thread_load from = {0}, to = {0};
+    double ran, waited;
+    pthread_mutex_lock(&gate);
+    for (int i = 0; i < IDLE; i++)
+        assert_int_equal(pthread_create(&idle[i], NULL, pause_until, &gate), 0);
+    assert_int_equal(pthread_create(&busy, NULL, spin, &spinner), 0);
+    int code = thread_load_read(&from);
+    while (!spinner.has_run || clock_now_ns() < from.at_ns + THREAD_LOAD_LEAST_NS)
+        clock_sleep_until_ns(clock_now_ns() + NS_PER_MS);
+    if (code == 0)
+        assert_int_equal(thread_load_read(&to), 0);
+    spinner.stop = true;
+    pthread_mutex_unlock(&gate);
+    pthread_join(busy, NULL);
+    for (int i = 0; i < IDLE; i++)
+        pthread_join(idle[i], NULL);
+    if (code == 0) {
+        assert_in_range(to.count, IDLE + 2, 10000);
+        thread_load_between(&from, &to, &ran, &waited);
+        assert_true(ran + waited > 0.1);
+    }
+    thread_load_free(&from);
+    thread_load_free(&to);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_with_a_rate_the_limit_is_whoever_did_not_keep_it),
         cmocka_unit_test(test_without_a_rate_the_limit_is_the_target_when_the_generator_waits_for_it),
         cmocka_unit_test(test_a_target_without_a_cpu_is_not_the_limit),
+        cmocka_unit_test(test_a_worker_that_cannot_receive_is_the_limit),
+        cmocka_unit_test(test_what_is_not_known_has_its_reason),
         cmocka_unit_test(test_a_generator_that_was_stopped_is_the_limit),
         cmocka_unit_test(test_a_target_that_stood_still_is_not_the_limit),
         cmocka_unit_test(test_the_busiest_thread_counts_and_not_the_sum),
+        cmocka_unit_test(test_every_thread_of_many_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,10 +3,15 @@
 #include "base/clock.h"
 #include "loadgen/stops.h"
 
+#include <dirent.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +98,72 @@ static void test_one_that_is_stopped_at_the_start_is_named_with_how_to_resume_it
     end((pid_t)pid);
 }
 
+static void *sleep_on(void *context)
+{
+    for (;;)
+        pause();
+    return context;
+}
+
+static pid_t start_with_two_threads(void)
+{
+    pthread_t thread;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)!pthread_create(&thread, NULL, sleep_on, NULL);
+        sleep_on(NULL);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+// Waits until it is there.
+static pid_t second_thread_of(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    for (;;) {
+        DIR *folder = opendir(path);
+        assert_non_null(folder);
+        long tid = 0;
+        for (struct dirent *entry; (entry = readdir(folder));)
+            if (entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) != pid)
+                tid = strtol(entry->d_name, NULL, 10);
+        closedir(folder);
+        if (tid > 0)
+            return (pid_t)tid;
+        clock_sleep_until_ns(clock_now_ns() + NS_PER_MS);
+    }
+}
+
+// The first thread goes on.
+static void test_one_thread_alone_that_a_debugger_holds_is_seen(void **state)
+{
+    (void)state;
+    char text[900];
+    int64_t pid = start_with_two_threads();
+    pid_t thread = second_thread_of((pid_t)pid);
+    struct stops stops;
+    assert_int_equal(stops_open(&stops, &pid, 1, clock_now_ns()), 0);
+    int64_t from_ns = stops.looked_ns;
+    assert_false(stops.seen);
+    bool held = ptrace(PTRACE_SEIZE, thread, NULL, NULL) == 0;
+    if (held) {
+        assert_int_equal(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL), 0);
+        assert_int_equal(waitpid(thread, NULL, __WALL), thread);
+        for (int i = 1; i <= 30; i++)
+            stops_look(&stops, from_ns + i * 100 * NS_PER_MS);
+        assert_true(stops_tell(&stops, STOP_HELD, text, sizeof text));
+        assert_non_null(strstr(text, "seen at its thread "));
+        assert_in_range(stops_ns(&stops), 1500 * NS_PER_MS, 3000 * NS_PER_MS);
+        assert_int_equal(ptrace(PTRACE_DETACH, thread, NULL, NULL), 0);
+    }
+    stops_close(&stops);
+    end((pid_t)pid);
+    if (!held)
+        skip();
+}
+
 static void test_without_watched_processes_there_is_nothing_to_say(void **state)
 {
     (void)state;
@@ -111,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_process_that_is_stopped_is_seen_with_its_time),
         cmocka_unit_test(test_one_that_is_stopped_at_the_start_is_named_with_how_to_resume_it),
+        cmocka_unit_test(test_one_thread_alone_that_a_debugger_holds_is_seen),
         cmocka_unit_test(test_without_watched_processes_there_is_nothing_to_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

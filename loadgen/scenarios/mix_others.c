@@ -73,15 +73,16 @@ void mix_others_judge(struct run *run, const struct mix *mix, const struct sampl
             withheld_add(&run->withheld_parts, anomaly, "phase.%s.cpu_seconds", phase);
         if (faults.others && !polluted)
             withhold_memory(&run->withheld_parts, mix, "other_clients", i, count);
-        if (faults.passing)
+        bool doubtful = faults.passing || faults.unheard;
+        if (doubtful)
             withheld_add(&run->doubted, "other_connections", "phase.%s.cpu_seconds", phase);
-        if (faults.passing && !doubted) {
+        if (doubtful && !doubted) {
             withheld_add(&run->doubted, "other_connections", "memory.peak_bytes");
             withheld_add(&run->doubted, "other_connections", "memory.after_bytes");
             withhold_memory(&run->doubted, mix, "other_connections", i, count);
         }
         polluted = polluted || faults.others;
-        doubted = doubted || faults.passing;
+        doubted = doubted || doubtful;
         before = &results[i].sample;
     }
 }

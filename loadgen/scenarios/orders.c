@@ -37,6 +37,9 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
     connected = run->tally.count[TALLY_CONNECTED] - connected;
     int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS];
     time->due_ns += due_ns;
+    if (order.rate_per_s > 0)
+        time->turns_ns +=
+            goal - before > 1 ? due_ns / (goal - before - 1) : (int64_t)(1e9 / order.rate_per_s);
     time->acts += goal - before;
     time->orders++;
     if (last_ns > order.at_ns && order.at_ns > 0)
@@ -83,10 +86,10 @@ void order_add_connect_rate(struct run *run, struct summary *summary, const stru
         summary_add(summary, "connect.rate_asked", asked, "1/s", "none");
     if (time->took_ns <= 0)
         return;
-    double rate = (double)connected * 1e9 / (double)time->took_ns;
+    double seconds = (double)(time->took_ns + time->turns_ns) / 1e9, rate = (double)connected / seconds;
     summary_add(summary, "connect.rate", rate, "1/s", "higher");
-    summary_add(summary, "connect.seconds", (double)time->took_ns / 1e9, "s", "lower");
-    if (asked > 0 && order_missed_rate(time->took_ns, time->due_ns))
+    summary_add(summary, "connect.seconds", seconds, "s", "lower");
+    if (asked > 0 && order_missed_rate(time->took_ns + time->turns_ns, time->due_ns + time->turns_ns))
         run_anomaly(
             run, "rate",
             "%.1f connects a second were had where %.1f were asked for: the last came %.3f s after it was "

@@ -10,6 +10,8 @@
 struct connect_time {
     int64_t took_ns; // from the common instant to the last CONNACK
     int64_t due_ns;  // with --rate: from that instant to the intended time of the last connect; otherwise 0
+    // With --rate each order's last connect has a turn too, to the next intended time: n connects have n intervals.
+    int64_t turns_ns;
     // How --rate goes over time, set before the first order, through all of them; NULL: it is constant.
     const struct pace *pace;
     int64_t acts, orders; // so far

@@ -4,6 +4,7 @@
 // stay idle.
 #include "loadgen/thread_load.h"
 #include "loadgen/limit.h"
+#include "loadgen/receiving.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
@@ -13,10 +14,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LARGE_BYTES = 256 * 1024 };
-enum { TARGETS_READ = 4 }; // watched processes whose threads are read
 enum { PAIRS = 100, MANY = 100, FEW = 1, STREAMS_MAX = 16 << 20 };
 // Defaults of a pair. At QoS 2 no more than brokers commonly have in flight for a client: mosquitto loses the
 // others.
@@ -223,22 +224,37 @@ static void describe(const struct config *config, json_t *json)
 
 // Each watched process's threads, before and after the publishing.
 struct target_loads {
-    struct thread_load from[TARGETS_READ], to[TARGETS_READ];
+    struct thread_load *from, *to; // `count` each; none without memory
+    int count;
     double stopped; // share of the time between the two in which they stood still (stops.h)
 };
 
-static void read_target_loads(const struct run *run, struct thread_load loads[TARGETS_READ])
+static void open_target_loads(const struct run *run, struct target_loads *loads)
 {
-    for (int i = 0; i < TARGETS_READ; i++)
-        if (i >= run->config->watch.count ||
-            thread_load_read_of((pid_t)run->config->watch_pids[i], &loads[i]) < 0)
+    int count = run->config->watch.count;
+    loads->from = calloc(2 * (size_t)count + 1, sizeof *loads->from);
+    loads->count = loads->from ? count : 0;
+    loads->to = loads->from ? loads->from + count : NULL;
+}
+
+static void close_target_loads(struct target_loads *loads)
+{
+    for (int i = 0; i < 2 * loads->count; i++)
+        thread_load_free(&loads->from[i]);
+    free(loads->from);
+}
+
+static void read_target_loads(const struct run *run, struct thread_load loads[], int count)
+{
+    for (int i = 0; i < count; i++)
+        if (thread_load_read_of((pid_t)run->config->watch_pids[i], &loads[i]) < 0)
             loads[i].count = 0;
 }
 
 // Of the busiest thread of all watched processes. Both stay 0 when none can be read.
 static void busiest_of_target(const struct target_loads *loads, struct limit_facts *facts)
 {
-    for (int i = 0; i < TARGETS_READ; i++) {
+    for (int i = 0; i < loads->count; i++) {
         double ran, waited;
         thread_load_between(&loads->from[i], &loads->to[i], &ran, &waited);
         if (ran + waited > facts->target_ran + facts->target_waited) {
@@ -250,7 +266,7 @@ static void busiest_of_target(const struct target_loads *loads, struct limit_fac
 
 // Judges the limit of the rate: a rate that the generator could not exceed says nothing about the target.
 static void add_limit(struct summary *summary, const struct run *run, const struct target_loads *loads,
-                      double asked_per_s, double had_per_s)
+                      int64_t published_ns, double asked_per_s, double had_per_s)
 {
     struct limit_facts facts = {.asked_per_s = asked_per_s,
                                 .had_per_s = had_per_s,
@@ -258,7 +274,10 @@ static void add_limit(struct summary *summary, const struct run *run, const stru
                                 .ran = (double)run->tally.count[TALLY_RAN_PPM] / 1e6,
                                 .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6,
                                 .target_stopped = loads->stopped,
-                                .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6};
+                                .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6,
+                                .unread = receiving_unread(run),
+                                .brief = published_ns < THREAD_LOAD_LEAST_NS,
+                                .none_due = tally_measured(&run->tally, TALLY_DUE) == 0};
     const struct hist *lag = run->total[LATENCY_LAG];
     int64_t p99_ns = hist_percentile_known(lag, 99);
     busiest_of_target(loads, &facts);
@@ -297,7 +316,7 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
     if (order->pattern.kind != PATTERN_PAIRS)
         summary_add(summary, "deliveries.rate", deliveries / seconds, "1/s", "higher");
     summary_add(summary, "messages.seconds", seconds, "s", "none");
-    add_limit(summary, run, loads, asked_per_s, rate);
+    add_limit(summary, run, loads, to_ns - order->at_ns, asked_per_s, rate);
     if (!(order->rate_per_s > 0))
         return;
     summary_add(summary, "messages.rate_asked", asked_per_s, "1/s", "none");
@@ -387,12 +406,14 @@ static bool publish(struct run *run, struct summary *summary)
     run_phase(run, "publish");
     run->lossy = true;
     struct target_loads loads;
-    read_target_loads(run, loads.from);
+    open_target_loads(run, &loads);
+    read_target_loads(run, loads.from, loads.count);
     int64_t from_ns = clock_now_ns(), stopped_ns = stops_ns(&run->stops);
     bool fine = run_order(run, run->fleet, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
-    read_target_loads(run, loads.to);
+    read_target_loads(run, loads.to, loads.count);
     loads.stopped = (double)(stops_ns(&run->stops) - stopped_ns) / (double)(clock_now_ns() - from_ns);
     add_messages(summary, run, &order, &loads);
+    close_target_loads(&loads);
     return fine;
 }
 

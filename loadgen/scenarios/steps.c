@@ -347,6 +347,7 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     failed = failed_connects(run) - failed;
     steps->time.took_ns += time.took_ns;
     steps->time.due_ns += time.due_ns;
+    steps->time.turns_ns += time.turns_ns;
     if (!fine)
         return false;
     const struct hist *connect = run->phase_hist[LATENCY_CONNECT];

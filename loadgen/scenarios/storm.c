@@ -74,9 +74,17 @@ static bool storm(struct run *run, struct arrivals *arrivals)
     };
     arrivals_set_backoff(&order, &own->comeback);
     run_phase(run, "storm");
+    int64_t there = run->tally.count[TALLY_OPEN];
     bool fine = arrivals_order(run, &order, arrivals);
     if (fine && run->tally.count[TALLY_ARRIVAL_DUE] == 0)
         run_break(run, "no connection was lost within --await: nobody restarted the target (--by-client?)");
+    int64_t lost = run->tally.count[TALLY_ARRIVAL_DUE];
+    if (fine && lost > 0 && lost < there)
+        run_anomaly(run, "partial_storm",
+                    "%lld connections were lost within --await, of %lld that were there: the others lost "
+                    "none, and the "
+                    "arrivals are those of a smaller storm. Was one of several targets restarted?",
+                    (long long)lost, (long long)there);
     return fine && !run_is_broken(run);
 }
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import test_strangers
-from faults import Broker, hiding, load, preloading
+from faults import BUILD, ROOT, Broker, Load, hiding, load, preloading
 from others import client_of, is_verified, packet, text
 from test_strangers import churn, listener, publish
 
@@ -129,6 +129,44 @@ def test_few_resets_that_nobody_heard_are_told_as_not_known(tmp_path, how, count
         pytest.skip("the kernel kept enough of what it told")
     assert why in told and "left no trace" in told and "is not known" in told
     assert cost["value"] > 0 and cost["doubt"] == "other_connections" and "doubt" not in run.record["metrics"]["delivery.p99"]
+    good, said = is_verified(tmp_path / "run")
+    assert good, said
+
+
+MIX = """
+[group.sensors]
+role = "publisher"
+connections = 10
+
+[group.boards]
+role = "subscriber"
+from = "sensors"
+connections = 2
+
+[[phase]]
+name = "arrive"
+all = "connect"
+
+[[phase]]
+name = "day"
+duration = "2s"
+sensors = { do = "publish", rate = 100 }
+"""
+
+
+def test_few_resets_that_nobody_heard_mark_the_phase_of_a_mix(tmp_path):
+    (tmp_path / "mix.toml").write_text(MIX, encoding="utf-8")
+    with Broker("--threads", "1") as broker, \
+            Load(tmp_path / "run", [ROOT / "scripts/poolmark", "mix", tmp_path / "mix.toml", "--build", BUILD, "--target", f"mqtt://127.0.0.1:{broker.port}",
+                                    "--engine", "raw", "--watch-pid", str(broker.pid), "--record", tmp_path / "run"],
+                 env=preloading(tmp_path, "deaf", DEAF, DEAF_BY="bind")) as run:
+        run.wait_for("day ")
+        publish_and_reset(broker.port, 1)
+        assert run.end() == 0, run.said()
+    assert "left no trace" in run.anomaly("other_connections") and "marked as doubtful" in run.anomaly("other_connections")
+    metrics = run.record["metrics"]
+    assert metrics["phase.day.cpu_seconds"]["doubt"] == metrics["phase.day.memory_bytes"]["doubt"] == "other_connections"
+    assert "doubt" not in metrics["phase.arrive.cpu_seconds"]
     good, said = is_verified(tmp_path / "run")
     assert good, said
 

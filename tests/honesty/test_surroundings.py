@@ -2,10 +2,12 @@
 """The target is not charged with a CPU quota, a change of the wall clock, or allocators' variables."""
 import os
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from commands import one_connect, poolmark, suite
-from faults import GUARD_S, cgroup, needs_root
+from faults import GUARD_S, Broker, cgroup, load as load_run, needs_root
 
 from poolmark.facts import comparable
 from poolmark.records import record
@@ -87,3 +89,23 @@ def test_the_suite_says_what_it_took_off(tmp_path):
     done = subprocess.run(suite(tmp_path, one_connect(10)), capture_output=True, text=True, timeout=GUARD_S, check=False,
                           env={**os.environ, "MALLOC_PERTURB_": "7"})
     assert done.returncode == 0 and "MALLOC_PERTURB_ of this environment: taken off the measured programs" in done.stderr
+
+
+@needs_root
+def test_a_target_that_is_moved_into_a_group_with_a_quota_and_back_is_said(tmp_path):
+    with cgroup("cpu", cpu__cfs_period_us=100000, cpu__cfs_quota_us=1000), Broker("--threads", "1") as broker, \
+            load_run(tmp_path / "run", "publish", broker.port, "--pairs", 20, "--publish-rate", 2000, "--duration", "4s", "--warmup", 0,
+                     "--watch-pid", broker.pid) as run:
+        home = next(line.split(":")[2] for line in Path(f"/proc/{broker.pid}/cgroup").read_text(encoding="ascii").splitlines()
+                    if "cpu" in line.split(":")[1].split(","))
+        run.wait_for("publish ")
+        slow = Path("/sys/fs/cgroup/cpu") / f"poolmark-{os.getpid()}"
+        (slow / "cgroup.procs").write_text(str(broker.pid), encoding="ascii")
+        time.sleep(2.5)
+        (slow.parent / home.lstrip("/") / "cgroup.procs").write_text(str(broker.pid), encoding="ascii")
+        run.end()
+    assert f"the watched process {broker.pid} was moved to another control group" in run.anomaly("moved") and slow.name in run.anomaly("moved")
+    assert "the target was throttled" in run.anomaly("throttled") and "0.01 processors" in run.anomaly("throttled")
+    assert run.metric("cpu.throttled_ns") > 1e6
+    verify = poolmark("verify", tmp_path / "run")
+    assert verify.returncode == 0, verify.stdout

@@ -105,6 +105,15 @@ def test_figures_of_a_target_that_stood_still_have_a_doubt_and_sizes_have_none()
     assert len(withheld.wrong_doubts(record)) == len(units)
 
 
+def test_figures_of_a_generator_that_did_not_read_in_time_have_a_doubt():
+    units = {"delivery.p99": "ns", "g.day.delivery.p99": "ns", "messages.lost": "1", "messages.rate": "1/s", "connect.p99": "ns", "cpu.per_delivery_ns": "ns"}
+    record = {"anomalies": [{"what": "late_receiver", "text": "it was"}], "metrics": {name: made(1.0) | {"unit": unit} for name, unit in units.items()}}
+    assert [text.partition(":")[0] for text in withheld.wrong_doubts(record)] == ["delivery.p99", "g.day.delivery.p99", "messages.lost"]
+    for one in record["metrics"].values():
+        one["doubt"] = "late_receiver"
+    assert [text.partition(":")[0] for text in withheld.wrong_doubts(record)] == ["messages.rate", "connect.p99", "cpu.per_delivery_ns"]
+
+
 def test_others_that_only_a_generator_saw_are_its_own_records_matter():
     """Its record has withheld what they cost; the brokers' counters, where there are any, have them too."""
     cell = {"id": "x.1", "anomalies": [{"what": "other_clients", "text": "connect: memory has no figure"}], "metrics": {"connect.p99": made(1.0)}}

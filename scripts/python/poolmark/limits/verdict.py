@@ -12,7 +12,8 @@
 A latency counts from the intended time, so it has the generator's lag in it. A bound that was missed is the target's failure even when
 the generator was late, if the lag cannot explain it: the share of messages above bound + x, less the share of those that were sent more
 than x late, is more than the bound allows, for some x. So many messages took longer than the bound from when they were sent. This is no
-proof where the host had no processor left for the generator, or gave it to other programs: the target may have had none either.
+proof where the generator did not read in time, since a delivery ends when it is read. Nor is it where the host had no processor left for
+the generator, or gave it to other programs: the target may have had none either.
 """
 from bisect import bisect_right
 from pathlib import Path
@@ -81,7 +82,7 @@ class Load:
         if self.scenario == "publish":
             return config["duration_ns"] / 1e9 if config.get("duration_ns") else None
         rate = config.get("rate_per_s")
-        return (config.get("connections", 0) - 1) / rate if rate else None
+        return config.get("connections", 0) / rate if rate else None
 
 
 class Tail:
@@ -110,6 +111,11 @@ def beyond_lag(latency: hlog.Histogram, lag: hlog.Histogram | None, bound: Bound
     return False
 
 
+def read_late(found: Load) -> str:
+    """How the generator failed to read in time, or did not run at all for a while; "" where it did."""
+    return found.anomaly("late_receiver") or found.anomaly("stalled") or ""
+
+
 def not_the_target(found: Load, anomalies: list[AnomalyData]) -> tuple[str, str]:
     """(who else was the limit, why); ("", "") for nobody else."""
     for what in ("throttled", "busy", "target_stopped", "other_clients"):
@@ -119,6 +125,8 @@ def not_the_target(found: Load, anomalies: list[AnomalyData]) -> tuple[str, str]
     limit = (found.data.get("summary") or {}).get("limit") or {}
     if limit.get("by") in (GENERATOR, HOST):
         return limit["by"], str(limit.get("why", ""))
+    if text := read_late(found):
+        return GENERATOR, text
     reasons = found.reasons()
     if reasons and set(reasons) <= OWN_REASONS:
         return GENERATOR, f"clients failed for reasons of this side: {', '.join(sorted(reasons))}"
@@ -201,7 +209,7 @@ def _decide(found: Load, bounds: list[Bound], anomalies: list[AnomalyData]) -> d
         return _result(NOTHING, "", [few]) if few else _result(HELD, "", [])
     by, other = not_the_target(found, anomalies)
     told = [text for text, _ in reasons]
-    excused = by in (HOST, OTHERS) or by == GENERATOR and not any(beyond for _, beyond in reasons)
+    excused = by in (HOST, OTHERS) or by == GENERATOR and (read_late(found) != "" or not any(beyond for _, beyond in reasons))
     if excused and ended is None:
         return _result(LIMITED, by, [*told, other])
     return _result(FAILED, TARGET, told)

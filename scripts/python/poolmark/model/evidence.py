@@ -23,7 +23,7 @@ from poolmark.verify import withheld
 BROKER = "poolmark-broker"
 LEAST, MOST = 1e-9, 1e15        # of a rate, a time in ns
 # Anomalies with which latencies and CPU times are not the target's alone.
-NOT_ALONE = ("busy", "throttled", "target_stopped", "late", "stalled")
+NOT_ALONE = ("busy", "throttled", "target_stopped", "late", "stalled", "late_receiver")
 # Of the programs, where a cell names none; a test compares them with --describe.
 UNNAMED = "a target of which strategy and shape are not known"
 DEFAULT_STRATEGY, DEFAULT_SHAPE, DEFAULT_PAYLOAD = "malloc", "lean", "64"

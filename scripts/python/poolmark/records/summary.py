@@ -289,7 +289,7 @@ def step_tables(grouped: dict[str, list[CellData]]) -> list[tuple[str, list[str]
     return tables
 
 
-AFFECT_ALL = ("busy", "throttled", "target_stopped", "other_clients", "not_reached")      # anomalies of every figure: they come first
+AFFECT_ALL = ("busy", "throttled", "target_stopped", "other_clients", "not_reached", "late_receiver")  # anomalies of every figure: they come first
 
 
 def doubts(cell: CellData) -> str:
@@ -300,7 +300,8 @@ def doubts(cell: CellData) -> str:
 def why_doubted(data: RecordData) -> str:
     """What the doubts of a run's figures are of, in a few words."""
     told = {word for cell in data.get("cells", []) for word in doubts(cell).split()}
-    words = (["the target stood still"] if "target_stopped" in told else []) + (["others used the target"] if told - {"target_stopped"} else [])
+    known = {"target_stopped": "the target stood still", "late_receiver": "the generator did not read in time"}
+    words = [text for what, text in known.items() if what in told] + (["others used the target"] if told - set(known) else [])
     return " and ".join(words)
 
 

@@ -122,7 +122,7 @@ def tell_cell(cell: Cell, seconds: float) -> None:
             f"{show_bytes(memory)} a connection" if memory is not None else ""]
     say(f"  {cell.data['status']}: {', '.join(word for word in told if word)}")
     for anomaly in cell.data["anomalies"]:
-        if cell.data["status"] != "complete" or anomaly["what"] in ("busy", "throttled", "target_stopped", counters.MORE):
+        if cell.data["status"] != "complete" or anomaly["what"] in ("busy", "throttled", "target_stopped", "late_receiver", counters.MORE):
             say(f"  ! {anomaly['what']}: {anomaly['text']}")
 
 

@@ -74,6 +74,11 @@ def _suffers_from_stops(name: str, one: MetricData) -> bool:
     return one["better"] != "none" and one["unit"] != "B" and not name.startswith("soak.")
 
 
+def _suffers_from_reading(name: str, one: MetricData) -> bool:
+    """The rule of loadgen/receiving.c."""
+    return one["better"] != "none" and not name.startswith("cpu.") and (one["unit"] == "ns" and "delivery" in name or "messages.lost" in name)
+
+
 def wrong_doubts(record: RecordData) -> list[str]:
     """Doubts of a load's figures that its anomalies do not demand, and those that are missing. Records from before `surroundings` had none."""
     anomalies = [one for one in record.get("anomalies", []) if isinstance(one, dict)]
@@ -81,13 +86,17 @@ def wrong_doubts(record: RecordData) -> list[str]:
     told = any(PASSING in text or (UNHEARD in text and MARKED in text) for text in said) or any(
         one.get("what") == "kept_sessions" and MARKED in str(one.get("text")) for one in anomalies)
     stopped = any(one.get("what") == "target_stopped" for one in anomalies)
+    reading = any(one.get("what") == "late_receiver" for one in anomalies)
     wrong: list[str] = []
     known = Withheld(record)
     for name, one in record.get("metrics", {}).items():
         wanted = told and record.get("config", {}).get("scenario") != "mix" and name.startswith(WITHHELD["other_clients"])
         if stopped and one["value"] is not None and "doubt" not in one and _suffers_from_stops(name, one):
             wrong.append(f"{name}: the target stood still meanwhile, and it has no doubt")
-        if "doubt" in one and not told and not (stopped and _suffers_from_stops(name, one)):
+        if reading and one["value"] is not None and "doubt" not in one and _suffers_from_reading(name, one):
+            wrong.append(f"{name}: the generator did not read in time, and it has no doubt")
+        of_run = stopped and _suffers_from_stops(name, one) or reading and _suffers_from_reading(name, one)
+        if "doubt" in one and not told and not of_run:
             wrong.append(f"{name}: has a doubt ({one['doubt']}), and no anomaly says why")
         elif wanted and one["value"] is not None and "doubt" not in one and not known.has(name) and "surroundings" in record:
             wrong.append(f"{name}: by an anomaly others may be in it, and it has no doubt")
