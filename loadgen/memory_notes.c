@@ -80,7 +80,8 @@ static void note_forked(struct run *run, const struct sample *start, const struc
 {
     int64_t most = full->target_forked_bytes > start->target_forked_bytes ? full->target_forked_bytes
                                                                           : start->target_forked_bytes;
-    if (run->config->watch.count > 1 || most <= 2 * run_level_slack(full->target_private_bytes))
+    bool is_one = !run->config || run->config->watch.count <= 1;
+    if (!is_one || most <= 2 * run_level_slack(full->target_private_bytes))
         return;
     run_anomaly(
         run, "forked",
