@@ -33,6 +33,7 @@ def has_figures(run):
 def busy(**how):
     """Another broker, to which others have connected."""
     with Broker("--threads", "1", **how) as other, contextlib.ExitStack() as clients:
+        other.host = "127.0.0.1"
         if not how:
             for _ in range(MANY):
                 clients.enter_context(socket.create_connection(("127.0.0.1", other.port)))
@@ -118,9 +119,11 @@ def test_a_process_that_is_given_its_connections_is_the_target(tmp_path):
 def test_own_addresses_that_are_not_the_loopback_are_looked_up(tmp_path, listen, host):
     setup = "ip link set lo up && ip addr add 10.77.0.1/32 dev lo && ip addr add fd77::1/128 dev lo nodad"
     with in_namespace(setup=setup) as prefix, Broker("--threads", "1", listen=listen, prefix=prefix) as broker, busy(prefix=prefix) as other:
-        with connect(tmp_path / "other", broker, [other.pid], host=host, prefix=prefix) as wrong, \
-                connect(tmp_path / "filler", other, [], prefix=prefix) as filler:
-            assert wrong.end() == 0 and filler.end() == 0
+        with load(tmp_path / "clients", "connect", other.port, "--connections", MANY, "--hold", f"{GUARD_S}s", host=other.host,
+                  prefix=prefix) as clients:
+            clients.wait_for("hold ")
+            with connect(tmp_path / "other", broker, [other.pid], host=host, prefix=prefix) as wrong:
+                assert wrong.end() == 0
         with connect(tmp_path / "right", broker, [broker.pid], host=host, prefix=prefix) as right:
             assert right.end() == 0
     assert has_figures(wrong) == [False, False] and f"none listens at tcp://{host.replace('[::ffff:127.0.0.1]', '127.0.0.1')}" in wrong.anomaly("not_the_target")
