@@ -113,3 +113,11 @@ def test_a_type_that_the_schema_does_not_check_would_be_found():
     assert not fits({"value": 1.5, "unit": "ns", "better": "lower", "samples": ["x"]}, forms.MetricData) and fits(METRIC, forms.MetricData)
     assert not fits({"value": 1.5, "unit": "ns"}, forms.MetricData) and not fits(True, int) and not fits(1.0, int) and fits(1, float) and not fits(True, float)
     assert not fits({"a": 1}, dict[str, str]) and not fits([["a"], [1]], list[list[str]]) and fits(None, int | None)
+
+
+@pytest.mark.parametrize("key, value", [("scenario", {}), ("scenario", ["publish"]), ("pattern", 1), ("schedule", None), ("duration_ns", "10s"),
+                                        ("publish_rate_per_s", [1]), ("payload_bytes", {})])
+def test_what_readers_compute_with_is_checked_in_the_configuration(key, value):
+    made = {**RECORD, "config": {key: value}}
+    assert read_record.complaints(made, at_most=1)[0][0] == f"config.{key}"
+    assert not read_record.complaints({**RECORD, "config": {"another": value}}, at_most=1)
