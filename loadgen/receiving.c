@@ -11,6 +11,8 @@
 
 double receiving_unread(const struct run *run)
 {
+    if (run->tally.count[TALLY_LOST] == 0)
+        return 0;
     double lost = (double)run->tally.count[TALLY_LOST] * run->config->payload.mean;
     return lost > 0 ? (double)run->tally.count[TALLY_UNREAD_BYTES] / lost : 0;
 }
