@@ -20,10 +20,9 @@ struct look {
     struct ends targets; // their addresses
     struct ends
         clients; // the ends of clients that are connected to these, and of proxies' connections to others
-    const struct tcp_sockets *proxy; // whose ends of connections to others are added
     uint8_t listening[PORTS / 8]; // a bit for each port of this namespace: their connections came from others
-    // Of the watched process under way:
-    const struct tcp_sockets *sockets;
+    // Of the process that is looked at, which is a watched one or a proxy:
+    struct tcp_sockets sockets;
     bool apart; // in another network namespace: the loopback is not ours there
     int64_t held, connected;
 };
@@ -73,7 +72,7 @@ static bool add_of_proxy(void *context, const struct tcp_row *row)
 {
     struct look *look = context;
     uint16_t port = row->local.port;
-    if (!(look->listening[port / 8] >> port % 8 & 1) && tcp_sockets_has(look->proxy, row->inode))
+    if (!(look->listening[port / 8] >> port % 8 & 1) && tcp_sockets_has(&look->sockets, row->inode))
         add(&look->clients, &row->local);
     return true;
 }
@@ -88,7 +87,7 @@ static bool note_listening(void *context, const struct tcp_row *row)
 static bool count_held(void *context, const struct tcp_row *row)
 {
     struct look *look = context;
-    if (!tcp_sockets_has(look->sockets, row->inode))
+    if (!tcp_sockets_has(&look->sockets, row->inode))
         return true;
     look->connected++;
     bool elsewhere = look->apart && is_loopback(&row->local);
@@ -101,21 +100,20 @@ static void count_all(struct owners *owners, struct look *look, const int64_t *p
 {
     owners->held = owners->connected = 0;
     for (int i = 0; i < count; i++) {
-        struct tcp_sockets sockets = {0};
         if (owners->roles[i] != OWNER_NONE && owners->roles[i] != OWNER_HOLDS)
             continue;
-        if (tcp_sockets_of((pid_t)pids[i], &sockets) < 0)
+        look->sockets = (struct tcp_sockets){0};
+        if (tcp_sockets_of((pid_t)pids[i], &look->sockets) < 0)
             owners->known = false;
-        look->sockets = &sockets;
         look->apart = listeners_apart(pids[i]);
         look->held = look->connected = 0;
-        if (sockets.count > 0)
+        if (look->sockets.count > 0)
             (void)!tcp_table_read((pid_t)pids[i], TCP_CONNECTED, count_held, look);
         if (look->held > 0)
             owners->roles[i] = OWNER_HOLDS;
         owners->held += look->held;
         owners->connected += look->connected;
-        tcp_sockets_free(&sockets);
+        tcp_sockets_free(&look->sockets);
     }
 }
 
@@ -131,15 +129,14 @@ static void add_proxies(struct owners *owners, struct look *look, const struct p
     family_read(&family, pids, count);
     for (int i = 0; found.count > 0 && i < family.count; i++) {
         const struct relative *one = &family.list[i];
-        struct tcp_sockets sockets = {0};
         if (one->kin == KIN_WATCHED || one->pid == getpid() || one->parent == getpid())
             continue;
-        if (tcp_sockets_of(one->pid, &sockets) == 0 && listeners_mark(&found, &sockets) > 0) {
+        look->sockets = (struct tcp_sockets){0};
+        if (tcp_sockets_of(one->pid, &look->sockets) == 0 && listeners_mark(&found, &look->sockets) > 0) {
             owners->holder = one->pid;
-            look->proxy = &sockets;
             (void)!tcp_table_read(0, TCP_CONNECTED, add_of_proxy, look);
         }
-        tcp_sockets_free(&sockets);
+        tcp_sockets_free(&look->sockets);
     }
     free(family.list);
     sort(&look->clients);

@@ -229,6 +229,16 @@ duration = "500ms"
 
 
 def held_with(folder, stranger):
+    """As held_once(), of a run in which the generator itself was not late: on a busy host that marks figures too."""
+    for number in range(5):
+        run, said = held_once(folder.with_name(f"{folder.name}-{number}"), stranger)
+        [cell] = run.data["cells"]
+        if not {one["what"] for one in cell["anomalies"]} & {"late_receiver", "stalled"}:
+            break
+    return run, said
+
+
+def held_once(folder, stranger):
     """The suite PUBLISHED; while its clients are held `stranger` gets the port of its broker. (record, what the suite printed)"""
     folder.mkdir()
     cell_folder = folder / "run/cells/lean-malloc-raw-200.1"

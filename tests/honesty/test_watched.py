@@ -95,7 +95,9 @@ def test_a_process_that_is_not_the_target_gives_no_figure_and_is_named(tmp_path)
         assert run.end() == 0
         assert [run.metric(name) for name in FIGURES] == [None] * 3
         assert f"none listens at tcp://127.0.0.1:{broker.port}" in run.anomaly("not_the_target")
-        assert not run.anomaly("resolution") and not run.anomaly("served_before")
+        # The kernel's memory is of the host, whoever is watched; other tests may disturb it.
+        assert not [line for line in run.anomaly("resolution").splitlines() if not line.startswith("kernel.")]
+        assert not run.anomaly("served_before")
 
 
 @pytest.mark.parametrize("workers, said", [(2, "have a listening socket of the target too"), (0, "a process for each connection")])
