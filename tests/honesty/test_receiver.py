@@ -38,10 +38,10 @@ def test_a_worker_that_only_receives_and_cannot_is_the_limit(tmp_path, broker, w
     """The publisher is the last client, so the first worker has subscribers alone."""
     hinder, limits, words = WAYS[way]
     with load(tmp_path / "run", "publish", broker.port, "--pattern", "fan-out", "--publishers", 1, "--subscribers", 20, "--publish-rate", 200,
-              "--duration", "1500ms", "--warmup", 0, "--workers", 2) as run:
+              "--duration", "4s", "--warmup", 0, "--workers", 2) as run:
         run.wait_for("publish ")
         with hinder(min(children_of(run.pid))):
-            time.sleep(2.5)
+            time.sleep(4.5)  # past the end of the publishing
         run.end()
     assert words in run.anomaly("late_receiver")
     assert run.record["summary"]["limit"]["by"] in limits
