@@ -12,8 +12,7 @@
 // object of such a pool.
 //
 // A fast path that bypasses pool_get and pool_put (an inlined one) must fall back to them: `open` closes it
-// when config.reset is set, and `drain` closes it. config.reset is there and in `drain`, and to fall back to
-// them.
+// when config.reset is set, and `drain` closes it.
 #ifndef POOLMARK_POOLS_POOL_STRATEGY_H
 #define POOLMARK_POOLS_POOL_STRATEGY_H
 

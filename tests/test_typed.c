@@ -27,7 +27,9 @@ static bool is_left_out(const struct pool_strategy *strategy)
 
 static bool keeps(const struct pool_strategy *strategy)
 {
-    return strcmp(pool_strategy_name(strategy), "malloc") != 0;
+    // malloc constructs each time anew.
+    return pool_strategy_caps(strategy) & POOL_CAP_CONSTRUCTS &&
+           strcmp(pool_strategy_name(strategy), "malloc") != 0;
 }
 
 static struct pool_config config_of(const struct pool_strategy *strategy, int64_t initial, int64_t max)
