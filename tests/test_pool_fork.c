@@ -2,6 +2,7 @@
 // What every strategy that says so promises of a child of fork: it goes on, whatever the parent's other
 // threads were in the middle of. See tests/pool_contract.h. A child that hangs is ended by its alarm, and
 // then the test fails.
+#include "tests/held_construct.h"
 #include "tests/pool_contract.h"
 
 #include "pools/pool_strategy.h"
@@ -208,26 +209,6 @@ static void test_objects_that_a_child_cannot_have_are_in_its_books(void **state)
     contract_close(busy.pool);
 }
 
-// A construct that keeps every thread but the main one until it may go on: so a fork comes while a growth, or
-// the making of a single object, is half done.
-struct hold {
-    pthread_t main_thread;
-    sem_t reached, go;
-    atomic_bool holds;
-};
-
-static int construct_slowly(void *context, void *object)
-{
-    struct hold *hold = context;
-    (void)object;
-    if (!pthread_equal(pthread_self(), hold->main_thread) && atomic_exchange(&hold->holds, false)) {
-        sem_post(&hold->reached);
-        while (sem_wait(&hold->go) != 0)
-            ;
-    }
-    return 0;
-}
-
 static void *get_one(void *argument)
 {
     struct pool *pool = argument;
@@ -244,23 +225,22 @@ static void *preheat_some(void *pool)
 static void fork_while_another_makes(const struct pool_strategy *strategy, void *(*makes)(void *))
 {
     for (int mode = POOL_GROW_INLINE; mode <= POOL_GROW_BACKGROUND; mode++) {
-        struct hold hold = {.main_thread = pthread_self()};
-        assert_int_equal(sem_init(&hold.reached, 0, 0), 0);
-        assert_int_equal(sem_init(&hold.go, 0, 0), 0);
+        struct held_construct held;
+        assert_int_equal(held_construct_open(&held), 0);
         struct pool_config config = config_of(strategy, mode);
-        config.construct = construct_slowly;
-        config.object_context = &hold;
+        config.construct = held_construct;
+        config.object_context = &held;
         config.initial = 0;
         struct pool *pool = contract_open(strategy, &config);
-        atomic_store(&hold.holds, true);
+        atomic_store(&held.holds, true);
         pthread_t other;
         assert_int_equal(pthread_create(&other, NULL, makes, pool), 0);
-        while (sem_wait(&hold.reached) != 0)
+        while (sem_wait(&held.reached) != 0)
             ;
         int ended = 0;
         for (int action = 0; action < ACTIONS; action++)
             ended += fork_and_wait(pool, action);
-        sem_post(&hold.go);
+        sem_post(&held.go);
         void *made;
         pthread_join(other, &made);
         assert_non_null(made);
@@ -283,7 +263,7 @@ static void test_a_child_goes_on_where_another_thread_was_making_objects(void **
 
 static void destruct_slowly(void *context, void *object)
 {
-    (void)construct_slowly(context, object);
+    (void)held_construct(context, object);
 }
 
 static void *trim_it(void *argument)
@@ -295,23 +275,24 @@ static void *trim_it(void *argument)
 // Whether every child came to its end while another thread was in a destruct.
 static bool fork_while_another_frees(const struct pool_strategy *strategy)
 {
-    struct hold hold = {.main_thread = pthread_self()};
+    struct held_construct held;
     struct pool_config config = config_of(strategy, POOL_GROW_INLINE);
     config.destruct = destruct_slowly;
-    config.object_context = &hold;
+    config.object_context = &held;
     struct pool *pool = contract_open(strategy, &config);
     pthread_t other;
     int ended = 0;
-    get_and_put_all(pool);
-    atomic_store(&hold.holds, true);
-    if (sem_init(&hold.reached, 0, 0) != 0 || sem_init(&hold.go, 0, 0) != 0 ||
-        pthread_create(&other, NULL, trim_it, pool) != 0)
+    if (held_construct_open(&held) != 0)
         return false;
-    while (sem_wait(&hold.reached) != 0)
+    get_and_put_all(pool);
+    atomic_store(&held.holds, true);
+    if (pthread_create(&other, NULL, trim_it, pool) != 0)
+        return false;
+    while (sem_wait(&held.reached) != 0)
         ;
     for (int action = 0; action < ACTIONS; action++)
         ended += fork_and_wait(pool, action);
-    sem_post(&hold.go);
+    sem_post(&held.go);
     pthread_join(other, NULL);
     pool_close(pool);
     return ended == ACTIONS;

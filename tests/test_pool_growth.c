@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mode of growth that a pool has when its config does not choose one; growth beside a preheat.
+#include "tests/held_construct.h"
 #include "tests/pool_contract.h"
 
 #include "pools/pool_strategy.h"
@@ -112,32 +113,9 @@ static void test_a_preheat_makes_what_an_expansion_has_not_begun_to_make(void **
     contract_close(pool);
 }
 
-// A construct that keeps another thread until it may go on.
-struct hold {
-    struct pool *pool;
-    pthread_t main_thread;
-    sem_t reached, go;
-    atomic_bool holds;
-    void *object;
-};
-
-static int construct_slowly(void *context, void *object)
+static void *get_one(void *pool)
 {
-    struct hold *hold = context;
-    (void)object;
-    if (!pthread_equal(pthread_self(), hold->main_thread) && atomic_exchange(&hold->holds, false)) {
-        sem_post(&hold->reached);
-        while (sem_wait(&hold->go) != 0)
-            ;
-    }
-    return 0;
-}
-
-static void *get_its_object(void *argument)
-{
-    struct hold *hold = argument;
-    hold->object = pool_get(hold->pool);
-    return NULL;
+    return pool_get(pool);
 }
 
 // The get that reaches the trigger makes a piece; meanwhile a preheat makes the rest of the step and more.
@@ -147,32 +125,33 @@ static void test_a_preheat_goes_beside_the_get_that_makes_a_piece(void **state)
     static void *objects[AT_FIRST];
     if (!has_pieces(strategy) || strategy->caps & POOL_CAP_AS_NEEDED)
         return;
-    struct hold hold = {.main_thread = pthread_self()};
-    assert_int_equal(sem_init(&hold.reached, 0, 0) | sem_init(&hold.go, 0, 0), 0);
+    struct held_construct held;
+    void *object;
+    assert_int_equal(held_construct_open(&held), 0);
     struct pool_config config = contract_config(strategy, BYTES, AT_FIRST, MAX);
     config.growth_rule = POOL_RULE_FACTOR;
-    config.construct = construct_slowly;
-    config.object_context = &hold;
-    hold.pool = contract_open(strategy, &config);
+    config.construct = held_construct;
+    config.object_context = &held;
+    struct pool *pool = contract_open(strategy, &config);
     int64_t before = growth_trigger(AT_FIRST, config.expand_at_percent) - 1;
     int64_t piece = growth_piece(AT_FIRST / 2, BYTES), rest = MAX - AT_FIRST - piece;
-    contract_get_many(hold.pool, objects, before);
-    atomic_store(&hold.holds, true);
+    contract_get_many(pool, objects, before);
+    atomic_store(&held.holds, true);
     pthread_t getter;
-    assert_int_equal(pthread_create(&getter, NULL, get_its_object, &hold), 0);
-    while (sem_wait(&hold.reached) != 0)
+    assert_int_equal(pthread_create(&getter, NULL, get_one, pool), 0);
+    while (sem_wait(&held.reached) != 0)
         ;
-    int too_many = pool_preheat(hold.pool, rest + 1), fits = pool_preheat(hold.pool, rest);
-    sem_post(&hold.go);
-    pthread_join(getter, NULL);
+    int too_many = pool_preheat(pool, rest + 1), fits = pool_preheat(pool, rest);
+    sem_post(&held.go);
+    pthread_join(getter, &object);
     assert_int_equal(too_many, -ERANGE);
     assert_int_equal(fits, 0);
-    struct pool_stats stats = contract_stats(hold.pool);
+    struct pool_stats stats = contract_stats(pool);
     assert_int_equal(stats.owned, MAX);
     assert_int_equal(stats.expansions, 1);
-    pool_put(hold.pool, hold.object);
-    contract_put_many(hold.pool, objects, before);
-    contract_close(hold.pool);
+    pool_put(pool, object);
+    contract_put_many(pool, objects, before);
+    contract_close(pool);
 }
 
 int main(void)

@@ -210,3 +210,10 @@ void counters_read(struct counters *counters, struct pool_stats *stats)
     raise_peak(counters, stats->in_use);
     stats->peak_in_use = counters_load(&counters->peak);
 }
+
+int64_t counters_in_use(struct counters *counters)
+{
+    struct pool_stats stats;
+    counters_read(counters, &stats);
+    return stats.in_use;
+}

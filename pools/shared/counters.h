@@ -65,6 +65,7 @@ void counters_correct(struct counters *counters, int64_t more);
 
 // Fills gets, puts, hits, misses, overflow, refused, failed, in_use and peak_in_use; leaves the rest alone.
 void counters_read(struct counters *counters, struct pool_stats *stats);
+int64_t counters_in_use(struct counters *counters); // of these
 
 // Memory of the rows, in whole pages: none before a thread has counted.
 int64_t counters_bytes(const struct counters *counters);
@@ -78,6 +79,15 @@ void counters_put_shared(struct counters *counters);
 static inline int64_t counters_load(const _Atomic int64_t *count)
 {
     return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+// A maximum, which orders no other reads. Any thread.
+static inline void counters_raise(_Atomic int64_t *most, int64_t value)
+{
+    int64_t seen = counters_load(most);
+    while (value > seen && !atomic_compare_exchange_weak_explicit(most, &seen, value, memory_order_relaxed,
+                                                                  memory_order_relaxed))
+        ;
 }
 
 // By the row's only writer: needs no read-modify-write, only that a reader never sees half a word.

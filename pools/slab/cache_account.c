@@ -2,6 +2,8 @@
 // Which threads use the pool, and how many objects are in use. See pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
+#include "pools/shared/counters.h"
+
 enum {
     ROWS_ADDED_UP = 16, // rows added up at each exchange; with more threads, less often
     TRIES = 8,          // to add up without the lock
@@ -34,14 +36,6 @@ static void change_end(struct pool *pool)
     pthread_mutex_unlock(&pool->live_lock);
 }
 
-static void raise_to(_Atomic int64_t *most, int64_t value)
-{
-    int64_t seen = SLAB_LOAD(most);
-    while (value > seen && !atomic_compare_exchange_weak_explicit(most, &seen, value, memory_order_relaxed,
-                                                                  memory_order_relaxed))
-        ;
-}
-
 int64_t slab_bytes(struct pool *pool)
 {
     int64_t page = (int64_t)pool->store.geometry.page_bytes;
@@ -55,7 +49,7 @@ int64_t slab_bytes(struct pool *pool)
 
 void slab_note_bytes(struct pool *pool)
 {
-    raise_to(&pool->peak_bytes, slab_bytes(pool));
+    counters_raise(&pool->peak_bytes, slab_bytes(pool));
 }
 
 void slab_row_enlist(struct pool *pool, struct slab_row *row)
@@ -128,6 +122,6 @@ bool slab_worth_adding_up(struct pool *pool, int64_t turn)
 
 void slab_note_peak(struct pool *pool, int64_t in_use)
 {
-    raise_to(&pool->peak, in_use);
-    raise_to(&pool->recent_peak, in_use);
+    counters_raise(&pool->peak, in_use);
+    counters_raise(&pool->recent_peak, in_use);
 }

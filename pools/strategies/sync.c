@@ -269,21 +269,12 @@ static int64_t overhead_bytes(struct pool *pool)
     return (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes(&pool->counters);
 }
 
-// Relaxed: a maximum, which orders no other reads.
-static void raise_to(_Atomic int64_t *most, int64_t value)
-{
-    int64_t seen = counters_load(most);
-    while (value > seen && !atomic_compare_exchange_weak_explicit(most, &seen, value, memory_order_relaxed,
-                                                                  memory_order_relaxed))
-        ;
-}
-
 // Called before memory goes back.
 static void note_bytes(struct pool *pool)
 {
     int64_t overhead = overhead_bytes(pool);
-    raise_to(&pool->peak_bytes, owned(pool) * (int64_t)pool->object_bytes + overhead);
-    raise_to(&pool->peak_overhead, overhead);
+    counters_raise(&pool->peak_bytes, owned(pool) * (int64_t)pool->object_bytes + overhead);
+    counters_raise(&pool->peak_overhead, overhead);
 }
 
 static int64_t free_list(struct pool *pool, struct sync_list *list)
@@ -335,9 +326,7 @@ static int64_t sweep_locked(struct pool *pool, int generations)
     event.at_ns = clock_now_ns();
     event.duration_ns = event.at_ns - start;
     if (freed) {
-        struct pool_stats stats;
-        counters_read(&pool->counters, &stats);
-        event.trigger = stats.in_use;
+        event.trigger = counters_in_use(&pool->counters);
         note_bytes(pool); // what other threads made meanwhile
         count_freed(pool, freed);
         atomic_fetch_add_explicit(&pool->shrinks, 1, memory_order_relaxed);
@@ -399,7 +388,7 @@ static void sync_stats(struct pool *pool, struct pool_stats *stats)
     stats->sweeps = counters_load(&pool->sweeps);
     stats->shrinks = counters_load(&pool->shrinks);
     stats->overhead_bytes = overhead_bytes(pool);
-    raise_to(&pool->peak_overhead, stats->overhead_bytes);
+    counters_raise(&pool->peak_overhead, stats->overhead_bytes);
     stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
     stats->peak_bytes_owned = counters_load(&pool->peak_bytes);
     stats->bytes_allocated =
@@ -452,13 +441,6 @@ static int64_t available(struct pool *pool)
     return count;
 }
 
-static int64_t in_use(struct pool *pool)
-{
-    struct pool_stats stats;
-    counters_read(&pool->counters, &stats);
-    return stats.in_use;
-}
-
 // No thread takes a slot or exits between the three functions, so thread_slot_ever() does not change. Not
 // `sweeping`: its holder calls the program's destruct, which may wait for a slot, or for the thread that forks.
 static void sync_fork_prepare(struct pool *pool)
@@ -480,13 +462,13 @@ static void sync_fork_child(struct pool *pool)
         pool_lock_make_free(&pool->rows[slot].lock);
     pool_lock_make_free(&pool->sweeping);
     counters_fork_child(&pool->counters);
-    counters_correct(&pool->counters, owned(pool) - available(pool) - in_use(pool));
+    counters_correct(&pool->counters, owned(pool) - available(pool) - counters_in_use(&pool->counters));
 }
 
 // Free objects plus objects in use are the objects owned. Only while no other thread uses the pool.
 static bool sync_is_valid(struct pool *pool)
 {
-    return available(pool) + in_use(pool) == owned(pool);
+    return available(pool) + counters_in_use(&pool->counters) == owned(pool);
 }
 
 static void sync_thread_exits(struct pool *pool, int slot)
