@@ -183,6 +183,9 @@ static int play(struct run *run, const struct config *config, struct record *rec
     if (stops_now(&run->stops, stopped, sizeof stopped)[0])
         run_anomaly(run, "target_stopped", "%s: what follows waits for that", stopped);
     config->scenario->play(run, summary);
+    if (config->prove && !run_is_broken(run) && !summary_has(summary, "clients.alive"))
+        run_break(run, "--prove: the scenario %s did not ask whether its clients are alive",
+                  config->scenario->name);
     program_end_ranks(run);
     run_phase(run, "end"); // collects the last latencies
     views_close(&run->views);
