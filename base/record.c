@@ -463,7 +463,8 @@ int record_close(struct record *record, const char *status, struct err *err)
     // A file that cannot be read is left out; the others are listed.
     struct err unlisted = {0};
     json_t *files;
-    int listed = record_files(&files, record->dir, json_object_get(record->root, "files_left_out"), &unlisted);
+    int listed =
+        record_files(&files, record->dir, json_object_get(record->root, "files_left_out"), &unlisted);
     bool whole = note_gaps(record, listed < 0 ? unlisted.text : NULL);
     record_set(record, "status",
                json_string(!whole && strcmp(status, "complete") == 0 ? "incomplete" : status));

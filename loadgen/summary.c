@@ -166,7 +166,8 @@ static bool had_served(struct run *run, const struct sample *low)
 
 static bool takes_option(const struct scenario *scenario, const char *name)
 {
-    for (const struct opt *row = scenario->options; row && (row->name || row->kind == OPT_HEADING); row++)
+    for (const struct opt *row = scenario ? scenario->options : NULL;
+         row && (row->name || row->kind == OPT_HEADING); row++)
         if (row->name && strcmp(row->name, name) == 0)
             return true;
     return false;
