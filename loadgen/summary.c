@@ -177,7 +177,7 @@ static bool takes_option(const struct scenario *scenario, const char *name)
 static bool may_have_served(struct run *run, const struct sample *low)
 {
     const struct curve *curve = &run->curve;
-    const struct scenario *scenario = run->config->scenario;
+    const struct scenario *scenario = run->config ? run->config->scenario : NULL;
     if (curve_is_fresh(curve, low->connections))
         return false;
     run_anomaly(
