@@ -3,12 +3,15 @@
 
 #include "base/host_files.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CPUFREQ "/sys/devices/system/cpu/cpufreq"
@@ -56,6 +59,33 @@ static json_t *of_own_pages(const char *root, const struct setting *setting)
     return disabled < 0 ? json_null() : json_string(disabled ? "off" : "as the host");
 }
 
+static json_t *of_nice(const char *root, const struct setting *setting)
+{
+    (void)root;
+    (void)setting;
+    errno = 0;
+    int nice = getpriority(PRIO_PROCESS, 0);
+    return errno == 0 ? json_integer(nice) : json_null();
+}
+
+const char *host_scheduling(pid_t pid)
+{
+    static const char *const names[] = {
+        [SCHED_OTHER] = "other", [SCHED_FIFO] = "fifo", [SCHED_RR] = "rr",
+        [SCHED_BATCH] = "batch", [SCHED_IDLE] = "idle", [SCHED_DEADLINE] = "deadline"};
+    int policy = sched_getscheduler(pid);
+    policy = policy >= 0 ? policy & ~SCHED_RESET_ON_FORK : policy;
+    return policy >= 0 && (size_t)policy < sizeof names / sizeof *names ? names[policy] : NULL;
+}
+
+static json_t *of_scheduling(const char *root, const struct setting *setting)
+{
+    (void)root;
+    (void)setting;
+    const char *name = host_scheduling(0);
+    return name ? json_string(name) : json_null();
+}
+
 // Off by `setarch -R`, a debugger, or for the whole host. The words are those of the kernel's documentation.
 static json_t *of_addresses(const char *root, const struct setting *setting)
 {
@@ -97,6 +127,8 @@ static const struct setting settings[] = {
     {"overcommit_memory", of_numbers, "/proc/sys/vm/overcommit_memory", 1},
     {"numa_balancing", of_numbers, "/proc/sys/kernel/numa_balancing", 1},
     {"address_randomisation", of_addresses, "/proc/sys/kernel/randomize_va_space", 0},
+    {"nice", of_nice, NULL, 0},
+    {"scheduling", of_scheduling, NULL, 0},
     {"smt", of_line, "/sys/devices/system/cpu/smt/control", 0},
     {"turbo", of_turbo, CPUFREQ "/boost", 0},
     {"energy_preference", of_processors, "energy_performance_preference", 0},

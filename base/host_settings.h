@@ -7,10 +7,14 @@
 #define POOLMARK_BASE_HOST_SETTINGS_H
 
 #include <jansson.h>
+#include <sys/types.h>
 
 // {"thp_defrag": "madvise", "tcp_rmem": [4096, 131072, 6291456], ...}. `root` as in base/host_files.h; settings of this
 // process (memory without huge pages, addresses not randomised) are read from the kernel itself.
 json_t *host_settings(const char *root);
+
+// How the kernel schedules a process: "other", "batch", "idle", "fifo", "rr", "deadline"; NULL: that cannot be read.
+const char *host_scheduling(pid_t pid);
 
 // The governors that the processors have: "performance", or "performance, powersave".
 json_t *host_governor(const char *root);

@@ -21,6 +21,7 @@
 #include "loadgen/summary_ceilings.h"
 #include "loadgen/summary_ranks.h"
 #include "loadgen/summary_surroundings.h"
+#include "loadgen/target_settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,7 +55,8 @@ static int all_workers(const struct run *run)
     return workers;
 }
 
-static void describe(struct record *record, const struct config *config, const struct run *run)
+static void describe(struct record *record, const struct config *config, const struct run *run,
+                     const json_t *of_target)
 {
     record_set(record, "seed", json_integer(config->seed));
     record_set(record, "config", command_line_json(config));
@@ -67,6 +69,14 @@ static void describe(struct record *record, const struct config *config, const s
     record_set(record, "config.clients_per_worker", json_integer(run->plan.clients_per_worker));
     record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
     record_set(record, "config.ports", ports_json(&run->plan));
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)of_target, name, value)
+    {
+        char path[64];
+        snprintf(path, sizeof path, "host.settings.%s", name);
+        record_set(record, path, json_incref(value));
+    }
     if (config->engine->library) {
         char path[64];
         snprintf(path, sizeof path, "libraries.%s", config->engine->name);
@@ -109,7 +119,8 @@ static int64_t losses(const struct run *run)
 {
     const int64_t *count = run->tally.count;
     return tally_failed(&run->tally) + tally_dropped(&run->tally) + tally_away(&run->tally) +
-           count[TALLY_NOT_SENT] + count[TALLY_LOST] + count[TALLY_UNACKED] + count[TALLY_ARRIVAL_NOT_SENT] +
+           tally_dropped(&run->probe_tally) + tally_away(&run->probe_tally) + count[TALLY_NOT_SENT] +
+           count[TALLY_LOST] + count[TALLY_UNACKED] + count[TALLY_ARRIVAL_NOT_SENT] +
            count[TALLY_ADD_NOT_SENT] + count[TALLY_ADD_FAILED] + count[TALLY_ADD_LOST] +
            count[TALLY_REMOVE_NOT_SENT] + count[TALLY_REMOVE_FAILED] + count[TALLY_REMOVE_LOST] +
            breaches(&run->tally) + breaches(&run->probe_tally);
@@ -154,6 +165,29 @@ static int conclude(struct run *run, const char **status)
     return losses(run) > 0 || strcmp(*status, "complete") != 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+// Settings of the watched processes that are others than at the start. Of those that have ended nothing is known.
+static void tell_changes(struct run *run, const json_t *before)
+{
+    const struct config *config = run->config;
+    json_t *was, *now = target_settings(config->watch_pids, config->watch.count);
+    const char *name;
+    json_object_foreach((json_t *)before, name, was)
+    {
+        json_t *is = json_object_get(now, name);
+        if (json_equal(was, is) || json_is_null(was) || json_is_null(is) || run->targets.ended > 0)
+            continue;
+        char *old = json_dumps(was, JSON_ENCODE_ANY), *fresh = json_dumps(is, JSON_ENCODE_ANY);
+        run_anomaly(
+            run, "target_changed",
+            "%s (host.settings) of the watched processes was %s at the start of the run and is %s at its "
+            "end: figures are of both",
+            name, old ? old : "?", fresh ? fresh : "?");
+        free(old);
+        free(fresh);
+    }
+    json_decref(now);
+}
+
 static int play(struct run *run, const struct config *config, struct record *record, struct summary *summary,
                 const char **status, struct err *err)
 {
@@ -164,10 +198,12 @@ static int play(struct run *run, const struct config *config, struct record *rec
         run_close(run);
     if (code < 0)
         return code;
+    json_t *of_target = target_settings(config->watch_pids, config->watch.count);
     if (record) {
-        describe(record, config, run);
+        describe(record, config, run, of_target);
         code = record_save(record, err);
         if (code < 0) {
+            json_decref(of_target);
             run_close(run);
             return code;
         }
@@ -183,13 +219,12 @@ static int play(struct run *run, const struct config *config, struct record *rec
     if (stops_now(&run->stops, stopped, sizeof stopped)[0])
         run_anomaly(run, "target_stopped", "%s: what follows waits for that", stopped);
     config->scenario->play(run, summary);
-    if (config->prove && !run_is_broken(run) && !summary_has(summary, "clients.alive"))
-        run_break(run, "--prove: the scenario %s did not ask whether its clients are alive",
-                  config->scenario->name);
     program_end_ranks(run);
     run_phase(run, "end"); // collects the last latencies
     views_close(&run->views);
     run_end_targets(run);
+    tell_changes(run, of_target);
+    json_decref(of_target);
     memory_notes_kept(run);
     summary_add_clients(summary, run);
     summary_add_surroundings(summary, run);

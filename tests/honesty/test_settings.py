@@ -118,3 +118,39 @@ def test_a_suite_during_which_a_setting_is_changed_is_compared_with_no_other(tmp
     assert_not_compared(tmp_path / "plain", tmp_path / "other", "thp")
     assert "host.thp differs: madvise in the baseline, madvise, then always in the candidate" in poolmark("compare", tmp_path / "plain", tmp_path / "other").stdout
     assert poolmark("verify", tmp_path / "other").returncode == 0
+
+
+def niced():
+    os.nice(5)
+
+
+def test_programs_of_another_priority(tmp_path, plain):
+    measured(tmp_path, "other", before=niced)
+    assert_not_compared(plain, tmp_path / "other", "settings.nice")
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor")
+def test_a_target_that_may_use_fewer_processors_or_has_another_priority(tmp_path):
+    """It is started elsewhere, so the generator's host tells nothing of it."""
+    found = []
+    for name, prefix in (("plain", ()), ("other", ("taskset", "-c", str(min(os.sched_getaffinity(0))), "nice", "-n", "3"))):
+        with Broker(prefix=prefix) as broker, load(tmp_path / name, "connect", broker.port, "--connections", 5, "--settle", 0, "--watch-pid",
+                                                   broker.pid) as run:
+            assert run.end() == 0, run.said()
+            found.append(read(tmp_path / name).data)
+    settings = [one["host"]["settings"] for one in found]
+    assert settings[1]["target_cores"] == [1] and settings[0]["target_cores"] == [len(os.sched_getaffinity(0))]
+    assert settings[1]["target_nice"] == [settings[0]["target_nice"][0] + 3] and settings[1]["target_scheduling"] == ["other"]
+    differ = {fact for fact, _, _ in comparable.differences(*found) if fact.startswith("host.")}
+    assert differ == {"host.settings.target_cores", "host.settings.target_nice"}
+
+
+def test_a_target_whose_priority_is_changed_during_a_run_is_said(tmp_path):
+    with Broker() as broker, load(tmp_path / "run", "connect", broker.port, "--connections", 5, "--settle", 0, "--hold", "1s", "--watch-pid",
+                                  broker.pid) as run:
+        run.wait_for("hold ")
+        was = os.getpriority(os.PRIO_PROCESS, broker.pid)
+        os.setpriority(os.PRIO_PROCESS, broker.pid, was + 1)
+        assert run.end() == 0, run.said()
+        assert run.anomaly("target_changed") == (f"target_nice (host.settings) of the watched processes was [{was}] at the start of the run and is "
+                                                 f"[{was + 1}] at its end: figures are of both")
