@@ -141,6 +141,7 @@ void broker_record_set_addresses(struct broker_record *record, const struct addr
     for (int i = 0; i < count; i++)
         json_array_append_new(list, json_string(address_format(&addresses[i], text)));
     record_set(record->record, "config.listen", list);
+    (void)!record_save(record->record, NULL); // a generator that watches the record asks for them
 }
 
 void broker_record_warn_of_state(struct broker_record *record, const char *warning)

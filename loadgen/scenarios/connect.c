@@ -8,6 +8,7 @@
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pools_file.h"
+#include "loadgen/scenarios/record_of.h"
 #include "loadgen/scenarios/served.h"
 
 enum { SLOPE_CONNECTIONS_MIN = 100, CONNECTIONS = 1000 };
@@ -102,7 +103,8 @@ static bool connect_all(struct run *run, struct sample samples[3], bool *has_low
 static bool read_start(struct run *run, struct sample *start)
 {
     const struct connect *own = options_of(run->config);
-    int64_t counted = served_counted(&own->watch_records, run->config->watch.count);
+    bool its = record_of_target(run, &own->watch_records);
+    int64_t counted = its ? served_counted(&own->watch_records, run->config->watch.count) : -1;
     if (!run_rest(run) || !run_sample(run, start))
         return false;
     served_judge(run, start, counted, own->fresh_target);

@@ -68,6 +68,15 @@ def test_a_target_that_is_said_to_be_fresh_and_has_served_is_not_believed(tmp_pa
         assert not run.anomaly("not_fresh")     # nobody said so
 
 
+def test_what_the_record_of_another_broker_says_does_not_count(tmp_path):
+    """It has served nobody, the target has: memory of a connection came out too small."""
+    connections_elsewhere(2 * CONNECTIONS)
+    with Broker("--record", tmp_path / "other"), Broker(*FIXED) as broker, connect(tmp_path / "run", broker, "--watch-record", tmp_path / "other") as run:
+        run.end()
+    assert run.anomaly("not_its_record") and run.anomaly("served_before")
+    assert run.metric("memory.per_connection_bytes") is None
+
+
 def test_what_its_own_record_says_of_before_counts(tmp_path):
     """The target has served 3000 at once, by its record: a reserve of that size may be what it kept."""
     with Broker(*FIXED, "--record", tmp_path / "broker") as broker:
