@@ -3,6 +3,9 @@
 #include "loadgen/run.h"
 
 #include "base/clock.h"
+#include "base/units.h"
+
+#include <stdlib.h>
 
 enum {
     LEVEL_EVERY_NS = 500000000,
@@ -48,11 +51,35 @@ bool run_rest(struct run *run)
     return !run_is_broken(run);
 }
 
+// The time for the target's memory to become level was over, and it was not: has it moved since the reading `last_bytes` of half
+// a second before, and does it after `sample`? Of the target alone, since the kernel's memory moves by what others do too.
+static void look_at_unsettled(struct run *run, int64_t limit_ns, int64_t last_bytes,
+                              const struct sample *sample)
+{
+    struct sample now;
+    char limit[24];
+    int64_t before = sample->target_rss_bytes;
+    if (last_bytes < 0 || before < 0 || llabs(before - last_bytes) <= run_level_slack(before) ||
+        !run_hold(run, LEVEL_EVERY_NS))
+        return;
+    sample_read(&now, run->config->watch_pids, run->config->watch.count, NULL, 0, false);
+    int64_t moved = now.target_rss_bytes >= 0 ? now.target_rss_bytes - before : 0;
+    if (llabs(moved) <= run_level_slack(before))
+        return;
+    run_anomaly(
+        run, "unsettled",
+        "after \"%s\" the target's memory was not level within %s: in the %.1f s after the reading it "
+        "moved by %+lld bytes, of %lld. Figures of memory with this reading are those of one moment: "
+        "give it more time (--settle)",
+        run->phase, units_format_duration(limit_ns, limit, sizeof limit),
+        (double)(now.at_ns - sample->at_ns) / 1e9, (long long)moved, (long long)before);
+}
+
 // Level: three readings in a row, half a second apart, within the slack of each other.
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample)
 {
     int64_t until_ns = clock_now_ns() + limit_ns;
-    int64_t before = -1;
+    int64_t before = -1, last_bytes = -1;
     int level = 0;
     strangers_pause(&run->strangers);
     while (level < 2 && clock_now_ns() < until_ns && !run_is_broken(run)) {
@@ -64,10 +91,14 @@ bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample)
         int64_t moved = bytes > before ? bytes - before : before - bytes;
         level = before >= 0 && moved <= slack ? level + 1 : 0;
         before = bytes;
+        last_bytes = now.target_rss_bytes;
         if (level < 2)
             run_hold(run, LEVEL_EVERY_NS);
     }
     if (limit_ns > 0)
         end_pause(run, LEVEL_EVERY_NS);
-    return run_sample(run, sample);
+    bool fine = run_sample(run, sample);
+    if (fine && limit_ns > 0 && level < 2)
+        look_at_unsettled(run, limit_ns, last_bytes, sample);
+    return !run_is_broken(run);
 }
