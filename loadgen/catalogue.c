@@ -66,8 +66,11 @@ const struct metric loadgen_catalogue[] = {
     {"arrivals.count", "1", "none", METRIC_SECONDARY, "clients that came (back)"},
     {"arrivals.rate", "1/s", "higher", METRIC_SECONDARY, "these, divided by arrivals.seconds"},
     {"arrivals.seconds", "s", "lower", METRIC_SECONDARY,
-     "from the intended time of the first arrival to the last CONNACK, or where turns were missed to the end "
-     "of the schedule; of several bursts the sum"},
+     "from the intended time of the first arrival to the last CONNACK, or where some failed or were missed "
+     "to "
+     "the end of the schedule, and of a burst with --burst-rate one interval more, since n arrivals have n; "
+     "of "
+     "several bursts the sum"},
     {"arrivals.rate_asked", "1/s", "none", METRIC_SECONDARY, "the rate that was asked for" MEAN},
     {"arrivals.pool_hit_rate", "%", "higher", METRIC_SECONDARY,
      "gets of the target's pools, while the scenario ran, that were served from owned memory (pools.csv, to "
@@ -96,7 +99,7 @@ const struct metric loadgen_catalogue[] = {
     {"subscriptions.rate", "1/s", "higher", METRIC_SECONDARY, "both, divided by subscriptions.seconds"},
     {"subscriptions.seconds", "s", "lower", METRIC_SECONDARY,
      "from the intended time of the first change to the last answer, or where some have none to the end of "
-     "the schedule; the sum over all rounds"},
+     "the schedule, and one interval more, since n changes have n; the sum over all rounds"},
     {"subscriptions.rate_asked", "1/s", "none", METRIC_SECONDARY,
      "the rate that was asked for" MEAN "; an anomaly `rate` says when it was not reached"},
     {"subscriptions.standing", "1", "none", METRIC_SECONDARY,
@@ -345,7 +348,8 @@ const struct metric loadgen_catalogue[] = {
     {"GROUP.PHASE.clients.dropped", "1", "lower", METRIC_PRIMARY | METRIC_FAULT,
      "clients that lost their connection" IN_PHASE},
     {"GROUP.PHASE.connect.rate", "1/s", "higher", METRIC_PRIMARY,
-     "connections made, divided by the time from the beginning of the phase to the last CONNACK" IN_PHASE},
+     "connections made, divided by the time from the beginning of the phase to the last CONNACK, counted as "
+     "connect.seconds" IN_PHASE},
     METRIC_LATENCY("GROUP.PHASE.connect", METRIC_PRIMARY, CONNECT IN_PHASE),
     METRIC_LATENCY("GROUP.PHASE.connect_uncorrected", METRIC_SECONDARY, CONNECT UNCORRECTED IN_PHASE),
     {"GROUP.PHASE.messages.rate_asked", "1/s", "none", METRIC_SECONDARY,

@@ -180,7 +180,7 @@ static struct fleet_order order_of(const struct mix *mix, const struct mix_phase
     order.pattern = config->pattern;
     order.qos = (int)config->qos;
     order.seed = (uint64_t)config->seed;
-    order.shape = pace_shape(&act->values.pace, config->seed, (phase - mix->phases) * CREWS_MAX + act->group);
+    order.shape = mix_act_shape(mix, phase, act);
     return order;
 }
 

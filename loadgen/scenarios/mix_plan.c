@@ -381,6 +381,13 @@ static int check_phases(struct mix *mix, struct err *err)
     return 0;
 }
 
+struct schedule_shape mix_act_shape(const struct mix *mix, const struct mix_phase *phase,
+                                    const struct mix_act *act)
+{
+    int64_t seed = mix->groups[act->group].config->seed;
+    return pace_shape(&act->values.pace, seed, (phase - mix->phases) * CREWS_MAX + act->group);
+}
+
 int mix_plan_open(struct mix **mix_out, const char *path, const struct config *base, bool spread_pairs,
                   struct err *err)
 {

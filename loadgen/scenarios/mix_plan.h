@@ -85,6 +85,10 @@ static inline const struct mix_act *mix_act_of(const struct mix_phase *phase, in
     return NULL;
 }
 
+// The schedule of an act of a phase.
+struct schedule_shape mix_act_shape(const struct mix *mix, const struct mix_phase *phase,
+                                    const struct mix_act *act);
+
 // Groups and phases as they will be played, and `mix`, by which they can be played again (mix_describe.c). A new
 // reference.
 json_t *mix_plan_describe(const struct mix *mix);

@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "loadgen/run_books.h"
+#include "loadgen/scenarios/arrivals.h"
+#include "loadgen/scenarios/orders.h"
 #include "loadgen/summary_growth.h"
 
 #include <math.h>
@@ -74,11 +76,26 @@ static int64_t connects_due(const struct part *part)
 
 // --- figures -----------------------------------------------------------------------------------------------
 
+// As order_connect_to counts it.
+static int64_t connects_took_ns(const struct part *part, int64_t due)
+{
+    const struct mix_act *act = mix_act_of(part->phase, part->group);
+    struct fleet_order order = {.at_ns = part->result->at_ns,
+                                .rate_per_s = act->rate_per_s,
+                                .shape = mix_act_shape(part->mix, part->phase, act)};
+    int64_t last_ns = part->tally.count[TALLY_LAST_CONNECTED_NS],
+            scheduled_ns = order.at_ns + pace_span_ns(&order, due);
+    if (last_ns <= order.at_ns)
+        return 0;
+    bool whole = part->tally.count[TALLY_CONNECTED] == due;
+    return order_end_ns(part->run, last_ns, scheduled_ns, whole) - order.at_ns + order_turn_ns(&order, due);
+}
+
 static void add_clients(const struct part *part)
 {
     const struct tally *tally = &part->tally;
     int64_t due = connects_due(part), failed = tally_failed(tally), dropped = tally_dropped(tally);
-    int64_t took_ns = tally->count[TALLY_LAST_CONNECTED_NS] - part->result->at_ns;
+    int64_t took_ns = due > 0 ? connects_took_ns(part, due) : 0;
     if (due > 0) {
         add_count(part, "clients.connected", tally->count[TALLY_CONNECTED], "none");
         add_count(part, "clients.failed", failed, "lower");
@@ -102,6 +119,7 @@ static void add_arrivals(const struct part *part)
     add_count(part, "arrivals.unfinished", count[TALLY_ARRIVAL_UNFINISHED], "lower");
     tell(part, "not_sent", count[TALLY_ARRIVAL_NOT_SENT],
          "arrivals were due while the client's arrival before was under way");
+    tell(part, "sessions_lost", count[TALLY_SESSION_LOST], "arrivals: " ARRIVALS_SESSION_LOST);
     for (int i = 0; i < REASON_COUNT; i++)
         if (part->tally.away[i] > 0)
             run_anomaly(part->run, "away", "%s in phase %s: %lld clients did not come (back): %s",
@@ -145,7 +163,7 @@ static void add_sent(const struct part *part, const struct mix_act *act)
     const int64_t *count = part->tally.count;
     struct fleet_order order = {.at_ns = part->result->at_ns,
                                 .rate_per_s = act->rate_per_s,
-                                .shape = pace_shape(&act->values.pace, 0, 0)};
+                                .shape = mix_act_shape(part->mix, part->phase, act)};
     if (act->rate_per_s > 0)
         add(part, "messages.rate_asked",
             pace_asked_per_s(&order, order.at_ns, scheduled_to_ns(part), count[TALLY_DUE]), "1/s", "none");

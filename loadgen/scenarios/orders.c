@@ -11,6 +11,13 @@ int64_t order_end_ns(const struct run *run, int64_t last_ns, int64_t scheduled_n
     return whole || last_ns > until_ns ? last_ns : until_ns;
 }
 
+int64_t order_turn_ns(const struct fleet_order *order, int64_t acts)
+{
+    if (!(order->rate_per_s > 0))
+        return 0;
+    return acts > 1 ? pace_span_ns(order, acts) / (acts - 1) : (int64_t)(1e9 / order->rate_per_s);
+}
+
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
                       struct connect_time *time)
 {
@@ -37,9 +44,7 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
     connected = run->tally.count[TALLY_CONNECTED] - connected;
     int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS];
     time->due_ns += due_ns;
-    if (order.rate_per_s > 0)
-        time->turns_ns +=
-            goal - before > 1 ? due_ns / (goal - before - 1) : (int64_t)(1e9 / order.rate_per_s);
+    time->turns_ns += order_turn_ns(&order, goal - before);
     time->acts += goal - before;
     time->orders++;
     if (last_ns > order.at_ns && order.at_ns > 0)

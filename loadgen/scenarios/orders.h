@@ -21,6 +21,9 @@ struct connect_time {
 // the schedule counts too, or of the run's early end: a target that stops halfway has not kept the rate.
 int64_t order_end_ns(const struct run *run, int64_t last_ns, int64_t scheduled_ns, bool whole);
 
+// With a rate the last act of a schedule has a turn too, to the next intended time: n acts have n intervals. 0 without.
+int64_t order_turn_ns(const struct fleet_order *order, int64_t acts);
+
 // Connects the first `goal` clients, of which the first `before` are connected already. Adds to `time`. Gated
 // without a rate.
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
