@@ -18,14 +18,14 @@ enum {
 };
 
 const struct cost_words costs_of_connections = {"memory, CPU time and kernel memory of a connection have",
-                                                "clients failed", "that connected",
+                                                "clients failed, or lost their connection,", "that stayed",
                                                 "Ask for no more connections than the target takes"};
-const struct cost_words costs_of_arrivals = {"CPU time of an arrival has",
-                                             "connects of clients that come (back) failed", "arrivals",
-                                             "Ask for no more arrivals than the target takes"};
-const struct cost_words costs_of_changes = {"CPU time of a change of subscriptions has",
-                                            "changes were refused or not answered", "that were made",
-                                            "Ask for no more subscriptions than the target takes"};
+const struct cost_words costs_of_arrivals = {
+    "CPU time of an arrival has", "connects of clients that come (back) failed, or connections were lost,",
+    "arrivals", "Ask for no more arrivals than the target takes"};
+const struct cost_words costs_of_changes = {
+    "CPU time of a change of subscriptions has", "changes were refused or not answered, or clients lost,",
+    "that were made", "Ask for no more subscriptions than the target takes"};
 const struct cost_words costs_of_messages = {"CPU time of a message has",
                                              "deliveries did not come, or came twice,", "that came once",
                                              "Ask for a rate that the target can keep"};

@@ -24,8 +24,7 @@ void moment_take(struct moment *moment, struct run *run, int64_t now_ns)
 {
     const int64_t *before = moment->tally.count;
     struct tally tally = run->tally;
-    for (int what = TALLY_DUE; what < TALLY_MESSAGE_END; what++)
-        tally.count[what] += run->probe_tally.count[what];
+    tally_join_messages(&tally, &run->probe_tally);
     int64_t span_ns = now_ns - moment->at_ns;
     moment->connects_per_s = rate(tally.count[TALLY_CONNECTED], before[TALLY_CONNECTED], span_ns);
     moment->messages_per_s = rate(tally.count[TALLY_PUBLISHED], before[TALLY_PUBLISHED], span_ns);

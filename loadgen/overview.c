@@ -233,20 +233,26 @@ static void print_losses(const struct overview *overview, FILE *to)
                   {TALLY_ADD_LOST, "SUBSCRIBEs were not answered"},
                   {TALLY_REMOVE_NOT_SENT, "UNSUBSCRIBEs were due and not sent"},
                   {TALLY_REMOVE_FAILED, "UNSUBSCRIBEs were lost with their connection"},
-                  {TALLY_REMOVE_LOST, "UNSUBSCRIBEs were not answered"}};
+                  {TALLY_REMOVE_LOST, "UNSUBSCRIBEs were not answered"},
+                  {TALLY_REPLAY_MESSAGE_LOST, "retained messages did not arrive"},
+                  {TALLY_REPLAY_MESSAGE_CORRUPT, "retained messages had another content than was published"},
+                  {TALLY_SILENT, "connections gave no sign of life"}};
+    struct tally messages = run->tally;
     bool first = true;
+    tally_join_messages(&messages, &run->probe_tally);
     fputc('\n', to);
     print_reasons(run, to, &first, "failed", run->tally.failed);
     print_reasons(run, to, &first, "dropped", run->tally.dropped);
+    print_reasons(run, to, &first, "beside them dropped", run->probe_tally.dropped);
     print_reasons(run, to, &first, "did not come back", run->tally.away);
     for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++)
         if (count[losses[i].what] > 0)
             fprintf(to, "%-*s%lld %s\n", LABEL, label_once(&first, "lost"), (long long)count[losses[i].what],
                     losses[i].text);
     for (const struct message_fault *one = message_faults(); one->metric; one++)
-        if (message_fault_count(one, &run->tally) > 0)
+        if (message_fault_count(one, &messages) > 0)
             fprintf(to, "%-*s%lld %s\n", LABEL, label_once(&first, "lost"),
-                    (long long)message_fault_count(one, &run->tally), one->text);
+                    (long long)message_fault_count(one, &messages), one->text);
     if (first)
         fprintf(to, "%-*snothing\n", LABEL, "lost");
 }

@@ -59,12 +59,14 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
         summary_verdicts_json(overview->summary), "metrics", metrics_json(overview->summary), "doubts",
         doubts_json(overview->summary), "record", text_or_null(config->record_dir), "seconds_left_out",
         (json_int_t)left_out);
+    struct tally tally = run->tally;
+    tally_join_messages(&tally, &run->probe_tally);
     for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
-        json_object_set_new(json, counts[i].name, json_integer(run->tally.count[counts[i].what]));
+        json_object_set_new(json, counts[i].name, json_integer(tally.count[counts[i].what]));
     for (const struct message_fault *one = message_faults(); json && one->metric; one++) {
         char key[MESSAGE_FAULT_KEY_BYTES];
         json_object_set_new(json, message_fault_key(one, key),
-                            json_integer(message_fault_count(one, &run->tally)));
+                            json_integer(message_fault_count(one, &tally)));
     }
     return json;
 }

@@ -437,6 +437,9 @@ bool run_sample(struct run *run, struct sample *sample)
         tick(run);
     }
     run_read_tallies(run);
+    sample->lost = tally_dropped(&run->tally);
+    if (run->config->backoff.first_ns > 0) // those that came back, too
+        sample->lost += run->tally.count[TALLY_ARRIVAL_DUE];
     run_take_census(run, &sample->census);
     run_look_at_holders(run);
     return !run_is_broken(run);

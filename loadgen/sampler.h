@@ -49,7 +49,8 @@ struct sample { // -1: not read
     int64_t kernel_socket_bytes, kernel_sockets; // base/procmem.h; not in memory.csv
     int64_t kernel_tcp_bytes, kernel_page_table_bytes, kernel_proc_bytes;
     struct census_reading census; // set by run_sample; not in memory.csv
-    int targets_gone;             // watched processes that have ended
+    int64_t lost; // connections that the run's clients had lost by then; set by run_sample, not in memory.csv
+    int targets_gone; // watched processes that have ended
     int target_error; // -errno: a watched process exists and cannot be read; then all target_* are -1
     int rollup_error; // -errno: only its RSS and CPU time can be read, not PSS and private memory
 };

@@ -7,7 +7,6 @@
 #include "loadgen/memory_notes.h"
 #include "loadgen/message_faults.h"
 #include "loadgen/receiving.h"
-#include "loadgen/scenario.h"
 #include "loadgen/withheld.h"
 
 #include <assert.h>
@@ -29,14 +28,6 @@ void summary_add(struct summary *summary, const char *name, double value, const 
     summary->rows[summary->count].why[0] = '\0';
     summary->rows[summary->count].doubt = NULL;
     summary->count++;
-}
-
-bool summary_has(const struct summary *summary, const char *name)
-{
-    for (int i = 0; i < summary->count; i++)
-        if (strcmp(summary->rows[i].name, name) == 0)
-            return true;
-    return false;
 }
 
 // Of the last row: a time that the histogram does not know, since a longer one counts as the longest that it holds.
@@ -164,33 +155,23 @@ static bool had_served(struct run *run, const struct sample *low)
     return kept > 0;
 }
 
-static bool takes_option(const struct scenario *scenario, const char *name)
-{
-    for (const struct opt *row = scenario ? scenario->options : NULL;
-         row && (row->name || row->kind == OPT_HEADING); row++)
-        if (row->name && strcmp(row->name, name) == 0)
-            return true;
-    return false;
-}
-
 // A figure of which nobody can tell whether the target had served before.
 static bool may_have_served(struct run *run, const struct sample *low)
 {
     const struct curve *curve = &run->curve;
-    const struct scenario *scenario = run->config ? run->config->scenario : NULL;
     if (curve_is_fresh(curve, low->connections))
         return false;
     run_anomaly(
         run, "served_before",
         "memory.per_connection_bytes: it cannot be told whether the target has served before: no figure. By "
-        "its CPU time before the run (%.1f ms) and its table of descriptors it can have served %lld "
-        "connections at once, and from %lld connections on memory grew too little to show that none of it "
-        "was used again: restart the target. If it was fresh, %s%stake %lld connections or more",
+        "its "
+        "CPU time before the run (%.1f ms) and its table of descriptors it can have served %lld connections "
+        "at "
+        "once, and from %lld connections on memory grew too little to show that none of it was used again: "
+        "restart the target. If it was fresh, say so (--fresh-target), give its record (--watch-record), or "
+        "take %lld connections or more",
         (double)curve->points[0].cpu_ns / 1e6, (long long)curve_served_most(curve),
-        (long long)low->connections,
-        takes_option(scenario, "fresh-target") ? "say so (--fresh-target), " : "",
-        takes_option(scenario, "watch-record") ? "give its record (--watch-record), or " : "",
-        (long long)curve_enough(curve));
+        (long long)low->connections, (long long)curve_enough(curve));
     return true;
 }
 
@@ -330,7 +311,8 @@ void summary_add_memory(struct summary *summary, struct run *run, const struct s
 {
     struct cost_part connects = costs_between(start, full);
     connects.made = full->connections - start->connections;
-    connects.failed = tally_failed(&run->tally) + run->tally.count[TALLY_CONNECT_RETRIES];
+    // Clients that had connected and are gone again have cost the target what those that stay do.
+    connects.failed = tally_failed(&run->tally) + run->tally.count[TALLY_CONNECT_RETRIES] + full->lost;
     summary_add_memory_of(summary, run, start, tenth, full, &connects);
 }
 
@@ -348,12 +330,14 @@ const char *summary_cause(const struct run *run, enum tally_reason reason, char 
     return text;
 }
 
-static void note_reasons(struct run *run, const char *what, const int64_t counts[REASON_COUNT])
+// `whose`: "", or "probe " of the clients beside those.
+static void note_reasons(struct run *run, const char *whose, const char *what,
+                         const int64_t counts[REASON_COUNT])
 {
     char cause[400];
     for (int i = 0; run->record && i < REASON_COUNT; i++)
         if (counts[i] != 0)
-            record_anomaly(run->record, what, "%lld clients %s: %s%s", (long long)counts[i], what,
+            record_anomaly(run->record, what, "%lld %sclients %s: %s%s", (long long)counts[i], whose, what,
                            tally_reason_text((enum tally_reason)i),
                            summary_cause(run, (enum tally_reason)i, cause, sizeof cause));
 }
@@ -432,8 +416,9 @@ void summary_add_clients(struct summary *summary, struct run *run)
     if (tally->count[TALLY_SESSION_UNASKED] > 0)
         summary_add(summary, "clients.session_unasked", (double)tally->count[TALLY_SESSION_UNASKED], "1",
                     "lower");
-    note_reasons(run, "failed", tally->failed);
-    note_reasons(run, "dropped", tally->dropped);
+    note_reasons(run, "", "failed", tally->failed);
+    note_reasons(run, "", "dropped", tally->dropped);
+    note_reasons(run, "probe ", "dropped", run->probe_tally.dropped);
     if (run->plan.ports.way != PORTS_KERNEL)
         summary_add(summary, "network.ports_passed_over", (double)summary_ports_passed(run), "1", "none");
     add_lag(summary, run);

@@ -49,8 +49,6 @@ void summary_add_message_faults(struct summary *summary, const struct tally *tal
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,
                  const char *better);
 
-bool summary_has(const struct summary *summary, const char *name);
-
 // Adds a percentile; with too few samples (SUMMARY_PERCENTILES) its value is not known.
 void summary_add_percentile(struct summary *summary, const char *name, const struct hist *hist,
                             double percent, const char *better);

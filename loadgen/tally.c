@@ -311,6 +311,15 @@ void tally_add_arrivals(struct tally *sum, const struct tally *other)
         sum->away[i] += other->away[i];
 }
 
+void tally_join_messages(struct tally *sum, const struct tally *other)
+{
+    for (int what = TALLY_DUE; what < TALLY_MESSAGE_END; what++)
+        sum->count[what] += other->count[what];
+    for (int what = TALLY_DELIVERED_OTHER; what <= TALLY_MISDELIVERED; what++)
+        sum->count[what] += other->count[what];
+    sum->count[TALLY_FOREIGN] += other->count[TALLY_FOREIGN];
+}
+
 static int64_t total(const int64_t counts[REASON_COUNT])
 {
     int64_t sum = 0;

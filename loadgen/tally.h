@@ -169,6 +169,8 @@ enum tally_count {
     TALLY_READ_WAITED_PPM,
     TALLY_READ_STALLED_PPM,
     TALLY_UNREAD_BYTES, // had come from the target and were not read when messages were counted as lost
+    TALLY_SESSION_LOST, // of TALLY_ARRIVED, those that had left a session to be kept and found none
+    TALLY_NOT_LOST, // of clients whose loss was awaited (FLEET_ARRIVALS_ON_LOSS), those that kept their connection
     TALLY_PORTS_PASSED, // ports that connects passed over, because they were taken
     TALLY_CPU_NS,       // CPU time of the worker so far
     // Bytes of MQTT that its clients have sent and received so far, where the engine knows (engine.h).
@@ -242,6 +244,8 @@ void tally_settle(struct tally *sum);
 void tally_settle_returns(struct tally *sum);
 // Adds the arrivals of another fleet of the run, and its connects that were tried again.
 void tally_add_arrivals(struct tally *sum, const struct tally *other);
+// Adds the messages of another fleet of the run, and what went wrong with them.
+void tally_join_messages(struct tally *sum, const struct tally *other);
 
 void tally_fail(struct tally_page *page, enum tally_reason reason);
 void tally_drop(struct tally_page *page, enum tally_reason reason);

@@ -32,6 +32,7 @@ static const struct {
     {"other_clients",
      {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes",
       "memory.per_subscription_", "slow.memory_per_reader_", KERNEL_EACH, CPU_EACH}},
+    {"subscribers_lost", {"memory.per_subscription_"}},
     {"slow_closed", {"slow.memory_per_reader_", "slow.tcp_per_reader_"}},
     {"beside",
      {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes",

@@ -18,6 +18,7 @@ struct coming {          // a client's arrival
     int32_t waits;       // of the back-off
     int32_t connects;
     bool lost; // ON_LOSS: the loss that was awaited has come
+    bool kept; // it left a session, which the target is to keep
 };
 
 struct worker_arrivals {
@@ -168,6 +169,7 @@ static void begin_arrival(struct worker *worker, int64_t client, int64_t turn_ns
         worker->subscribing--;
         worker->pending--;
     }
+    own->clients[client].kept = worker->setup->keep_sessions;
     worker->clients[client] = CLIENT_CLOSING;
     worker->pending++;
 }
@@ -183,6 +185,8 @@ static void on_arrived(struct worker *worker, const struct engine_event *event)
     tally_add(worker->page, TALLY_OPEN, 1);
     if (event->session_present)
         tally_add(worker->page, TALLY_RESUMED, 1);
+    else if (worker->arrivals->clients[event->client].kept)
+        tally_add(worker->page, TALLY_SESSION_LOST, 1);
     if (event->at_ns > tally_get(worker->page, TALLY_LAST_ARRIVED_NS))
         tally_set(worker->page, TALLY_LAST_ARRIVED_NS, event->at_ns);
     if (worker->setup->arrival_times)
@@ -191,6 +195,16 @@ static void on_arrived(struct worker *worker, const struct engine_event *event)
                 .intended_ns = intended_ns, .started_ns = event->started_ns, .ended_ns = event->at_ns};
     end_arrival(worker, event->client);
     worker_connect_subscribe(worker, event->client, event->session_present);
+}
+
+// The client is connected, and its arrival has failed: it is closed, and its end is of no order.
+static void end_late_arrival(struct worker *worker, const struct engine_event *event)
+{
+    worker->pending--;
+    worker->clients[event->client] = CLIENT_ENDED;
+    (void)!worker->setup->engine->close_client(worker->run, event->client,
+                                               LEAVE_DISCONNECT); // -errno: it has ended
+    connect_failed(worker, event->client, REASON_TIMEOUT, event->at_ns);
 }
 
 bool worker_arrive_awaits(const struct worker *worker, int64_t client)
@@ -223,7 +237,10 @@ void worker_arrive_event(struct worker *worker, const struct engine_event *event
         worker->deadline_ns = until_ns;
     switch (event->kind) {
     case ENGINE_CONNECTED:
-        on_arrived(worker, event);
+        if (worker_came_too_late(worker, event))
+            end_late_arrival(worker, event);
+        else
+            on_arrived(worker, event);
         break;
     case ENGINE_FAILED:
         worker->pending--;
@@ -340,6 +357,8 @@ void worker_arrive_end(struct worker *worker, bool halted)
         else if (worker->clients[i] == CLIENT_CLOSING)
             worker->clients[i] = CLIENT_OPEN;
     }
+    if (worker->order.arrivals == FLEET_ARRIVALS_ON_LOSS)
+        tally_add(worker->page, TALLY_NOT_LOST, own->unlost > 0 ? own->unlost : 0);
     worker_connect_give_up_subscribes(worker, halted);
     due_heap_close(&own->due);
     free(own->clients);

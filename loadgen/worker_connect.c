@@ -50,12 +50,10 @@ void worker_connect_subscribe(struct worker *worker, int64_t client, bool sessio
 
 static void fail(struct worker *worker, const struct engine_event *event, enum tally_reason reason);
 
-// A connect that took longer than the time-out has failed, whatever the engine's library says: paho's own
-// time-outs are whole seconds and more. True: it was one, and is closed.
+// True: it was one, and is closed.
 static bool came_too_late(struct worker *worker, const struct engine_event *event)
 {
-    if (event->at_ns - event->started_ns <= worker->setup->timeout_ns ||
-        worker_stalled_since(worker, event->started_ns))
+    if (!worker_came_too_late(worker, event))
         return false;
     (void)worker_return_begun_ns(worker, event->client, event->started_ns);
     fail(worker, event, REASON_TIMEOUT);

@@ -249,6 +249,14 @@ bool worker_stalled_since(const struct worker *worker, int64_t from_ns)
     return worker->stall_ended_ns > from_ns || late_ns >= WORKER_STALL_NS;
 }
 
+// A connect that took longer than the time-out has failed, whatever the engine's library says: paho's own
+// time-outs are whole seconds and more.
+bool worker_came_too_late(const struct worker *worker, const struct engine_event *event)
+{
+    return event->at_ns - event->started_ns > worker->setup->timeout_ns &&
+           !worker_stalled_since(worker, event->started_ns);
+}
+
 // A time-out that a stall of the generator may have caused is not counted as the target's.
 enum tally_reason worker_failure(const struct worker *worker, const struct engine_event *event)
 {

@@ -160,6 +160,7 @@ const char *worker_wanted_topic(struct worker *worker, int64_t global);
 
 // Was this process kept from running since `from_ns`? What seems late may be its own doing. Then a time-out of a connect is not counted as the
 // target's.
+bool worker_came_too_late(const struct worker *worker, const struct engine_event *event);
 bool worker_stalled_since(const struct worker *worker, int64_t from_ns);
 enum tally_reason worker_failure(const struct worker *worker, const struct engine_event *event);
 

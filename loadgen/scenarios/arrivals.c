@@ -131,11 +131,16 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
     arrived = count[TALLY_ARRIVED] - arrived;
     due = count[TALLY_ARRIVAL_DUE] - due;
     ask(run, order, due, arrivals);
-    bool turns = order->arrivals == FLEET_ARRIVALS_TURNS;
-    int64_t end_ns =
-        turns ? order_end_ns(run, last_ns, from_ns + order->duration_ns, arrived == due) : last_ns;
+    int64_t acts = order->goal - order->before, scheduled_ns = 0, turn_ns = 0;
+    if (order->arrivals == FLEET_ARRIVALS_TURNS) {
+        scheduled_ns = order->duration_ns;
+    } else if (order->arrivals == FLEET_ARRIVALS_ONCE) {
+        scheduled_ns = pace_span_ns(order, acts);
+        turn_ns = order_turn_ns(order, acts);
+    }
     if (arrived > 0 && last_ns > from_ns)
-        arrivals->took_ns += end_ns - from_ns;
+        arrivals->took_ns +=
+            order_end_ns(run, last_ns, from_ns + scheduled_ns, arrived == due) - from_ns + turn_ns;
     return fine;
 }
 
@@ -167,6 +172,9 @@ void arrivals_add(struct run *run, struct summary *summary, const struct arrival
     if (count[TALLY_ARRIVAL_NOT_SENT] > 0)
         run_anomaly(run, "not_sent", "%lld arrivals were due while the client's arrival before was under way",
                     (long long)count[TALLY_ARRIVAL_NOT_SENT]);
+    if (count[TALLY_SESSION_LOST] > 0)
+        run_anomaly(run, "sessions_lost", "%lld arrivals: " ARRIVALS_SESSION_LOST,
+                    (long long)count[TALLY_SESSION_LOST]);
     for (int i = 0; i < REASON_COUNT; i++)
         if (all.away[i] > 0)
             run_anomaly(run, "away", "%lld clients did not come (back): %s", (long long)all.away[i],
@@ -204,7 +212,8 @@ void arrivals_add_memory(struct run *run, struct summary *summary, const struct 
     struct cost_part part = costs_between(full, after);
     part.made = count[TALLY_ARRIVED];
     // Each retry follows a connect that failed; the last one of a client that stays away has no retry.
-    part.failed = count[TALLY_ARRIVAL_RETRIES] + tally_away(&run->tally) + count[TALLY_ARRIVAL_UNFINISHED];
+    part.failed = count[TALLY_ARRIVAL_RETRIES] + tally_away(&run->tally) + count[TALLY_ARRIVAL_UNFINISHED] +
+                  after->lost - full->lost;
     double cost_ns = costs_each(run, &part, &costs_of_arrivals);
     if (part.made > 0 && part.cpu_ns >= 0)
         summary_add(summary, "cpu.per_arrival_ns", cost_ns, "ns", "lower");

@@ -53,6 +53,11 @@ struct turns {
         OPTIONS_BACKOFF((at) + offsetof(struct turns, comeback)),                                            \
         OPTION_SUBSCRIBE((at) + offsetof(struct turns, subscribe))
 
+// Behind the number of these arrivals.
+#define ARRIVALS_SESSION_LOST                                                                                \
+    "the client had left a session that was to be kept, and the target had none when it came back. It has "  \
+    "lost it, or its time was over (an expiration); the client has subscribed again"
+
 enum leave arrivals_leave(const char *choice); // a value of --leave
 
 // Can the engine leave that way, and do the waits fit together? -EINVAL with the text.

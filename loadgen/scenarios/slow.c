@@ -140,12 +140,17 @@ static void add_messages(struct run *run, struct summary *summary)
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
     summary_add(summary, "messages.unfinished", (double)count[TALLY_UNFINISHED], "1", "lower");
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
+    if (run->config->qos > 0)
+        summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
     summary_add_message_faults(summary, &run->tally);
     if (count[TALLY_NOT_SENT] > 0)
         run_anomaly(run, "not_sent", "%lld messages were due and not sent", (long long)count[TALLY_NOT_SENT]);
     if (count[TALLY_LOST] > 0)
         run_anomaly(run, "lost", "%lld deliveries to readers that were not slow did not arrive",
                     (long long)count[TALLY_LOST]);
+    if (count[TALLY_UNACKED] > 0)
+        run_anomaly(run, "unacknowledged", "%lld messages were not acknowledged",
+                    (long long)count[TALLY_UNACKED]);
 }
 
 static void add_slow(struct run *run, struct summary *summary)

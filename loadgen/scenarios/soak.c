@@ -9,6 +9,7 @@
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pool_use.h"
 #include "loadgen/scenarios/pools_file.h"
+#include "loadgen/scenarios/record_of.h"
 #include "loadgen/summary_growth.h"
 #include "loadgen/trend.h"
 #include "loadgen/withheld.h"
@@ -110,7 +111,9 @@ static void add_messages(struct run *run, struct summary *summary, const struct 
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
     summary_add(summary, "messages.unfinished", (double)count[TALLY_UNFINISHED], "1", "lower");
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
-    summary_add_message_faults(summary, &run->tally);
+    if (run->config->qos > 0)
+        summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
+    summary_add_message_faults(summary, &run->probe_tally);
     summary_add(summary, "messages.rate_asked", soaked->publish.rate_per_s, "1/s", "none");
     if (seconds <= 0)
         return;
@@ -120,6 +123,9 @@ static void add_messages(struct run *run, struct summary *summary, const struct 
         run_anomaly(run, "lost", "%lld messages were sent and did not arrive", (long long)count[TALLY_LOST]);
     if (count[TALLY_NOT_SENT] > 0)
         run_anomaly(run, "not_sent", "%lld messages were due and not sent", (long long)count[TALLY_NOT_SENT]);
+    if (count[TALLY_UNACKED] > 0)
+        run_anomaly(run, "unacknowledged", "%lld messages were not acknowledged",
+                    (long long)count[TALLY_UNACKED]);
 }
 
 // What others did meanwhile is in the readings, and in their trend: also of a soak that was ended early. With the target
@@ -236,6 +242,8 @@ static void judge_pools(struct run *run, struct summary *summary, const struct s
     struct err err = {0};
     if (run->broken_ns > 0 && run->broken_ns < to_ns)
         to_ns = run->broken_ns;
+    if (!record_of_target(run, records))
+        err_set(&err, -EINVAL, "the record that is watched is another broker's (anomaly not_its_record)");
     for (int i = 0; i < records->count && !err.text[0]; i++)
         if (pool_use_add(&use, records->values[i], from_ns, to_ns, &err) < 0)
             run_anomaly(run, "pools", "--watch-record: %s", err.text);

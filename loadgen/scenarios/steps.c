@@ -12,6 +12,7 @@
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pools_file.h"
+#include "loadgen/scenarios/record_of.h"
 #include "loadgen/scenarios/served.h"
 
 #include <errno.h>
@@ -191,6 +192,7 @@ struct steps {
     struct sample start, before, last; // before: at the step before this one
     struct sample settled[STEPS_MAX];  // of each step
     int count;                         // of these
+    bool no_pools;                     // no record tells what the target's pools own
     struct connect_time time;          // of all steps
     struct cost_part connects;         // of all steps
 };
@@ -313,7 +315,7 @@ static void add_cost(struct steps *steps, struct step *step, int64_t made, int64
     struct cost_part part = costs_between(&steps->before, &steps->last);
     char faults[64];
     part.made = made;
-    part.failed = failed;
+    part.failed = failed + steps->last.lost - steps->before.lost;
     costs_add(&steps->connects, &part);
     step->values[COLUMN_CPU_CONNECTS] = part.cpu_ns;
     if (part.cpu_ns < 0 || made <= 0)
@@ -360,7 +362,7 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     int64_t settled_ns = clock_now_ns();
     if (!run_settle(run, options_of(run->config)->settle_ns, &steps->last))
         return false;
-    struct pool_parts parts = read_parts(run, settled_ns);
+    struct pool_parts parts = steps->no_pools ? POOL_PARTS_NONE : read_parts(run, settled_ns);
     fill_memory(&step, &steps->last, &parts);
     step.values[COLUMN_CONNECTIONS] = run->tally.count[TALLY_OPEN];
     add_cost(steps, &step, made, failed);
@@ -388,7 +390,9 @@ static void play(struct run *run, struct summary *summary)
     run->wanted = wanted->list[0];
     run->top = run->config->connections;
     open_files(&steps);
-    int64_t counted = served_counted(&options_of(run->config)->watch_records, run->config->watch.count);
+    const struct opt_list *records = &options_of(run->config)->watch_records;
+    steps.no_pools = records->count == 0 || !record_of_target(run, records);
+    int64_t counted = steps.no_pools ? -1 : served_counted(records, run->config->watch.count);
     bool fine = order_connect_probes(run);
     if (fine) {
         run_phase(run, "start");

@@ -50,6 +50,7 @@ static const struct opt options[] = {
 
 struct changes {                           // of all orders together
     int64_t took_ns, due_ns;               // from the common instant to the last answer; by the schedule
+    int64_t turns_ns;                      // of the last change of each order (order_turn_ns)
     int64_t acts, orders;                  // by the schedule, which each order begins anew
     struct sample start, full, top, after; // no connection; no subscription; all subscriptions; none again
     int64_t standing;                      // subscriptions at `top`
@@ -128,6 +129,7 @@ static bool change_all(struct run *run, bool removes, struct changes *changes)
     run_phase(run, removes ? "unsubscribe" : "subscribe");
     bool fine = run_order(run, run->fleet, &order, span_ns + own->drain_ns + 60 * NS_PER_S);
     changes->due_ns += span_ns;
+    changes->turns_ns += order_turn_ns(&order, order.goal * order.filters);
     changes->acts += order.goal * order.filters;
     changes->orders++;
     int64_t made = count[TALLY_ADDED] + count[TALLY_REMOVED] - before, last_ns = count[TALLY_LAST_CHANGED_NS];
@@ -179,6 +181,17 @@ static bool flap(struct run *run, int64_t settle_ns, struct changes *changes)
     return fine && run_settle(run, settle_ns, &changes->after);
 }
 
+// Subscriptions of these clients are among those that were made, and may be gone with the connection.
+static void tell_lost(struct run *run, int64_t lost, int64_t standing)
+{
+    if (lost > 0)
+        run_anomaly(run, "subscribers_lost",
+                    "memory of a subscription has no figure: %lld clients lost their connection while all "
+                    "subscribed, and how many of the %lld subscriptions that were made still stood at the "
+                    "reading is not known",
+                    (long long)lost, (long long)standing);
+}
+
 static void add_memory(struct run *run, struct summary *summary, const struct changes *changes)
 {
     const struct sample *start = &changes->start, *full = &changes->full;
@@ -197,6 +210,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
     summary_add_bytes(summary, "memory.subscribed_bytes", top_bytes);
     summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
     summary_add_bytes(summary, "memory.after_bytes", summary_judged(&changes->after, start, full));
+    tell_lost(run, changes->top.lost - full->lost, changes->standing);
     summary_add(summary, "memory.per_subscription_bytes",
                 summary_growth_each(run, "memory.per_subscription_bytes", full_bytes, top_bytes,
                                     changes->standing, "subscriptions"),
@@ -206,7 +220,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
     struct cost_part part = costs_between(full, &changes->after);
     part.made = count[TALLY_ADDED] + count[TALLY_REMOVED];
     part.failed = count[TALLY_ADD_FAILED] + count[TALLY_REMOVE_FAILED] + count[TALLY_ADD_LOST] +
-                  count[TALLY_REMOVE_LOST];
+                  count[TALLY_REMOVE_LOST] + changes->after.lost - full->lost;
     double cost_ns = costs_each(run, &part, &costs_of_changes);
     if (part.made > 0 && part.cpu_ns >= 0)
         summary_add(summary, "cpu.per_change_ns", cost_ns, "ns", "lower");
@@ -215,7 +229,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
 static void add_rate(struct run *run, struct summary *summary, const struct changes *changes, int64_t changed)
 {
     const struct subscribe *own = options_of(run->config);
-    double asked_per_s = own->rate_per_s, seconds = (double)changes->took_ns / 1e9;
+    double asked_per_s = own->rate_per_s, seconds = (double)(changes->took_ns + changes->turns_ns) / 1e9;
     if (pace_shape(&own->pace, 0, 0).kind != SCHEDULE_CONSTANT && changes->due_ns > 0)
         asked_per_s = (double)(changes->acts - changes->orders) * 1e9 / (double)changes->due_ns;
     summary_add(summary, "subscriptions.rate_asked", asked_per_s, "1/s", "none");
@@ -226,7 +240,7 @@ static void add_rate(struct run *run, struct summary *summary, const struct chan
     summary_add(summary, "subscriptions.seconds", seconds, "s", "lower");
     if (run_is_broken(run))
         return;
-    if (order_missed_rate(changes->took_ns, changes->due_ns))
+    if (order_missed_rate(changes->took_ns + changes->turns_ns, changes->due_ns + changes->turns_ns))
         run_anomaly(
             run, "rate",
             "%.1f changes of subscriptions a second were had where %.1f were asked for: all rounds together "

@@ -17,7 +17,7 @@ NOT_WHOLE = ("lost", "not_sent", "unreadable", "unfinished")    # columns that a
 # Tags of latency.hlog, and the books that have their samples.
 SAMPLES = ((("connect",), ("connects",)), (("arrival",), ("arrivals",)), (("subscribe",), ("subacks",)), (("unsubscribe",), ("unsubacks",)),
            (("replay",), ("replays",)),
-           (("ack",), ("acks",)), (("delivery", "delivery_before", "delivery_after"), ("deliveries", "probe_deliveries")),
+           (("ack",), ("acks", "probe_acks")), (("delivery", "delivery_before", "delivery_after"), ("deliveries", "probe_deliveries")),
            (("delivery_slow",), ("slow_deliveries",)), (("recovery",), ("recoveries",)))
 
 
@@ -243,9 +243,10 @@ def _of_messages(lines: _Lines) -> Bounds:
 
 def _of_acks(lines: _Lines) -> Bounds:
     """The metric has the warm-up too, the book does not."""
-    lost = lines.sum("acks", "lost")
-    most = lost + lines.sum("warm_up_deliveries", "attempted") + lines.sum("warm_up_publishes", "attempted")
-    return {"messages.unacknowledged": (lost, most)} if "acks" in lines.books else {}
+    own = lines.own
+    lost = lines.sum(f"{own}acks", "lost")
+    most = lost + lines.sum(f"{own}warm_up_deliveries", "attempted") + lines.sum(f"{own}warm_up_publishes", "attempted")
+    return {"messages.unacknowledged": (lost, most)} if f"{own}acks" in lines.books else {}
 
 
 def _of_lines(lines: _Lines) -> Bounds:

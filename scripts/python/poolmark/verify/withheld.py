@@ -23,6 +23,7 @@ WITHHELD: dict[str, tuple[str, ...]] = {
     "failed_share": (_MEMORY, _KERNEL, _CPU, "generator.per_client_", "generator.cpu_per_client_"),
     "target_busy": (_CPU,),
     "other_clients": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
+    "subscribers_lost": ("memory.per_subscription_",),
     "slow_closed": ("slow.memory_per_reader_", "slow.tcp_per_reader_"),
     "beside": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
 }
