@@ -100,7 +100,7 @@ help:
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make kills         kill -9 of the broker at KILLS (10000) writes of its state file: nothing acknowledged is lost'
 	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
-	@echo 'make format        format every C source; make format-check: is every one formatted?'
+	@echo 'make format-check  is every source formatted?'
 	@echo 'make analyse       cppcheck and shellcheck; make types: mypy and pyflakes'
 	@echo 'make coverage      line coverage of the unit tests by module'
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'

@@ -23,8 +23,7 @@ def values_of(option: Option, indent: str) -> str:
     if option.choices:
         return f"{indent}COMPREPLY=($(compgen -W {shlex.quote(' '.join(option.choices))} -- \"$word\"))\n"
     if option.takes:
-        named = f" -W {option.word}" if option.word else ""
-        return f"{indent}COMPREPLY=($(compgen {'-d' if option.takes == 'folder' else '-f'}{named} -- \"$word\"))\n"
+        return f"{indent}COMPREPLY=($(compgen {'-d' if option.takes == 'folder' else '-f'} -- \"$word\"))\n"
     return ""
 
 
@@ -97,8 +96,6 @@ def zsh_value(option: Option) -> str:
         action = "(" + " ".join(option.choices) + ")"
     elif option.takes:
         action = "_files -/" if option.takes == "folder" else "_files"
-        if option.word:
-            action = f"{{compadd {option.word}; {action}}}"
     return f":{zsh_text(option.argument or option.names[0])}:{action}"
 
 

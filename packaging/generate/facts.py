@@ -24,11 +24,6 @@ class Option:
     only_equals: bool = False  # --name=VALUE is understood, --name VALUE is not
 
     @property
-    def word(self) -> str | None:
-        """A name that stands for a run's folder."""
-        return "latest" if (self.argument or "").split("|")[0] == "RUN" else None
-
-    @property
     def takes(self) -> str | None:
         """folder or file when the value is one."""
         return PATHS.get((self.argument or "").split("|")[0])

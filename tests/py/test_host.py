@@ -48,6 +48,23 @@ def test_what_is_too_small_is_named_with_the_amount_and_the_mend(monkeypatch):
     assert files.needed > 2_000_000 and f"fs.file-max={files.needed}" in files.mend
 
 
+@pytest.mark.parametrize("tracked, fits", [(1, True), (9_000, False)])
+def test_what_the_firewall_tracks_already_has_no_room_left(monkeypatch, tracked, fits):
+    """Of 10 000 places 9 000 are taken: 2 000 more do not fit. Only all 10 000 were looked at."""
+    read_int = host.proc_files.read_int
+    known = {"/proc/sys/net/netfilter/nf_conntrack_count": tracked, "/proc/sys/net/netfilter/nf_conntrack_max": 10_000}
+    monkeypatch.setattr(host.proc_files, "read_int", lambda path: known.get(path, read_int(path)))
+    check = next(check for check in host.check_host(make_plan(2_000, "raw", 20_000, 2)) if "firewall" in check.what)
+    assert check.fits is fits and check.needed == 2_000 + tracked
+
+
+def test_descriptors_that_a_user_may_watch_are_counted(monkeypatch):
+    read_int = host.proc_files.read_int
+    monkeypatch.setattr(host.proc_files, "read_int", lambda path: 3_000 if path.endswith("max_user_watches") else read_int(path))
+    found = {count: next(check for check in host.check_host(make_plan(count, "raw", 20_000, 2)) if "epoll" in check.what) for count in (1_500, 2_000)}
+    assert found[1_500].fits is True and found[2_000].fits is False and "fs.epoll.max_user_watches=4000" in found[2_000].mend
+
+
 def test_what_cannot_be_read_neither_fits_nor_fails(monkeypatch):
     monkeypatch.setattr(host.proc_files, "read_int", lambda path: None)
     checks = host.check_host(make_plan(1_000, "raw", 20_000, 2))

@@ -7,6 +7,7 @@ import subprocess
 import numpy
 import pytest
 from documented import undocumented
+from poolmark.facts import facts
 from poolmark.records import read_record
 from poolmark.run import merge
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
@@ -48,6 +49,22 @@ def test_a_closed_record_reads_back_as_it_was_written(tmp_path):
         "value": 1.7e6, "unit": "ns", "better": "lower", "samples": [1, 2.5]}
     assert run.data["files"]["cells/classic-malloc.1/load/memory.csv"]["bytes"] == 8
     assert read_record.check_files(run) == []
+
+
+def test_of_two_runs_that_begin_in_one_folder_one_gets_it(tmp_path, monkeypatch):
+    """The other begins between the look into the folder and the first run.json. Both wrote there, each over the other."""
+    host, there = facts.host, []
+
+    def begins_meanwhile(build):
+        monkeypatch.setattr(facts, "host", host)
+        there.append(make(tmp_path / "run"))
+        return host(build)
+
+    monkeypatch.setattr(facts, "host", begins_meanwhile)
+    with pytest.raises(UsageError, match="another run has just begun"):
+        make(tmp_path / "run")
+    there[0].close("complete")
+    assert read_record.load(tmp_path / "run").id == there[0].id and not (tmp_path / "run/run.json.new").exists()
 
 
 def test_a_record_is_whole_and_running_before_it_is_closed(tmp_path):

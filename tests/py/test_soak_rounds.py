@@ -71,6 +71,17 @@ def test_too_few_rounds_and_no_message_tell_nothing():
     assert found([Round(number, 1, 1, 1, 0) for number in range(1, 6)])["losses"] == UNTOLD
 
 
+@pytest.mark.parametrize("name, column", [("messages.misdelivered", "messages_lost"), ("messages.duplicates_excluded", "messages_lost"),
+                                          ("messages.out_of_order", "messages_lost"), ("messages.lost", "messages_lost"),
+                                          ("clients.session_unasked", "clients_lost"), ("clients.dropped", "clients_lost")])
+def test_every_fault_of_a_round_counts(name, column):
+    """Losses held where messages came to the wrong clients, or twice."""
+    row = Round(1, 10, 1, 1, 0)
+    one = soak.Soak.__new__(soak.Soak)
+    one.count(row, "qos2", {"status": "complete", "anomalies": [], "metrics": {name: {"value": 3}, "messages.duplicates": {"value": 5}}})
+    assert getattr(row, column) == 3 and row.messages_lost + row.clients_lost == 3
+
+
 def test_rounds_come_back_from_their_file_as_they_went(tmp_path):
     path, rows = tmp_path / "rounds.csv", level(memory_bytes=None)
     path.write_text(",".join(rounds.COLUMNS) + "\n" + "".join(map(rounds.line, rows)))

@@ -119,6 +119,8 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
         _check("TCP memory (tcp_mem, third value)", tcp_mem[2] if tcp_mem else None, tcp_pages, "pages",
                _mend_sysctl("net.ipv4.tcp_mem", f"{tcp_pages // 2} {tcp_pages * 3 // 4} {tcp_pages}"),
                "for data under way; idle connections hold none", essential=False),
+        _check("descriptors watched by epoll, of a user", proc_files.read_int("/proc/sys/fs/epoll/max_user_watches"), 2 * count, "1",
+               _mend_sysctl("fs.epoll.max_user_watches", 2 * count), "broker and generator watch each end", essential=False),
         _check("queue of a listener (somaxconn)", proc_files.read_int("/proc/sys/net/core/somaxconn"), min(1024, count), "1",
                _mend_sysctl("net.core.somaxconn", 4096), "else a storm of connects loses SYNs and waits a second",
                essential=False),
@@ -131,10 +133,10 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
                              + plan.connections_per_instance * connection_bytes(shape, strategy) + (256 << 20),
                              "B", f"ulimit {option} unlimited", "a broker instance, its libraries and stacks"))
     # The module may be loaded and track nothing; its count then stays 0.
-    if proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_count"):
+    if tracked := proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_count"):
         checks.append(_check("connections the firewall tracks", proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_max"),
-                             count, "1", _mend_sysctl("net.netfilter.nf_conntrack_max", 2 * count),
-                             "loopback connections are tracked too"))
+                             count + tracked, "1", _mend_sysctl("net.netfilter.nf_conntrack_max", 2 * count + tracked),
+                             f"loopback connections are tracked too; {show_count(tracked)} are tracked already"))
     return checks
 
 

@@ -141,6 +141,23 @@ def in_domain(name: str, made: MetricData) -> MetricData:
     return {"value": None, "unit": made["unit"], "better": made["better"], "why": f"{below[0]:.9g} came out, and it cannot be below 0"}
 
 
+def put_first(new: Path, path: Path) -> None:
+    """Renames `new` to `path`; FileExistsError when that is there. A link does not replace, as a rename does: of two runs that begin in one
+    folder, one gets it."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise
+    except OSError:     # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        os.replace(new, path)
+        return
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
 class Cell:
     """One cell of a run: configuration and measurements. Belongs to its record."""
 
@@ -222,7 +239,7 @@ class Record:
             "config": config or {}, "cells": [], "metrics": {}, "summary": {}, "anomalies": [], "files": {},
         }
         record = cls(path.resolve(), data, build)
-        record.save()
+        record.save(first=True)
         return record
 
     @property
@@ -251,8 +268,9 @@ class Record:
         """An anomaly at the current time, without this machine's folders in its text."""
         return {"at_s": self.elapsed_s(), "what": what, "text": relative_word(text.replace(f"{self.folder}/", ""))}
 
-    def save(self) -> None:
-        """Replaces run.json. After a PoolmarkError the old one is still complete."""
+    def save(self, first: bool = False) -> None:
+        """Replaces run.json. After a PoolmarkError the old one is still complete. `first`: there is none; UsageError when another run began in this
+        folder meanwhile."""
         text = json.dumps(as_utf8(self.data), indent=1, ensure_ascii=False, allow_nan=False)
         new = self.folder / "run.json.new"
         try:
@@ -260,7 +278,9 @@ class Record:
                 file.write(text + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(new, self.folder / "run.json")
+            put_first(new, self.folder / "run.json") if first else os.replace(new, self.folder / "run.json")
+        except FileExistsError as error:
+            raise UsageError(f"{self.folder}: another run has just begun to record there, and a record is never overwritten; name another folder") from error
         except OSError as error:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)

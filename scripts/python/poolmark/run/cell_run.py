@@ -147,8 +147,7 @@ class CellRun:
         """Of a client that ended with exit code 1."""
         if self.is_bare:
             return f"the bare client lost messages or a connection; its log ends: {load.last_lines()}"
-        said = load.last_lines()
-        return "the generator ended with exit code 1" + (f"; its log ends: {said}" if said else ": its anomalies say what failed")
+        return "the generator reports clients that failed or were dropped"
 
     def phase(self, phase: Json) -> None:
         name, folder = phase["name"], self.load_folder(phase)

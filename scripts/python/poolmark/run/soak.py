@@ -28,6 +28,7 @@ from poolmark.base.progress import span as show_span
 from poolmark.base.table import text_table
 from poolmark.base.units import show, show_bytes, show_count
 from poolmark.facts import described
+from poolmark.facts import metrics as metrics_of
 from poolmark.facts.children import Child, Children, Interrupted
 from poolmark.facts.proc_files import read_text
 from poolmark.records import rounds
@@ -110,6 +111,11 @@ def in_use_since(path: Path, at_ns: int) -> tuple[bool, int | None]:
     return True, sum(known) if len(known) == len(last) else None
 
 
+# What a broker must not do with messages and clients, whatever comes; QoS 1 allows duplicates, and those who are killed publish on other topics.
+LOST = tuple(name for name in metrics_of.faults("messages") if name not in ("messages.not_sent", "messages.duplicates", "messages.foreign"))
+GONE = metrics_of.faults("clients") + ("arrivals.failed",)
+
+
 class Soak:
     """One soak. Its record has rounds.csv, the broker's record, and those of the generator below rounds/."""
 
@@ -163,8 +169,8 @@ class Soak:
             return round(sum(number for number in found if number is not None))
 
         row.messages_checked += value("messages.sent")
-        row.messages_lost += value("messages.lost", "messages.corrupt", "messages.unacknowledged", "messages.unfinished")
-        row.clients_lost += value("clients.failed", "clients.dropped", "arrivals.failed")
+        row.messages_lost += value(*LOST)
+        row.clients_lost += value(*GONE)
         if data["status"] != "complete":
             row.records_not_complete += 1
             told = "; ".join(f"{one['what']}: {one['text']}" for one in data["anomalies"][:3])
