@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/memory_notes.h"
 
+#include "base/procmem.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -305,6 +307,23 @@ void memory_notes_watched(struct run *run, const struct sample *start, const str
             "(--watch-pid)",
             (long long)(full->connections - start->connections));
     }
+}
+
+void memory_notes_peak(struct run *run, const struct sample *peak)
+{
+    enum { SLACK_BYTES = 4 << 20, SLACK_ONE_IN = 20 }; // the kernel adds pages up for each processor
+    int64_t seen = peak->target_rss_bytes;
+    if (run->config->watch.count != 1 || run->highest_bytes < 0 || seen < 0 || run->owners.wrong)
+        return;
+    int64_t highest = procmem_highest((pid_t)run->config->watch_pids[0]);
+    if (highest <= run->highest_bytes || highest - seen <= SLACK_BYTES + seen / SLACK_ONE_IN)
+        return; // it was before the run, or was seen
+    run_anomaly(run, "peak_missed",
+                "memory.peak_bytes is the highest of readings a second apart, at which up to %lld bytes were "
+                "resident. Between two of them the target had %lld for a moment, as the kernel says (VmHWM): "
+                "it needs "
+                "that much",
+                (long long)seen, (long long)highest);
 }
 
 static json_t *kept_json(const struct kept_reading *start, const struct kept_reading *end)

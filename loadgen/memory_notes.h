@@ -13,6 +13,9 @@ void memory_notes_watched(struct run *run, const struct sample *start, const str
 void memory_notes_add(struct run *run, const char *kind, const struct sample *start,
                       const struct sample *full);
 
+// Where memory.peak_bytes is a figure: whether the watched process had more than the highest reading (sampler_peak) for a moment.
+void memory_notes_peak(struct run *run, const struct sample *peak);
+
 // After the scenario: sessions of other clients that the target keeps (kept.h). Into the record: summary.kept_sessions.
 void memory_notes_kept(struct run *run);
 

@@ -75,16 +75,17 @@ struct run {
     size_t hist_memory_bytes;
     struct hist_log *log;
     struct sampler *sampler;
-    struct owners owners;                 // whether the watched processes are the target
-    struct kept kept;                     // sessions of others that are away
-    struct curve curve;                   // while clients connect, of the watched processes
-    uint32_t number;                      // in the header of each message (payload.h)
-    struct strangers strangers;           // load on the target that is not ours
-    bool unseen_told;                     // an anomaly says that others' traffic could not be seen,
-    bool passing_told;                    // or that others came and ended unheard
-    struct census *census;                // traffic at the target that is not ours; NULL: nothing is watched
-    int64_t counted_ns;                   // when the target's descriptors were last counted
-    uint64_t withheld;                    // anomalies that withhold figures (withheld.h)
+    int64_t highest_bytes;      // VmHWM of the watched process at the start; -1: of several, or not known
+    struct owners owners;       // whether the watched processes are the target
+    struct kept kept;           // sessions of others that are away
+    struct curve curve;         // while clients connect, of the watched processes
+    uint32_t number;            // in the header of each message (payload.h)
+    struct strangers strangers; // load on the target that is not ours
+    bool unseen_told;           // an anomaly says that others' traffic could not be seen,
+    bool passing_told;          // or that others came and ended unheard
+    struct census *census;      // traffic at the target that is not ours; NULL: nothing is watched
+    int64_t counted_ns;         // when the target's descriptors were last counted
+    uint64_t withheld;          // anomalies that withhold figures (withheld.h)
     struct withheld_parts withheld_parts; // figures that they withhold beside those
     struct withheld_parts doubted;        // figures that others may be in, which stay and are marked
     struct views views;

@@ -2,6 +2,7 @@
 #include "loadgen/run_setup.h"
 
 #include "base/clock.h"
+#include "base/procmem.h"
 #include "base/host.h"
 #include "loadgen/crew.h"
 #include "loadgen/crew_parts.h"
@@ -416,6 +417,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
         (code = execs_open(&run->execs, config->watch_pids, config->watch.count, run->started_ns)) < 0)
         err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
+    run->highest_bytes = config->watch.count == 1 ? procmem_highest((pid_t)config->watch_pids[0]) : -1;
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
     if (code == 0 && config->watch.count > 0 &&
         (code = census_open(&run->census, &run->plan, clients_per_route(run), config->watch_pids[0])) < 0)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "loadgen/engine.h"
+#include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/summary_growth.h"
 
@@ -205,6 +206,7 @@ void arrivals_add_memory(struct run *run, struct summary *summary, const struct 
     summary_add_levels(summary, run, start, full);
     if (summary_judged(after, start, full) >= 0) {
         summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+        memory_notes_peak(run, &peak);
         summary_add_bytes(summary, "memory.after_bytes", summary_judged(after, start, full));
     }
     costs_judge_memory(run, start, full, full->connections - start->connections);

@@ -2,6 +2,7 @@
 #include "loadgen/scenarios/mix_results.h"
 
 #include "base/clock.h"
+#include "loadgen/memory_notes.h"
 #include "loadgen/run_books.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/orders.h"
@@ -311,6 +312,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct mi
         sampler_peak(run->sampler, &peak);
         summary_add_reading(summary, "after", after);
         summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+        memory_notes_peak(run, &peak);
         summary_add_bytes(summary, "memory.after_bytes", summary_judged(after, start, full));
     }
     for (int i = 0; i < count; i++) {

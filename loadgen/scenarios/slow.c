@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "loadgen/costs.h"
 #include "loadgen/payload.h"
+#include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
@@ -206,6 +207,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct sl
         return;
     summary_add_reading(summary, "after", &slowed->after);
     summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+    memory_notes_peak(run, &peak);
     summary_add_bytes(summary, "memory.after_bytes", summary_judged(&slowed->after, start, full));
     costs_judge_memory(run, start, full, full->connections - start->connections);
     // What others did meanwhile is in these readings. Deliveries that slow readers missed are no failure.

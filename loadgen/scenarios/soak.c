@@ -5,6 +5,7 @@
 // by more than 20 % an hour, reuse below 50 %.
 #include "base/clock.h"
 #include "loadgen/costs.h"
+#include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pool_use.h"
@@ -158,6 +159,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct so
     if (summary_judged(full, start, full) < 0)
         return;
     summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+    memory_notes_peak(run, &peak);
     judge_others(run, soaked);
     if (soaked->after.at_ns == 0) // the run ended before
         return;

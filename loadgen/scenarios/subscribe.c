@@ -8,6 +8,7 @@
 // last of them. At the end they are removed.
 #include "base/clock.h"
 #include "loadgen/costs.h"
+#include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
@@ -209,6 +210,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
         return;
     summary_add_bytes(summary, "memory.subscribed_bytes", top_bytes);
     summary_add_bytes(summary, "memory.peak_bytes", summary_judged(&peak, start, full));
+    memory_notes_peak(run, &peak);
     summary_add_bytes(summary, "memory.after_bytes", summary_judged(&changes->after, start, full));
     tell_lost(run, changes->top.lost - full->lost, changes->standing);
     summary_add(summary, "memory.per_subscription_bytes",

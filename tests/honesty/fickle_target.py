@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A target that takes each client and lets every second one go again: after its CONNACK (`connect`) or after its second SUBACK
-(`subscribe`). It holds some memory for each connection and subscription, and frees it with the connection. Prints the port that it
+(`subscribe`). Or (`spike`) it keeps all, and takes much memory for a moment at its sixth client. It holds some memory for each connection and subscription, and frees it with the connection. Prints the port that it
 listens on.
 
-    python3 fickle_target.py connect|subscribe
+    python3 fickle_target.py connect|subscribe|spike
 """
 import asyncio
 import contextlib
@@ -11,11 +11,18 @@ import itertools
 import sys
 
 EACH = 30_000  # bytes for a connection, and for a subscription
+SPIKE = 64 << 20
+LETS_GO = {"connect": 0, "subscribe": 2, "spike": -1}[sys.argv[1]]  # after so many SUBACKs
 NUMBERS = itertools.count()
 
 
 async def serve(reader, writer):
-    fickle, held, asked = next(NUMBERS) % 2 == 1, [b"\x01" * EACH], 0
+    number, held, asked = next(NUMBERS), [b"\x01" * EACH], 0
+    fickle = number % 2 == 1
+    if sys.argv[1] == "spike" and number == 5:
+        held.append(b"\x01" * SPIKE)
+        await asyncio.sleep(0.05)
+        held.pop()
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
             kind, length = await reader.readexactly(2)
@@ -31,7 +38,7 @@ async def serve(reader, writer):
             else:
                 break
             await writer.drain()
-            if fickle and asked == (2 if sys.argv[1] == "subscribe" else 0):
+            if fickle and asked == LETS_GO:
                 await asyncio.sleep(0.05)
                 break
     writer.close()
