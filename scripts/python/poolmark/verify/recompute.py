@@ -25,7 +25,7 @@ from poolmark.base.forms import CellData, Metrics, PhaseData, RecordData, Row, v
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
-from poolmark.verify import above, anomalies, bench_again, bounds, counters, derived, kernel_counts, searches, soaks
+from poolmark.verify import above, absent, anomalies, bench_again, bounds, counters, derived, kernel_counts, searches, soaks
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures, decided
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
@@ -184,9 +184,7 @@ def load_account(run: Run, where: str = "") -> Account:
         else:
             account.leave(COUNTED, where + name)
     account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-loadgen")
-    for name, value in latencies.items():
-        if name.endswith(".p50") and name not in run.data.get("metrics", {}) and run.data["status"] != "running":
-            account.wrong.append(f"{where}{name}: latency.hlog gives {show_number(value)}, the record does not have it")
+    account.wrong += [where + text for text in absent.of_load(run.data, figures)]
     return account
 
 
@@ -391,6 +389,7 @@ def bench_account(run: Run, cell: CellData) -> Account:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
         else:
             account.leave(ABSENT, where + name)
+    account.wrong += [f"{where}{name}: its files give it, the record does not have it" for name in made.data["metrics"] if name not in cell["metrics"]]
     return account
 
 
