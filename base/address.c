@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 // getaddrinfo would read the port 99999 as 34463.
 static bool is_port(const char *text)
@@ -63,6 +64,19 @@ static uint16_t port_of(const struct address *address)
     if (address->storage.ss_family == AF_INET6)
         return ntohs(((const struct sockaddr_in6 *)&address->storage)->sin6_port);
     return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
+}
+
+int address_is_free(const struct address *address)
+{
+    int on = 1, fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    (void)!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    int code = bind(fd, (const struct sockaddr *)&address->storage, address->bytes) < 0 || listen(fd, 1) < 0
+                   ? -errno
+                   : 0;
+    close(fd);
+    return code;
 }
 
 char *address_format(const struct address *address, char text[static ADDRESS_TEXT_BYTES])

@@ -19,6 +19,8 @@ enum { ADDRESS_TEXT_BYTES = 64 };
 int address_parse(const char *text, struct address *address, struct err *err)
     __attribute__((warn_unused_result));
 bool address_is_loopback(const struct address *address);
+// Whether a listener could be opened there now. 0, or -errno (EADDRINUSE, EADDRNOTAVAIL, EACCES).
+int address_is_free(const struct address *address) __attribute__((warn_unused_result));
 char *address_format(const struct address *address, char text[static ADDRESS_TEXT_BYTES]);
 
 #endif

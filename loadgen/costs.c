@@ -99,7 +99,9 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
         part.resets_unknown = true;
         part.deaf = last->deaf;
     }
-    part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
+    // Of present connections: those that came back may have carried less than those before them.
+    int64_t own_bytes = last->own_bytes > first->own_bytes ? last->own_bytes - first->own_bytes : 0;
+    part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : own_bytes;
     part.strange_bytes = last->strange_bytes - first->strange_bytes;
     part.further_bytes = last->further_bytes - first->further_bytes;
     part.outgoing_bytes = last->outgoing_bytes - first->outgoing_bytes;

@@ -70,13 +70,16 @@ static void no_op(int signal_number)
     (void)signal_number;
 }
 
-// The signals of a worker: SIGUSR1 only interrupts waits; the parent handles Ctrl-C.
+// The signals of a worker: SIGUSR1 only interrupts waits; the parent handles those that end a run, which may go to the whole
+// process group (a terminal, `timeout`, a service manager).
 static void set_signals(void)
 {
     struct sigaction action = {.sa_handler = no_op};
     sigaction(SIGUSR1, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
     sigaction(SIGPIPE, &action, NULL);
     sigset_t mask;
     sigemptyset(&mask);

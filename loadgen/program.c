@@ -315,6 +315,11 @@ static int run_begun(struct config *config, struct record *record)
         json_lines_print(&run.views.lines, overview_json(&overview, run.views.lines.left_out));
     else if (!config->quiet)
         overview_print(&overview, stdout);
+    else if (!config->record_dir && code != EXIT_OK)
+        fprintf(stderr, "poolmark-loadgen: %s: %s\n", overview.status,
+                run_is_broken(&run) ? run.broken
+                                    : "clients failed or were dropped, or something was lost; without --quiet "
+                                      "the summary says what");
     run_close(&run);
     return code;
 }
@@ -328,6 +333,7 @@ static int run_parsed(struct config *config, const struct words *words, struct r
 {
     struct err err = {0};
     char text[sizeof err.text] = "";
+    int code_free;
     int parsed = command_line_parse_ranks(config, ranks ? ranks->size : 1, words->argc, words->argv, &err);
     if (parsed > OPTS_RUN)
         return answer(parsed, config, ranks, words->argc, words->argv);
@@ -346,6 +352,14 @@ static int run_parsed(struct config *config, const struct words *words, struct r
         return complain(&err, EXIT_USAGE);
     if (ranks && !ranks_lead(ranks))
         return program_follow(config, &err);
+    // The page is opened when the workers are there (live_page.h); what is known before leaves no record.
+    if (config->metrics && (code_free = address_is_free(&config->metrics_address)) < 0) {
+        char at[ADDRESS_TEXT_BYTES];
+        err_set(&err, code_free, "--metrics %s: %s", address_format(&config->metrics_address, at),
+                strerror(-code_free));
+        ranks_refuse(ranks);
+        return complain(&err, EXIT_FAILED);
+    }
     struct record *record = NULL;
     if (begin(config, &record, words->given, words->command, &err) < 0) {
         ranks_refuse(ranks);

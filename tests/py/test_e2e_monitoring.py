@@ -95,6 +95,13 @@ def test_an_address_that_cannot_be_served_is_named(world):
         assert done.returncode == code and said in done.stderr and done.stdout == ""
 
 
+def test_an_address_in_use_leaves_no_record(world, tmp_path):
+    """It left one, so that the corrected call was refused for its folder."""
+    done = subprocess.run([BUILD / "poolmark-loadgen", "connect", "--target", "mqtt://127.0.0.1:1", "--metrics", world["poolmark-load"],
+                           "--record", tmp_path / "run"], capture_output=True, text=True, timeout=GUARD_S, check=False)
+    assert done.returncode == 1 and "--metrics" in done.stderr and not (tmp_path / "run").exists()
+
+
 def expressions():
     dashboard = json.loads((MONITORING / "grafana-dashboard.json").read_text())
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
