@@ -13,7 +13,7 @@ from poolmark.records import accounts, phases
 from poolmark.base import pairwise
 from poolmark.base.forms import WITHHELD, CellData, Json, RecordData, sound_value, value_of
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
-from poolmark.base.units import show
+from poolmark.base.units import plural, show
 
 # (label, metric). Rows without values are left out. A metric that each phase has becomes a row for each phase.
 ROWS = [
@@ -289,6 +289,7 @@ def step_tables(grouped: dict[str, list[CellData]]) -> list[tuple[str, list[str]
     return tables
 
 
+FEW_CELLS = 3            # an anomaly of more cells is told once
 AFFECT_ALL = ("busy", "throttled", "target_stopped", "other_clients", "not_reached", "late_receiver")  # anomalies of every figure: they come first
 
 
@@ -306,10 +307,19 @@ def why_doubted(data: RecordData) -> str:
 
 
 def notes(data: RecordData, cells: list[CellData] | None = None) -> list[str]:
-    """Anomalies that a reader should know, a few of each cell, or of these cells, and those of the run."""
+    """Anomalies that a reader should know: once those that many cells have, a few others of each cell, or of these cells, and those of
+    the run."""
     lines = []
-    for cell in data.get("cells", []) if cells is None else cells:
-        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in AFFECT_ALL)
+    cells = data.get("cells", []) if cells is None else cells
+    having: dict[str, list[str]] = {}
+    for cell in cells:
+        for one in {one["what"]: one for one in reversed(cell.get("anomalies", []))}.values():
+            having.setdefault(one["what"], []).append(f"{cell['id']}: {one['text']}")
+    many = {what: found for what, found in having.items() if len(found) > FEW_CELLS}
+    for what in sorted(many, key=lambda one: one not in AFFECT_ALL):
+        lines.append(f"{what}, in {len(many[what])} of {plural(len(cells), 'cell')}, as in {many[what][0]}")
+    for cell in cells:
+        told = sorted((one for one in cell.get("anomalies", []) if one["what"] not in many), key=lambda one: one["what"] not in AFFECT_ALL)
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")
