@@ -317,9 +317,10 @@ static int run_begun(struct config *config, struct record *record)
         overview_print(&overview, stdout);
     else if (!config->record_dir && code != EXIT_OK)
         fprintf(stderr, "poolmark-loadgen: %s: %s\n", overview.status,
-                run_is_broken(&run) ? run.broken
-                                    : "clients failed or were dropped, or something was lost; without --quiet "
-                                      "the summary says what");
+                run_is_broken(&run)
+                    ? run.broken
+                    : "clients failed or were dropped, or something was lost; without --quiet "
+                      "the summary says what");
     run_close(&run);
     return code;
 }
