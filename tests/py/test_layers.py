@@ -16,14 +16,25 @@ from poolmark.base.paths import build_dir
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
 SUFFIXES = (".c", ".h", ".cc")
+NO_LAYERS = {"tests", "examples", "third_party", "build", "mk"}   # top folders with C that no program is made of
+NOT_ALWAYS = {"loadgen/mpi"}    # built where there is an mpicc
 
 
 def picture() -> dict[str, set[str]]:
     """{folder or file: folders and files that it may include}."""
     text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
-    table = text.split("<!-- layers -->")[1].split("<!-- end of layers -->")[0]
-    rows = re.findall(r"^\| (`.*?) \| (.*?) \|$", table, re.M)
-    return {name: set(re.findall(r"`([^`]+)`", may)) for names, may in rows for name in re.findall(r"`([^`]+)`", names)}
+    return rows_of(text.split("<!-- layers -->")[1].split("<!-- end of layers -->")[0])
+
+
+def rows_of(table: str) -> dict[str, set[str]]:
+    """Of each line but the two of the heading. A line that is no row is a fault: its folder would be in no check."""
+    drawn: dict[str, set[str]] = {}
+    for line in table.strip().splitlines()[2:]:
+        cells = [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+        names = re.findall(r"`([^`]+)`", cells[0])
+        assert len(cells) == 2 and names and not drawn.keys() & set(names), f"no row of two cells, or a folder of another row: {line}"
+        drawn |= {name: set(re.findall(r"`([^`]+)`", cells[1])) for name in names}
+    return drawn
 
 
 def sources(drawn: dict[str, set[str]]) -> list[Path]:
@@ -103,10 +114,19 @@ def test_includes_are_those_of_the_picture():
     assert not wrong, "\n" + "\n".join(wrong)
 
 
+def folders_with_sources() -> set[str]:
+    """Of the whole tree, whatever the picture has."""
+    tops = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in NO_LAYERS and not path.name.startswith(".")]
+    return {str(path.parent.relative_to(ROOT)) for top in tops for path in top.rglob("*") if path.suffix in SUFFIXES}
+
+
 def test_the_picture_has_every_folder_and_none_that_is_not_there():
     drawn = picture()
     found = {str(path.parent) for path in sources(drawn)}
+    assert "base" in found and found == folders_with_sources()
     assert sorted({name for name in drawn if "." not in name} ^ found) == []
+    assert sorted(name for name in drawn if "." in name and not (ROOT / name).is_file()) == []
+    assert sorted(name for may in drawn.values() for name in may if not (ROOT / name).exists()) == []
 
 
 def test_the_picture_has_no_circle():
@@ -126,12 +146,22 @@ def test_no_files_call_each_other_in_a_circle():
 @pytest.mark.skipif(not os.access(BUILD / "poolmark-loadgen", os.X_OK), reason="the programs are not built")
 def test_calls_are_those_of_the_picture():
     drawn, wrong = picture(), []
-    for one, others in calls(drawn).items():
+    called = calls(drawn)
+    assert {name for name in drawn if "." not in name} - {str(Path(one).parent) for one in called} - NOT_ALWAYS == set()
+    for one, others in called.items():
         folder = str(Path(one).parent)
         may = drawn.get(f"{one}.c", drawn.get(folder, set()))
         wrong += [f"{one} calls {', '.join(sorted(functions)[:4])} of {other}" for other, functions in sorted(others.items())
                   if str(Path(other).parent) not in may | {folder}]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_a_row_without_includes_is_a_row_and_no_line_is_left_out():
+    head = "| folder | may include |\n| --- | --- |\n"
+    assert rows_of(f"{head}| `base` | |\n| `wire`, `net` | `base` |") == {"base": set(), "wire": {"base"}, "net": {"base"}}
+    for line in ("| base | |", "`base`", "| `base` | `wire` | `net` |", "| `wire` | |\n| `wire` | `base` |"):
+        with pytest.raises(AssertionError, match="no row"):
+            rows_of(head + line)
 
 
 def test_a_circle_and_an_upward_include_are_found():
