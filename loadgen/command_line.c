@@ -116,14 +116,6 @@ struct table {
     size_t bytes; // size of the parsed configuration
 };
 
-static const struct opt *row_of(const struct opt *rows, const char *option)
-{
-    for (const struct opt *row = rows; row->name; row++)
-        if (strcmp(row->name, option) == 0)
-            return row;
-    return NULL;
-}
-
 static bool is_in(const struct opt *rows, const char *option)
 {
     for (const struct opt *row = rows; row->name || row->kind == OPT_HEADING; row++)
@@ -132,9 +124,12 @@ static bool is_in(const struct opt *rows, const char *option)
     return false;
 }
 
-static bool is_common(const char *option)
+// Of the options of every run, --prove is only for scenarios that give the order.
+static bool takes(const struct scenario *scenario, const char *option)
 {
-    return is_in(common, option) || is_in(identity_options, option);
+    if (strcmp(option, "prove") == 0)
+        return scenario->proves;
+    return is_in(common, option) || is_in(identity_options, option) || is_in(scenario->options, option);
 }
 
 static bool has(const struct table *table, const char *option)
@@ -198,7 +193,7 @@ static const char *join_scenarios(const char *option, const char *joint, char te
     const char *names[ROWS_MAX];
     int count = 0;
     for (const struct scenario *const *at = scenario_list(); *at && count < ROWS_MAX; at++)
-        if (!option || row_of((*at)->options, option))
+        if (!option || takes(*at, option))
             names[count++] = (*at)->name;
     size_t used = 0;
     text[0] = '\0';
@@ -232,8 +227,7 @@ static int check_own(const struct table *all, const struct scenario *scenario, i
     char names[NAMES_BYTES];
     for (int i = 0; i < all->count; i++) {
         const char *option = all->rows[i].name;
-        if (option && !row_of(scenario->options, option) && !is_common(option) &&
-            opts_was_given(all->rows, argc, argv, option))
+        if (option && !takes(scenario, option) && opts_was_given(all->rows, argc, argv, option))
             return err_set(err, -EINVAL, "--%s: scenario %s does not use it; it is for %s", option,
                            scenario->name, join_scenarios(option, " and ", names));
     }
@@ -402,7 +396,7 @@ static const struct scenario *scenario_among(int argc, char **argv)
     return scenario;
 }
 
-void command_line_print_help(int argc, char **argv, FILE *to)
+void command_line_print_help(const char *program, int argc, char **argv, FILE *to)
 {
     const struct scenario *scenario = scenario_among(argc, argv);
     struct table table;
@@ -410,10 +404,10 @@ void command_line_print_help(int argc, char **argv, FILE *to)
     make_table(&table, scenario);
     snprintf(usage, sizeof usage, "%s --target URI [OPTION]...",
              scenario ? scenario->name : join_scenarios(NULL, "|", names));
-    opts_print_help(table.rows, "poolmark-loadgen", usage,
+    opts_print_help(table.rows, program, usage,
                     "Opens MQTT connections, publishes over them, and records latencies and memory.", to);
     if (!scenario)
-        fprintf(to, "\nA scenario's own options, alone: poolmark-loadgen SCENARIO --help\n");
+        fprintf(to, "\nA scenario's own options, alone: %s SCENARIO --help\n", program);
     fprintf(
         to,
         "\nExit code: 0 every sample is accounted for; 1 a client failed or was dropped, something was "
@@ -463,13 +457,14 @@ static json_t *describe_scenarios(const struct table *all)
         json_t *options = json_array();
         for (int i = 0; i < all->count; i++) {
             const char *option = all->rows[i].name;
-            if (option && (is_common(option) || row_of((*at)->options, option)))
+            if (option && takes(*at, option))
                 json_array_append_new(options, json_string(option));
         }
         json_t *keys = (*at)->describe_keys ? (*at)->describe_keys() : NULL;
         bool returns = strstr((*at)->measures, SCENARIO_MEASURES_RETURNS) != NULL;
         json_t *with =
-            json_pack("{s:o}", "backoff", metric_patterns_json(returns ? SCENARIO_MEASURES_RETURNS : ""));
+            json_pack("{s:o,s:o}", "backoff", metric_patterns_json(returns ? SCENARIO_MEASURES_RETURNS : ""),
+                      "prove", metric_patterns_json(SCENARIO_MEASURES_ALIVE));
         json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:o,s:o,s:o*}", "name", (*at)->name, "summary",
                                               (*at)->summary, "options", options, "measures",
                                               metric_patterns_json((*at)->measures), "measures_with", with,

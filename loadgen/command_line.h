@@ -18,7 +18,7 @@ int command_line_parse_ranks(struct config *config, int ranks, int argc, char **
     __attribute__((warn_unused_result));
 
 // With a scenario in argv, only the options that it uses.
-void command_line_print_help(int argc, char **argv, FILE *to);
+void command_line_print_help(const char *program, int argc, char **argv, FILE *to);
 // --describe: options, scenarios with the options they use, engines with their limits and costs, metrics.
 json_t *command_line_describe(void);
 json_t *command_line_json(const struct config *config); // for the record

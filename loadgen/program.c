@@ -250,19 +250,25 @@ static void tell_open(const struct config *config)
                 config->open_says);
 }
 
+struct words { // the command line, and as it was given
+    int argc, given;
+    char **argv, **command;
+};
+
 // What the command line asks for, other than a run. Only rank 0 answers.
-static int answer(int parsed, const struct config *config, const struct ranks *ranks, int argc, char **argv)
+static int answer(int parsed, const char *program, const struct config *config, const struct ranks *ranks,
+                  const struct words *words)
 {
     if (ranks && !ranks_lead(ranks))
         return EXIT_OK;
     switch (parsed) {
     case OPTS_HELP:
-        command_line_print_help(argc, argv, stdout);
+        command_line_print_help(program, words->argc, words->argv, stdout);
         return EXIT_OK;
     case OPTS_DESCRIBE:
         return describe_program(config);
     default:
-        printf("poolmark-loadgen %s (%s)\n", build_facts()->version, build_facts()->commit);
+        build_print_version(program);
         return EXIT_OK;
     }
 }
@@ -325,11 +331,6 @@ static int run_begun(struct config *config, struct record *record)
     return code;
 }
 
-struct words { // the command line, and as it was given
-    int argc, given;
-    char **argv, **command;
-};
-
 static int run_parsed(struct config *config, const struct words *words, struct ranks *ranks, bool alone)
 {
     struct err err = {0};
@@ -337,7 +338,7 @@ static int run_parsed(struct config *config, const struct words *words, struct r
     int code_free;
     int parsed = command_line_parse_ranks(config, ranks ? ranks->size : 1, words->argc, words->argv, &err);
     if (parsed > OPTS_RUN)
-        return answer(parsed, config, ranks, words->argc, words->argv);
+        return answer(parsed, alone ? "poolmark-loadgen" : "poolmark-loadgen-mpi", config, ranks, words);
     if (parsed >= 0 && ((alone && config->share != DIVISION_EVEN) || (!ranks && config->only_watch)))
         parsed = err_set(&err, -EINVAL, "--%s: this is one rank; poolmark-loadgen-mpi has several, by mpirun",
                          config->only_watch ? "only-watch" : "share");

@@ -14,8 +14,8 @@
 //                                            .measures = SCENARIO_MEASURES "connect.*", .play = play};
 //
 // A client connects once by FLEET_CONNECT. Clients leave and come back by FLEET_ARRIVE, whose schedule, latency and
-// counts are its own (scenarios/arrivals.h), or come back by themselves (scenarios/comeback.h). A run has at most FLEET_ORDERS_MAX orders (fleet.h): bound what
-// repeats.
+// counts are its own (scenarios/arrivals.h), or come back by themselves (scenarios/comeback.h). A run has at most
+// FLEET_ORDERS_MAX orders (fleet.h): bound what repeats.
 #ifndef POOLMARK_LOADGEN_SCENARIO_H
 #define POOLMARK_LOADGEN_SCENARIO_H
 
@@ -32,6 +32,8 @@
 #define SCENARIO_MEASURES_ARRIVALS SCENARIO_MEASURES_CONNECTS "arrival* memory.peak_bytes memory.after_bytes "
 // Of those whose clients come back by themselves, with --backoff.
 #define SCENARIO_MEASURES_RETURNS "connect.retries arrival* "
+// Of those that prove, with --prove; they are among SCENARIO_MEASURES.
+#define SCENARIO_MEASURES_ALIVE "clients.alive "
 #define SCENARIO_MEASURES_MESSAGES "delivery.* delivery_uncorrected.* ack.* ack_uncorrected.* messages.* "
 
 struct scenario {
@@ -41,6 +43,9 @@ struct scenario {
     // The rows of the catalogue that its runs, or what reads their files, may have (metric_is_among). A run with another
     // fails when its record is closed; a suite's file that asks for another is refused (--describe).
     const char *measures;
+
+    // `play` calls order_prove where --prove was given. Otherwise that option is refused.
+    bool proves;
 
     // Options beside those of every run. Their offsets are into the scenario's own struct of `options_bytes`,
     // stored in config->options. Options of one name in several scenarios are of one kind

@@ -78,7 +78,7 @@ static void test_every_scenario_is_whole(void **state)
         assert_string_equal(json_string_value(json_object_get(json, "scenario")), (*at)->name);
         json_decref(json);
     }
-    assert_null(scenario_find("drip"));
+    assert_null(scenario_find("no-such-scenario"));
 }
 
 static void test_clients_that_come_back_need_an_engine_and_waits_that_fit(void **state)

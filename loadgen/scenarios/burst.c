@@ -169,6 +169,7 @@ const struct scenario scenario_burst = {
     .name = "burst",
     .summary = "holds some clients; again and again many more come at once, stay, and leave",
     .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct burst),
     .check = check,

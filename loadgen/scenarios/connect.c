@@ -133,6 +133,7 @@ const struct scenario scenario_connect = {
     .name = "connect",
     .summary = "connects so many clients, at a rate or as fast as it goes, and holds them",
     .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_SLOPES,
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct connect),
     .check = check,

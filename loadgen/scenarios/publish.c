@@ -465,6 +465,7 @@ const struct scenario scenario_publish = {
     .summary = "publishes over pairs, or another pattern, at a rate or as fast as it goes",
     .measures = SCENARIO_MEASURES SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_MESSAGES
     "deliveries.* cpu.per_message_ns cpu.per_delivery_ns",
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct publish),
     .check = check,

@@ -281,6 +281,7 @@ const struct scenario scenario_slow = {
     .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_MESSAGES
     "deliveries.expected delivery_before.* delivery_after.* delivery_slow.* recovery.* slow.* "
     "memory.peak_bytes memory.after_bytes",
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct slow),
     .check = check,

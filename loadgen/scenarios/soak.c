@@ -330,6 +330,7 @@ const struct scenario scenario_soak = {
     .measures = SCENARIO_MEASURES_ARRIVALS SCENARIO_MEASURES_MESSAGES
     "soak.memory_slope* soak.memory_growth soak.memory_level_bytes soak.memory_readings "
     "soak.pool_fullness soak.reuse",
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct soak),
     .check = check,

@@ -429,6 +429,7 @@ const struct scenario scenario_steps = {
     .summary = "connects in rising steps; at each reads memory and measures delivery",
     .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_SLOPES
     "step.* delivery.* delivery_uncorrected.*",
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct options),
     .check = check,

@@ -99,6 +99,7 @@ const struct scenario scenario_storm = {
     .name = "storm",
     .summary = "all clients lose their connections, and come back at once",
     .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct storm),
     .check = check,

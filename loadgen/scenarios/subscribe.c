@@ -353,6 +353,7 @@ const struct scenario scenario_subscribe = {
     "subscribe.* unsubscribe.* subscriptions.* replay.* messages.duplicates messages.topic_changed "
     "messages.retain_changed memory.subscribed_bytes "
     "memory.per_subscription_bytes memory.peak_bytes memory.after_bytes cpu.per_change_ns",
+    .proves = true,
     .options = options,
     .options_bytes = sizeof(struct subscribe),
     .check = check,

@@ -50,6 +50,17 @@ def test_each_scenario_takes_the_options_that_are_listed_for_it_and_no_other():
             assert refused == (name not in scenario["options"]), (scenario["name"], name, wrong)
 
 
+def test_a_scenario_takes_prove_exactly_where_it_gives_that_order():
+    """A run that was asked for proof and gives none would tell so only at its end."""
+    for scenario in described.loadgen(BUILD)["scenarios"]:
+        text = (ROOT / f"loadgen/scenarios/{scenario['name']}.c").read_text(encoding="utf-8")
+        asks = "order_prove(" in text or "arrivals_play(" in text      # arrivals.c calls it for its scenarios
+        assert asks == ("prove" in scenario["options"]), f"{scenario['name']}: `proves` of struct scenario says otherwise than its `play`"
+        assert scenario["measures_with"]["prove"] == ["clients.alive"]
+    _, wrong = described.ask("poolmark-loadgen", ["mix", "--mix", "/dev/null", "--prove"], BUILD)
+    assert "--prove: scenario mix does not use it; it is for" in wrong
+
+
 def test_bounds_are_those_that_are_kept():
     told = described.options(described.loadgen(BUILD))["qos"]
     assert (told["low"], told["high"], told["kind"], told["default"]) == (0, 2, "count", "0")

@@ -125,7 +125,8 @@ PAIRS = '[[phase]]\nname = "qos0"\nscenario = "publish"\npairs = 5\nduration = "
     ("churn.cpu.per_arrival_ns", ONE % ("churn", "churn"), "did you mean 'cpu.per_arrival_ns'?"),
     ("delivery.p99", ONE % ("connect", "connect") + PAIRS, "did you mean 'qos0.delivery.p99'?"),
     ("cell.messages.lost", ONE % ("connect", "connect"), "no cell of this suite can have 'cell.messages.lost'"),
-    ("arrival.p99", ONE % ("connect", "connect"), "no cell of this suite can have 'arrival.p99'"), ("p99_ns", ONE % ("connect", "connect"), "it is of poolmark-bench"),
+    ("arrival.p99", ONE % ("connect", "connect"), "no cell of this suite can have 'arrival.p99'"),
+    ("clients.alive", ONE % ("churn", "churn"), "no cell of this suite can have 'clients.alive'"), ("p99_ns", ONE % ("connect", "connect"), "it is of poolmark-bench"),
     ("attack.stop_ns", ONE % ("connect", "connect"), "no cell of this suite can have 'attack.stop_ns'"),
     ("pool.hit_rate", 'config.target = "mosquitto"\nconfig.connections = 9\n[[phase]]\nname = "a"\nscenario = "connect"\n', "no cell of this suite"),
     ("sub*", ONE % ("connect", "connect"), "no cell of this suite can have 'sub*'")])
@@ -138,7 +139,8 @@ def test_a_primary_metric_that_the_suite_cannot_measure_is_a_fault(tmp_path, pri
 @pytest.mark.parametrize("primary, phases", [
     ("connect.p99", ONE % ("connect", "connect")), ("qos0.delivery.p99", ONE % ("connect", "connect") + PAIRS), ("pool.hit_rate", ONE % ("a", "connect")),
     ("cell.messages.misdelivered", ONE % ("connect", "connect") + PAIRS), ("*delivery*", PAIRS + "[config]\nconnections = 9\n"),
-    ("*:arrival.p9?", ONE % ("churn", "churn")), ("arrival.p99", ONE % ("connect", "connect") + 'backoff = "1s"\n'), ("step.9.user_bytes", ONE % ("steps", "steps"))])
+    ("*:arrival.p9?", ONE % ("churn", "churn")), ("arrival.p99", ONE % ("connect", "connect") + 'backoff = "1s"\n'), ("step.9.user_bytes", ONE % ("steps", "steps")),
+    ("clients.alive", ONE % ("churn", "churn") + "prove = true\n"), ("clients.connected", ONE % ("churn", "churn"))])
 def test_a_primary_metric_that_the_suite_measures_is_none(tmp_path, primary, phases):
     file = tmp_path / "x.toml"
     file.write_text(f'primary = ["{primary}"]\n{phases}')

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Suite files, curves, tables and units: parts of the suite runner that need no process."""
 import itertools
+import os
 from collections import Counter
 
 import pytest
 from poolmark.base import curves, table, units
-from poolmark.suites import suite_cells, suite_file
+from poolmark.facts import described
+from poolmark.suites import suite_cells, suite_file, suite_options
 from poolmark.base.errors import RecordError, UsageError
+from poolmark.base.paths import build_dir
 from poolmark.suites.targets import option_words
+
+built = pytest.mark.skipif(not os.access(build_dir() / "poolmark-loadgen", os.X_OK), reason="the programs are not built")
 
 HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"
         "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes\n")
@@ -59,6 +64,23 @@ broker.initial = ["{connections}", "buffers={2*connections}", "arenas={3*connect
     fixed, plain = suite_file.load(write_suite(tmp_path, text)).cells
     assert fixed.broker == {"initial": ["10", "buffers=20", "arenas=7", "messages=1"]}
     assert plain.broker == {}
+
+
+@built
+@pytest.mark.parametrize("scenario, given, expected", [
+    ("connect", {}, 70), ("churn", {}, 70), ("soak", {}, 70), ("churn", {"connections": 9}, 9), ("publish", {}, None), ("steps", {}, None),
+    ("slow", {}, None)])
+def test_a_phase_has_as_many_clients_as_its_cell_says(scenario, given, expected):
+    """Of every scenario that has the option. With a pattern its clients are those of the pattern, whatever is held beside them."""
+    options = suite_options.load_options({"engine": "raw", "connections": 70}, {}, {"name": "x", "scenario": scenario, **given})
+    assert options.get("connections") == expected
+
+
+@built
+def test_no_scenario_with_connections_goes_without_those_of_its_cell():
+    told = described.scenarios()
+    assert {name for name, one in told.items() if "connections" in one["options"] and "connections" not in suite_options.load_options(
+        {"engine": "raw", "connections": 70}, {}, {"name": "x", "scenario": name})} == {name for name, one in told.items() if "pattern" in one["options"]}
 
 
 def test_steps_end_at_the_connections_of_the_cell():

@@ -48,7 +48,8 @@ def wrong_braces(value: object) -> str:
 
 
 # Options that say how many clients there are: one may only be right together with another.
-CLIENTS = ("pattern", "pairs", "publishers", "subscribers", "mix")
+PATTERN = "pattern"     # a scenario with this one has as many clients as its pattern needs, whatever its cell holds beside them
+CLIENTS = (PATTERN, "pairs", "publishers", "subscribers", "mix")
 
 
 def ablest_engine(build: Path | None) -> str:
@@ -321,9 +322,9 @@ def with_plain_mix(options: Json) -> Json:
 def load_options(config: Config, load: Json, phase: Json) -> Json:
     """The generator's options of one phase, except those that are known only when the target runs."""
     options: Json = {"engine": described.engine_of(config)}
-    if phase["scenario"] == "connect":
-        options["connections"] = config["connections"]
     known = described.scenarios().get(phase["scenario"], {"options": ["subscribe"]})["options"]
+    if "connections" in known and PATTERN not in known:
+        options["connections"] = config["connections"]
     if "subscribe" in config and "subscribe" in known:
         options["subscribe"] = config["subscribe"]
     options.update(load)
