@@ -72,14 +72,16 @@ struct pool_strategy {
     int (*preheat)(struct pool *pool, int64_t count);    // POOL_CAP_PREHEATS
     void *(*get_bytes)(struct pool *pool, size_t bytes); // POOL_CAP_SIZED
     int64_t (*sweep)(struct pool *pool);                 // POOL_CAP_SWEEPS
-    int64_t (*trim)(struct pool *pool);                  // POOL_CAP_SHRINKS
+    int64_t (*trim)(struct pool *pool);                  // POOL_CAP_SHRINKS; gives back all that it can
 
     // POOL_CAP_RESIZES. `max` is in bounds. The strategy makes this thread-safe: it sets its bound and calls
     // pool_base_tell_max before it releases its lock, so that of two calls at once the same one is in force
     // and reported. A drain may have started since pool.c looked.
     int (*resize)(struct pool *pool, int64_t max);
     // From now on: no growth, and objects that come back are given back. pool.c refuses gets that come
-    // through pool_get. NULL: pool.c trims now and then. Returns bytes given back.
+    // through pool_get. Returns bytes given back. After the last put and a pool_sweep the pool owns nothing.
+    // NULL: pool.c calls trim instead, at the drain, after every 64 puts, and at each sweep. So a strategy that keeps
+    // free objects has a drain, or a trim that gives back every free one. With both NULL it keeps none, as malloc.
     int64_t (*drain)(struct pool *pool);
 
     // A thread exits while it still has its slot, and so its rows. Called on that thread, from open to the

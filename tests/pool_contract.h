@@ -31,6 +31,10 @@ void contract_close(struct pool *pool);
 // Checks only the equations of gets and puts, and the invariants: the pool's own thread may be at work.
 struct pool_stats contract_counts(struct pool *pool);
 
+// Of a pool that drains, after its last put and a sweep: it owns nothing, and each object was destructed.
+void contract_is_drained(const struct pool_strategy *strategy, const struct pool_stats *stats, int constructed,
+                         int destructed);
+
 void contract_get_many(struct pool *pool, void **objects, int64_t count); // fails the test when one is NULL
 void contract_put_many(struct pool *pool, void **objects, int64_t count);
 

@@ -269,7 +269,9 @@ def all_records(run):
 
 
 def test_every_scenario_has_a_run(runs):
-    assert {phase["scenario"] for _, phase, _ in phases_of(runs["good"])} == set(described.scenarios(BUILD))
+    missing = set(described.scenarios(BUILD)) - {phase["scenario"] for _, phase, _ in phases_of(runs["good"])}
+    assert not missing, f"no run of {sorted(missing)}: write a [[group]] with a short phase of each into SUITE of tests/honesty/test_readers_of_all.py, with " \
+        "connections that no other group has (CONTRIBUTING.md, Add a scenario)"
 
 
 def test_every_metric_of_the_catalogue_has_a_run(runs):
@@ -281,7 +283,7 @@ def test_every_metric_of_the_catalogue_has_a_run(runs):
     missing = {one["name"] for one in metrics} - measured - QUOTA - of_rounds
     if not any("kernel.per_connection_bytes" in record for record in all_records(runs["good"])):
         missing -= {one for one in missing if one.startswith("kernel.") or one == "step.N.kernel_bytes"}  # /proc/slabinfo may not be read here
-    assert not missing, missing
+    assert not missing, f"no run has {sorted(missing)}: give a phase of SUITE in tests/honesty/test_readers_of_all.py the options that measure them"
     assert len(measured) > 150
 
 
