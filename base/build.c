@@ -3,6 +3,8 @@
 
 #include "build_facts.h" // written by the Makefile
 
+#include <stdio.h>
+
 const struct build_facts *build_facts(void)
 {
     static const struct build_facts facts = {
@@ -13,6 +15,13 @@ const struct build_facts *build_facts(void)
         .flags = BUILD_FLAGS,
     };
     return &facts;
+}
+
+void build_print_version(const char *program)
+{
+    const struct build_facts *facts = build_facts();
+    printf("%s %s (%s%s, %s)\n", program, facts->version, facts->commit, facts->dirty > 0 ? ", changed" : "",
+           facts->compiler);
 }
 
 json_t *build_json(void)

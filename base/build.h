@@ -13,6 +13,9 @@ struct build_facts {
 };
 
 const struct build_facts *build_facts(void);
+// "PROGRAM VERSION (COMMIT[, changed], COMPILER)", what --version prints.
+void build_print_version(const char *program);
+
 json_t *build_json(void); // {"version", "commit", "dirty", "compiler", "flags"}; NULL when out of memory
 
 #endif

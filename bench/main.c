@@ -284,9 +284,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--poolmark_probe") == 0)
             return print_probe();
         if (strcmp(argv[i], "--version") == 0) {
-            const struct build_facts *facts = build_facts();
-            printf("poolmark-bench %s (%s%s)\n", facts->version, facts->commit,
-                   facts->dirty > 0 ? ", changed" : "");
+            build_print_version("poolmark-bench");
             return EXIT_OK;
         }
         // The library then prints its own help and exits.

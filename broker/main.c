@@ -32,13 +32,6 @@ static int complain(const struct err *err, int exit_code)
     return exit_code;
 }
 
-static void print_version(void)
-{
-    const struct build_facts *build = build_facts();
-    printf(PROGRAM " %s (%s%s, %s)\n", build->version, build->commit, build->dirty > 0 ? ", changed" : "",
-           build->compiler);
-}
-
 // Descriptors that are not connections: standard streams, record, metrics, state, and some that the C library
 // opens at times; and of each loop epoll, mailbox, spare descriptors and listeners.
 static int64_t own_descriptors(const struct broker_config *config)
@@ -278,7 +271,7 @@ int main(int argc, char **argv)
     if (parsed == OPTS_HELP)
         broker_config_print_help();
     else if (parsed == OPTS_VERSION)
-        print_version();
+        build_print_version(PROGRAM);
     else if (parsed == OPTS_DESCRIBE)
         return broker_describe(&config);
     else if (config.list_pools)

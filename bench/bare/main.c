@@ -70,7 +70,7 @@ int main(int argc, char **argv)
         return EXIT_OK;
     }
     if (result == OPTS_VERSION) {
-        printf("%s %s (%s)\n", program, build_facts()->version, build_facts()->commit);
+        build_print_version(program);
         return EXIT_OK;
     }
     if (result >= 0 && rest < argc)

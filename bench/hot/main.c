@@ -215,7 +215,7 @@ int main(int argc, char **argv)
         return EXIT_OK;
     }
     if (result == OPTS_VERSION) {
-        printf("poolmark-hot %s (%s)\n", build_facts()->version, build_facts()->commit);
+        build_print_version("poolmark-hot");
         return EXIT_OK;
     }
     if (result == OPTS_DESCRIBE)

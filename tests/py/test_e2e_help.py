@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from poolmark.base.paths import build_dir
+from poolmark.facts import described
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = build_dir() / "poolmark-loadgen"
@@ -40,15 +41,21 @@ def test_help_of_a_scenario_has_its_options_and_no_empty_part(scenario, its, oth
     assert not re.search(r"^[A-Z]\w+( \w+)*\n+[A-Z]\w+( \w+)*$", text, re.M)
 
 
-@pytest.mark.parametrize("program", ["poolmark-broker", "poolmark-loadgen", "poolmark-bench"])
-def test_each_program_has_a_short_h_and_says_its_commit(program):
+@pytest.mark.parametrize("program", ["poolmark-broker", "poolmark-loadgen", "poolmark-bench", "poolmark-hot", "poolmark-loadgen-mpi", "bare-client"])
+def test_each_program_has_a_short_h_and_says_its_name_and_commit_in_one_form(program):
+    if not os.access(PROGRAM.with_name(program), os.X_OK):
+        pytest.skip(f"{program} is not built")
+
     def said(word):
         done = subprocess.run([PROGRAM.with_name(program), word], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     assert said("-h") == said("--help")
-    assert re.fullmatch(program + r" \d+\.\d+\.\d+ \(([0-9a-f]{40}|unknown).*\)\n", said("--version"))
+    compiler = described.ask("poolmark-loadgen", (), PROGRAM.parent)[0]["tool"]["compiler"]
+    form = rf"{program} \d+\.\d+\.\d+ \(([0-9a-f]{{40}}|unknown)(, changed)?, {re.escape(compiler)}\)\n"
+    assert re.fullmatch(form, said("--version")), said("--version")
+    assert said("--help").startswith(f"Usage: {program} ")
 
 
 def test_the_benchmarks_own_options_take_their_value_either_way():

@@ -9,6 +9,7 @@ command is imported. Exit code 2 means a wrong call.
 """
 import argparse
 import importlib
+import platform
 import sys
 from types import ModuleType
 
@@ -129,7 +130,8 @@ def answer(argv: list[str]) -> int:
     if argv[0] == "--version":
         from poolmark.facts.facts import tree_commit, version
 
-        print(f"poolmark {version()} ({tree_commit()[0]})")
+        commit, changed, _ = tree_commit()
+        print(f"poolmark {version()} ({commit}{', changed' if changed else ''}, Python {platform.python_version()})")
         return 0
     if argv[0] not in COMMANDS:
         from poolmark.base.faults import nearest
