@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Completions for bash and zsh: options, their choices, folders and files where a value is one, commands."""
+"""Completions for bash and zsh: options, their choices, folders, files and runs where a value is one, arguments by their place, commands."""
 import re
 import shlex
 
@@ -20,11 +20,32 @@ def function_of(name: str) -> str:
 
 
 def values_of(option: Option, indent: str) -> str:
+    found = {"folder": ["compgen -d"], "file": ["compgen -f"],
+             "run": ["compgen -W latest", "cd results/runs 2>/dev/null && compgen -d", "compgen -d"]}.get(option.takes or "", [])
     if option.choices:
-        return f"{indent}COMPREPLY=($(compgen -W {shlex.quote(' '.join(option.choices))} -- \"$word\"))\n"
-    if option.takes:
-        return f"{indent}COMPREPLY=($(compgen {'-d' if option.takes == 'folder' else '-f'} -- \"$word\"))\n"
-    return ""
+        found = [f"compgen -W {shlex.quote(' '.join(option.choices))}"]
+    if option.or_file:
+        found += ["compgen -f -X '!*.toml'", "compgen -d"]
+    offered = " ".join(f'$({one} -- "$word")' for one in found)
+    return f"{indent}COMPREPLY=({offered})\n" if offered else ""
+
+
+def arguments_of(command: Command, indent: str) -> list[str]:
+    """What completes an argument: `place` counts those before it, from the word behind the command on. An option's value is none."""
+    known = [(number, argument, text) for number, argument in enumerate(command.arguments)
+             if (text := values_of(argument, indent + "        "))]
+    if not known:
+        return []
+    valued = [name for option in command.options if option.argument for name in option.names]
+    lines = [f"{indent}local i place=0", f"{indent}for ((i = first; i < COMP_CWORD; i++)); do", f"{indent}    case ${{COMP_WORDS[i]}} in"]
+    if valued:
+        lines += [f"{indent}    {'|'.join(valued)})", f"{indent}        [[ ${{COMP_WORDS[i + 1]}} == '=' ]] && ((i++))",
+                  f"{indent}        ((i++))", f"{indent}        ;;"]
+    lines += [f"{indent}    -*) ;;", f"{indent}    *) ((place++)) ;;", f"{indent}    esac", f"{indent}done", f"{indent}if [[ $word != -* ]]; then",
+              f"{indent}    case $place in"]
+    for number, argument, text in known:
+        lines += [f"{indent}    {'*' if argument.several else number})", f"{text}{indent}        return", f"{indent}        ;;"]
+    return [*lines, f"{indent}    esac", f"{indent}fi"]
 
 
 def bash_command(command: Command, indent: str) -> str:
@@ -40,9 +61,7 @@ def bash_command(command: Command, indent: str) -> str:
         lines += [f"{indent}{'|'.join(plain)})", f"{indent}    return", f"{indent}    ;;"]
     lines += [f"{indent}esac"]
     offered = " ".join(word for option in command.options for word in words(option))
-    arguments = "".join(values_of(argument, indent + "    ") for argument in command.arguments[:1])
-    if arguments:
-        lines += [f"{indent}if [[ $word != -* ]]; then", f"{arguments}{indent}    return", f"{indent}fi"]
+    lines += arguments_of(command, indent)
     lines += [f"{indent}COMPREPLY=($(compgen -W {shlex.quote(offered)} -- \"$word\"))"]
     return "\n".join(lines) + "\n"
 
@@ -50,7 +69,7 @@ def bash_command(command: Command, indent: str) -> str:
 BASH_BEGIN = r"""
 {function}()
 {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} first=1
     COMPREPLY=()
     # --name=value comes as three words
     if [[ $word == '=' ]]; then
@@ -66,13 +85,13 @@ def bash(command: Command) -> str:
     text = HEAD + BASH_BEGIN.format(function=function)
     if command.commands:
         names = " ".join(one.name for one in command.commands)
-        text += '    local one chosen=\n    for one in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do\n        case $one in\n'
-        text += f"        {names.replace(' ', '|')})\n            chosen=$one\n            break\n            ;;\n        esac\n    done\n"
+        text += "    local chosen=\n    for ((; first < COMP_CWORD; first++)); do\n        case ${COMP_WORDS[first]} in\n"
+        text += f"        {names.replace(' ', '|')})\n            chosen=${{COMP_WORDS[first++]}}\n            break\n            ;;\n        esac\n    done\n"
         text += "    case $chosen in\n"
         for one in command.commands:
             text += f"    {one.name})\n{bash_command(one, '        ')}        ;;\n"
         first = Command(command.name, "", options=command.options, arguments=[Option(["COMMAND"], "COMMAND", "", choices=names.split())])
-        text += f"    *)\n{bash_command(first, '        ')}        ;;\n    esac\n"
+        text += f"    *)\n        first=1\n{bash_command(first, '        ')}        ;;\n    esac\n"
     else:
         text += bash_command(command, "    ")
     text += "    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]]; then\n        compopt -o nospace 2>/dev/null\n    fi\n"
@@ -86,6 +105,21 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+RUNS, TOML_FILES = "_poolmark_runs", "_poolmark_choices"
+
+
+def zsh_helpers(command: Command) -> list[str]:
+    """Functions for what is completed from two places. "$@": what _arguments wants to be said of the matches."""
+    every = [option for one in (command, *command.commands) for option in (*one.options, *one.arguments)]
+    lines = []
+    if any(option.takes == "run" for option in every):
+        lines += [f"{RUNS}()", "{", "    local -a runs=(latest results/runs/*(/N:t))", '    compadd "$@" -a runs', '    _files "$@" -/', "}"]
+    for option in every:
+        if option.or_file:
+            lines += [f"{TOML_FILES}()", "{", f'    compadd "$@" {" ".join(option.choices)}', "    _files \"$@\" -g '*.toml'", "}"]
+    return lines
+
+
 def zsh_text(text: str) -> str:
     return re.sub(r"([\[\]:\\])", r"\\\1", " ".join(text.split()))
 
@@ -93,9 +127,9 @@ def zsh_text(text: str) -> str:
 def zsh_value(option: Option) -> str:
     action = " "
     if option.choices:
-        action = "(" + " ".join(option.choices) + ")"
+        action = TOML_FILES if option.or_file else "(" + " ".join(option.choices) + ")"
     elif option.takes:
-        action = "_files -/" if option.takes == "folder" else "_files"
+        action = {"folder": "_files -/", "file": "_files", "run": RUNS}[option.takes]
     return f":{zsh_text(option.argument or option.names[0])}:{action}"
 
 
@@ -107,13 +141,13 @@ def zsh_options(command: Command, indent: str) -> list[str]:
             equals = "=-" if option.only_equals else "=" if option.argument and name.startswith("--") else ""
             value = zsh_value(option) if option.argument else ""
             specs.append(quoted(f"*{name}{equals}[{zsh_text(option.help)}]{value}"))
-    specs += [quoted(f"*{zsh_value(argument)}") for argument in command.arguments[:1]]
+    specs += [quoted(f"{'*' if argument.several else number}{zsh_value(argument)}") for number, argument in enumerate(command.arguments, 1)]
     return [f"{indent}{spec} \\" for spec in specs[:-1]] + [indent + specs[-1]]
 
 
 def zsh(command: Command) -> str:
     function = function_of(command.name)
-    lines = [f"#compdef {command.name}", HEAD, f"{function}()", "{"]
+    lines = [f"#compdef {command.name}", HEAD, *zsh_helpers(command), f"{function}()", "{"]
     if not command.commands:
         return "\n".join([*lines, "    _arguments \\", *zsh_options(command, "        "), "}", f'{function} "$@"']) + "\n"
     first = Command(command.name, "", options=command.options)

@@ -11,7 +11,7 @@ from typing import Any
 
 Row = dict[str, Any]  # of a program's --describe
 
-PATHS = {"DIR": "folder", "FILE": "file", "FILE.toml": "file", "RUN": "folder", "BUILD": "folder"}
+PATHS = {"DIR": "folder", "FILE": "file", "FILE.toml": "file", "BUILD": "folder", **dict.fromkeys(("RUN", "BASE", "CANDIDATE"), "run")}
 
 
 @dataclass
@@ -22,10 +22,12 @@ class Option:
     heading: str = "Options"
     choices: list[str] = field(default_factory=list)
     only_equals: bool = False  # --name=VALUE is understood, --name VALUE is not
+    several: bool = False  # an argument that is given again and again
+    or_file: bool = False  # beside the choices also a TOML file
 
     @property
     def takes(self) -> str | None:
-        """folder or file when the value is one."""
+        """folder, file or run when the value is one."""
         return PATHS.get((self.argument or "").split("|")[0])
 
 
@@ -127,7 +129,7 @@ def hot(build: Path) -> Command:
     command, told = described(build / "poolmark-hot", "benchmarks of a pool of live client connections", lambda _: {})
     scenarios = names(told["scenarios"])
     text = "; ".join(f"{row['name']}: {row['summary']}" for row in told["scenarios"])
-    command.arguments = [Option(["SCENARIO"], "SCENARIO", text, choices=scenarios)]
+    command.arguments = [Option(["SCENARIO"], "SCENARIO", text, choices=scenarios, several=True)]
     return command
 
 
@@ -137,7 +139,7 @@ def argparse_option(action: argparse.Action) -> Option:
         argument = action.metavar if isinstance(action.metavar, str) else action.dest.upper() if action.option_strings else action.dest
     text = (action.help or "") % {"default": action.default} if "%(" in (action.help or "") else (action.help or "").replace("%%", "%")
     return Option(list(action.option_strings) or [argument or action.dest], argument, text,
-                  choices=[str(choice) for choice in action.choices or []])
+                  choices=[str(choice) for choice in action.choices or []], several=action.nargs in ("*", "+", argparse.REMAINDER))
 
 
 def parsed(name: str, summary: str, parser: argparse.ArgumentParser) -> Command:
@@ -157,7 +159,7 @@ def poolmark(scripts: Path) -> Command:
     suites = sorted(path.stem for path in (scripts / "suites").glob("*.toml"))
     for one in command.commands:
         if one.name == "suite":
-            one.arguments[0].choices = suites
+            one.arguments[0].choices, one.arguments[0].or_file = suites, True
     return command
 
 

@@ -21,6 +21,11 @@ def filled(text: str) -> str:
     return "\n".join(re.sub(r"^([.'])", r"\\&\1", escape(line)) for line in lines)
 
 
+def sentence(text: str) -> str:
+    """Begins with a capital, and ends with one mark."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?", "!")) else ".")
+
+
 def head(option: Option) -> str:
     """--name VALUE, the names bold, the value italic."""
     value = ""
@@ -59,7 +64,7 @@ def synopsis(command: Command) -> list[str]:
 def subcommands(command: Command) -> list[str]:
     lines = [".SH COMMANDS"]
     for one in command.commands:
-        lines += [f".SS {escape(one.name)}", filled(f"{one.summary[0].upper()}{one.summary[1:]}.")]
+        lines += [f".SS {escape(one.name)}", filled(sentence(one.summary))]
         if one.options and one.options[0] in command.options:  # a scenario: described below
             own = [option.names[0] for option in one.options]
             lines += [".PP", filled(f"Options: {', '.join(own)}.")]

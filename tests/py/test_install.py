@@ -66,7 +66,7 @@ def suite(place):
 def test_every_program_says_version_and_commit(place):
     for name in ("poolmark", *PROGRAMS):
         done = as_user(place.bin / name, "--version", cwd=place.home)
-        assert re.fullmatch(rf"{name} {re.escape(VERSION)} \(([0-9a-f]{{40}}|unknown).*\)\n", done.stdout), done
+        assert re.fullmatch(rf"{name} {re.escape(VERSION)} \(([0-9a-f]{{40}}|unknown)(, changed)?, \S[^()]*(\(.*\))?[^()]*\)\n", done.stdout), done
         assert as_user(place.bin / name, "-h", cwd=place.home).returncode == 0
 
 
@@ -177,13 +177,20 @@ def test_the_manual_pages_are_clean(place, checker):
         assert (done.returncode, said) == (0, ""), page.name
 
 
-def completed(place, line: str) -> set[str]:
+def test_the_manual_has_whole_sentences_and_arguments_in_capitals(place):
+    for page in (place.share / "man" / "man1").iterdir():
+        text = page.read_text()
+        assert not re.search(r"[?!]\.(\s|$)", text), page.name
+        assert not re.search(r"^\.TP\n\\fB[a-z]", text, re.M), page.name
+
+
+def completed(place, line: str, cwd=None) -> set[str]:
     """bash's completions at the end of the line."""
     words = re.findall(r"=|[^\s=]+", line) + ([""] if line.endswith((" ", "=")) else [])
     script = f"source {place.share}/bash-completion/completions/{words[0]}\n"
     script += f"COMP_WORDS=({' '.join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}\n"
     script += f"_{words[0].replace('-', '_')}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
-    done = subprocess.run(["bash", "-c", script], cwd=place.home, capture_output=True, text=True, check=False)
+    done = subprocess.run(["bash", "-c", script], cwd=cwd or place.home, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return set(done.stdout.split())
 
@@ -210,6 +217,24 @@ def test_bash_completes(place, line, offers, not_others):
     assert offers <= offered and not not_others & offered
 
 
+RUNS = {"latest", "suite-1", "suite-2", "other/"}
+
+
+@pytest.mark.parametrize("line, offers, not_others", [
+    ("poolmark report ", RUNS, {"mine.toml", "--out"}), ("poolmark report suite-1 ", RUNS, set()), ("poolmark report --out x su", {"suite-1"}, {"latest"}),
+    ("poolmark verify late", {"latest"}, {"suite-1"}), ("poolmark compare ", RUNS, set()), ("poolmark compare latest ", RUNS, set()),
+    ("poolmark compare latest suite-1 ", set(), RUNS), ("poolmark compare --allow=x suite-1 l", {"latest"}, set()),
+    ("poolmark suite ./", {"./mine.toml", "./other"}, {"quick", "./text"}), ("poolmark suite ", {"quick", "mine.toml"}, {"text"}),
+    ("poolmark suite --only malloc ", {"quick"}, set()), ("poolmark suite quick --only malloc ", {"--connections"}, {"quick", "million"})])
+def test_bash_completes_arguments_by_their_place_and_runs_by_name(place, tmp_path, line, offers, not_others):
+    for name in ("results/runs/suite-1", "results/runs/suite-2", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("mine.toml", "text"):
+        (tmp_path / name).touch()
+    offered = completed(place, line, tmp_path)
+    assert {one.rstrip("/") for one in offers} <= offered and not not_others & offered, offered
+
+
 def test_zsh_completes(place):
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
@@ -222,7 +247,10 @@ done
 stty cols 200; print rea""dy
 """
     (place.home / "shell.zsh").write_text(shell)
+    (place.home / "mine.toml").touch()
     lines = {"poolmark su\t": "poolmark suite", "poolmark suite qu\t": "poolmark suite quick",
+             "poolmark verify late\t": "poolmark verify latest", "poolmark compare x late\t": "poolmark compare x latest",
+             "poolmark suite ./mi\t": "poolmark suite ./mine.toml", "poolmark suite quick qu\t": "poolmark suite quick qu",
              "poolmark bench --fil\tx": "poolmark bench --filter=x",
              "poolmark-broker --overflow r\t": "poolmark-broker --overflow refuse",
              "poolmark-bench --poolmark_tr\tx": "poolmark-bench --poolmark_trace=x",

@@ -106,7 +106,7 @@ def share(text: str) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scenario", choices=sorted(FIRST_RATE), help="messages a second, or connections a second")
+    parser.add_argument("scenario", metavar="SCENARIO", choices=sorted(FIRST_RATE), help="publish: messages a second; connect: connections a second")
     parser.add_argument("--bound", action="append", default=[], metavar="BOUND",
                         help="what has to hold: p99=20ms, p99.9=100ms, ack.p99=50ms; several times")
     parser.add_argument("--target", action="append", metavar="NAME|URI",
