@@ -73,7 +73,7 @@ helpers  := $(B)/bare-client
 tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 
-.PHONY: model all programs help deps test-deps test tests suite bench million claims soak nightly format format-check fuzz clean FORCE
+.PHONY: model all programs help deps test-deps test tests suite bench million claims soak format format-check fuzz clean FORCE
 .SECONDARY:
 
 all: deps
@@ -83,9 +83,12 @@ all: deps
 programs: $(programs) $(helpers)
 
 help:
-	@echo 'make               build/poolmark-broker, build/poolmark-loadgen, build/poolmark-bench'
+	@echo 'make               install what is missing, build build/poolmark-broker, -loadgen, -bench, -hot'
 	@echo 'make suite         install what is missing, build, run the quick suite, print its table'
 	@echo 'make test          install what is missing, build, run every test'
+	@echo 'make deps          install what is missing for building and running; make test-deps: also for the tests'
+	@echo 'make programs      build with what is installed'
+	@echo 'make tests         build the unit tests, into build/tests/; scripts/run-tests build --unit runs them'
 	@echo 'make bench         micro-benchmarks: every strategy, and four allocators called directly (at most ten minutes)'
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make claims        published figures about pools, measured again, each with a verdict (half an hour)'
@@ -100,13 +103,15 @@ help:
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make kills         kill -9 of the broker at KILLS (10000) writes of its state file: nothing acknowledged is lost'
 	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
-	@echo 'make format-check  is every source formatted?'
+	@echo 'make format        format every source; make format-check: is every source formatted?'
 	@echo 'make analyse       cppcheck and shellcheck; make types: mypy and pyflakes'
 	@echo 'make coverage      line coverage of the unit tests by module'
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
+	@echo 'make pages         manual pages and completions, into build/pages/'
 	@echo 'make deb           Debian packages, into build/deb/'
 	@echo 'make mpi           build/poolmark-loadgen-mpi, the generator over several hosts; names the packages that it needs'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
+	@echo 'make install-library  only the library, into PREFIX'
 	@echo 'make check-pool    does a pool keep the contract? POOL=./mine.so (docs/tutorial-your-pool.md)'
 	@echo 'make clean         remove build/'
 	@echo 'Variables: SAN=address|thread|undefined|address-undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'
@@ -198,13 +203,13 @@ $(HDR)/%.c:
 
 $(B)/libhdr.a: $(hdr_objects)
 	@rm -f $@
-	@ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 define archive_rule
 $(B)/lib$(1).a: $(call objects_of,$(1)) $(if $(filter bench,$(1)),$(patsubst %.cc,$(B)/%.o,$(wildcard bench/*.cc)))
 	@rm -f $$@
 	@mkdir -p $$(@D)
-	@ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach m,$(modules),$(eval $(call archive_rule,$(m))))
 
@@ -269,7 +274,7 @@ $(B)/tests/test_slab_huge: private test_flags += -Wl,--wrap=madvise
 $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c))) $(patsubst %.cc,$(B)/%.o,$(wildcard tests/*.cc))
 	@rm -f $@
 	@mkdir -p $(@D)
-	@ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 FUZZ_SECONDS ?= 60
 # Calls, threads, modes and failures of every strategy, at random, for FUZZ_SECONDS.

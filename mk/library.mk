@@ -27,7 +27,7 @@ $(B)/pic/%.o: %.c $(B)/flags mk/library.mk
 
 $(B)/pic/contents.a: $(library_sources:%.c=$(B)/pic/%.o)
 	@rm -f $@
-	@ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 # nodelete: exiting threads have to run the library's destructor. Bsymbolic: calls inside the library are direct.
 $(library): $(B)/pic/contents.a $(contract_map) mk/library.mk
@@ -38,7 +38,7 @@ $(library): $(B)/pic/contents.a $(contract_map) mk/library.mk
 $(B)/static/contents.a: $(library_sources:%.c=$(B)/%.o)
 	@rm -f $@
 	@mkdir -p $(@D)
-	@ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 # One object, in which every symbol outside the contract is local.
 $(B)/libpoolmark.a: $(B)/static/contents.a $(contract_map) mk/library.mk
@@ -47,7 +47,7 @@ $(B)/libpoolmark.a: $(B)/static/contents.a $(contract_map) mk/library.mk
 	$(Q)$(LD) -r $(contract:%=-u %) -o $(B)/static/poolmark.o $<
 	$(Q)objcopy --keep-global-symbols=$(B)/static/contract $(B)/static/poolmark.o
 	@rm -f $@
-	@ar rcs $@ $(B)/static/poolmark.o
+	$(Q)ar rcs $@ $(B)/static/poolmark.o
 
 # Headers as they are installed: in one folder, with includes that find each other there.
 public_headers := $(addprefix pools/,pool.h pool_inline.h pool_plugin.h pool_registry.h pool_pressure.h) base/err_text.h
