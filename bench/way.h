@@ -2,6 +2,15 @@
 // How a workload takes and gives back objects: in the way of a user of that contender. Each timed loop is
 // compiled once for each way, so that no contender pays for a decision that its users would not have.
 //
+//     WAY_POOL     pool_get and pool_put, as most programs call a pool
+//     WAY_INLINE   the hot path compiled in (pools/pool_inline.h); contender direct-slab
+//     WAY_DIRECT   malloc and free of the allocator, without a pool
+//     WAY_BARE     calls that do nothing. Shows what loop and call take by themselves: what a contender takes more is its
+//                  own work. No contender that is called can be faster
+//     WAY_READY    the next of objects that are there already, in turn, without a call. Shows what the use of the objects
+//                  takes by itself: cache misses, and lines that go from one processor to another. For workloads in
+//                  which that is much of the time (burst_1000, remote_1_1)
+//
 //     ALWAYS_INLINE void lifo(state, bench, enum bench_way way)
 //     {
 //         ... bench_get(&bench->access, bytes, way) ...

@@ -37,15 +37,16 @@ bool contract_can(const struct pool *pool, unsigned caps)
     return (pool_strategy_caps(pool_strategy_of(pool)) & caps) == caps;
 }
 
-void contract_is_drained(const struct pool_strategy *strategy, const struct pool_stats *stats, int constructed,
-                         int destructed)
+void contract_is_drained(const struct pool_strategy *strategy, const struct pool_stats *stats,
+                         int constructed, int destructed)
 {
     const char *how = strategy->drain  ? "its drain has to give back what comes back"
                       : strategy->trim ? "it has no drain, so its trim has to give back every free object"
                                        : "it has neither drain nor trim, so its put may keep no object";
     if (stats->owned != 0)
-        fail_msg("strategy %s: drained, with nothing in use, it owns %lld objects: %s (pools/pool_strategy.h)",
-                 strategy->name, (long long)stats->owned, how);
+        fail_msg(
+            "strategy %s: drained, with nothing in use, it owns %lld objects: %s (pools/pool_strategy.h)",
+            strategy->name, (long long)stats->owned, how);
     if (constructed != destructed)
         fail_msg("strategy %s: drained, with nothing in use, %d objects were constructed and %d destructed",
                  strategy->name, constructed, destructed);

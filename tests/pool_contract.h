@@ -32,8 +32,8 @@ void contract_close(struct pool *pool);
 struct pool_stats contract_counts(struct pool *pool);
 
 // Of a pool that drains, after its last put and a sweep: it owns nothing, and each object was destructed.
-void contract_is_drained(const struct pool_strategy *strategy, const struct pool_stats *stats, int constructed,
-                         int destructed);
+void contract_is_drained(const struct pool_strategy *strategy, const struct pool_stats *stats,
+                         int constructed, int destructed);
 
 void contract_get_many(struct pool *pool, void **objects, int64_t count); // fails the test when one is NULL
 void contract_put_many(struct pool *pool, void **objects, int64_t count);

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gate of a loop with a state file (durable.h): nothing leaves before the acts that it depends on are durable.
+// The gate of a loop with a state file: no acknowledgement is sent before what it acknowledges is in the file.
 //
-// Before each write a transport asks durable_may_send. If its output depends on acts (CONNECTION_GATED), this publishes
-// the loop's batch and commits. The first such write of a turn does so for all of them. Other output leaves at once, also
-// while nothing can be written. While a packet is handled its acts are not complete, so nothing is
-// sent until the turn ends. Mail for other loops waits until the batch is published: their acts follow ours.
+// Words (broker/state/state.h). An act is one change for the state file, such as "session 7 gets message 9". A handler
+// notes the acts of its packet in the loop's batch (durable.h). Publishing a batch appends its acts to the list that
+// all loops share. A commit writes all of that list to the file in one transaction; then these acts are durable.
+//
+// Before each write a transport asks durable_may_send:
+//   - A packet is being handled: not yet. Its acts are not all in the batch.
+//   - The output depends on acts (CONNECTION_GATED): the batch is published and committed, then it is sent. The first
+//     such write of a turn does this for all connections of the loop.
+//   - Other output is sent at once, also while the file cannot be written.
+//
+// A message for a session of another loop is posted only when the batch is published. The other loop notes acts about it
+// (that it was delivered, say), and in the list these have to stand behind the act that made the message.
 //
 // On the thread of the worker's loop.
 #ifndef POOLMARK_BROKER_MQTT_DURABLE_GATE_H

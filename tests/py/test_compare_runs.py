@@ -9,7 +9,7 @@ from test_compare import make_run, save
 
 from poolmark.base.output import COULD_NOT_WRITE
 from poolmark.base.paths import build_dir
-from poolmark.compare import verdict
+from poolmark.compare import pairing, verdict, verdict_out
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,6 +64,24 @@ def test_repetitions_without_a_value_leave_a_metric_undecided():
     row = next(row for row in found.rows if row.metric == "connect.p99")
     assert row.verdict == "undecided" and row.why.startswith("2 repetitions without a value")
     assert any("connect.p99 has no value in 2 repetitions" in note for note in found.notes)
+
+
+def test_metrics_of_a_cell_with_one_reason_are_one_note_for_people():
+    why = "has no value in 2 repetitions: candidate: too few"
+    notes = [f"cell-0: connect.p99 {why}", "cell-0: only in the baseline", f"cell-0: connect.p50 {why}", f"cell-1: connect.p99 {why}",
+             "cell-0: ack.p99 is only in the baseline", "cell-0: ack.p50 is only in the baseline", "no metric is primary (x*); all of them decide"]
+    assert pairing.folded(notes) == [
+        "cell-0: connect.p99, connect.p50 have no value in 2 repetitions: candidate: too few", "cell-0: only in the baseline", f"cell-1: connect.p99 {why}",
+        "cell-0: ack.p99, ack.p50 are only in the baseline", "no metric is primary (x*); all of them decide"]
+    candidate = make_run(seed=2, repetitions=8, cells=1)
+    for cell in candidate["cells"][:2]:
+        cell["metrics"]["connect.p99"]["value"] = cell["metrics"].setdefault("connect.p90", dict(cell["metrics"]["connect.p99"]))["value"] = None
+    base = make_run(seed=1, repetitions=8, cells=1)
+    for cell in [*base["cells"], *candidate["cells"][2:]]:
+        cell["metrics"]["connect.p90"] = dict(cell["metrics"]["connect.p99"])
+    found = verdict.compare(base, candidate)
+    told = [line for line in verdict_out.as_table(found).splitlines() if "no value in" in line and line.startswith("note: ")]
+    assert len([note for note in found.notes if "no value in" in note]) == 2 and len(told) == 1 and "connect.p99" in told[0] and "connect.p90" in told[0]
 
 
 def test_a_metric_of_another_direction_or_unit_in_any_repetition_is_not_compared():

@@ -5,6 +5,7 @@ A row has one value a repetition; a round of a benchmark counts as a repetition.
 """
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -347,6 +348,23 @@ def pair(base: RecordData, candidate: RecordData, direction: Direction = its_own
             notes.append(f"{name}: measured on neither side: {', '.join(on_neither)}")
     notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]
     return found
+
+
+OF_A_METRIC = re.compile(r"(\S+): (\S+) (has no value in .+|is only in the baseline|was measured on one side only: .+)", re.S)
+OF_SEVERAL = {"has": "have", "is": "are", "was": "were"}
+
+
+def folded(notes: list[str]) -> list[str]:
+    """For people: the metrics of a cell that have one reason are in one note. verdict.json has a note for each."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for note in notes:
+        match = OF_A_METRIC.fullmatch(note)
+        found.setdefault((match[1], match[3]) if match else (note, ""), []).append(match[2] if match else "")
+    told = []
+    for (cell, reason), metrics in found.items():
+        word, _, rest = reason.partition(" ")
+        told.append(cell if not reason else f"{cell}: {', '.join(metrics)} {word if len(metrics) == 1 else OF_SEVERAL[word]} {rest}")
+    return told
 
 
 def one_side_told(one: str, notes: list[str]) -> str:

@@ -78,7 +78,7 @@ def verify(where: Path | str, present: bool) -> int:
         print(f"{run.id}: came after the run's end, not checked: {clean(', '.join(added))}")
     cells = run.data.get("cells", [])
     if not wrong:
-        part = f"{there} of {count} files" if there < count else plural(count, "file")
+        part = f"{there} of {plural(count, 'file')}" if there < count else plural(count, "file")
         print(f"{run.id}: good; {status}, {plural(len(cells), 'cell')}, {part} as recorded, {told_figures(account)}")
     if names := named(account, BOUNDED):
         print(f"{run.id}: {BOUNDED}: {plural(len(account.left[BOUNDED]), 'figure')}, for which other figures and files leave room: {clean(names)}")
