@@ -70,7 +70,7 @@ def test_metrics_of_a_cell_with_one_reason_are_one_note_for_people():
     why = "has no value in 2 repetitions: candidate: too few"
     notes = [f"cell-0: connect.p99 {why}", "cell-0: only in the baseline", f"cell-0: connect.p50 {why}", f"cell-1: connect.p99 {why}",
              "cell-0: ack.p99 is only in the baseline", "cell-0: ack.p50 is only in the baseline", "no metric is primary (x*); all of them decide"]
-    assert pairing.folded(notes) == [
+    assert pairing.notes_told(notes) == [
         "cell-0: connect.p99, connect.p50 have no value in 2 repetitions: candidate: too few", "cell-0: only in the baseline", f"cell-1: connect.p99 {why}",
         "cell-0: ack.p99, ack.p50 are only in the baseline", "no metric is primary (x*); all of them decide"]
     candidate = make_run(seed=2, repetitions=8, cells=1)

@@ -354,7 +354,7 @@ OF_A_METRIC = re.compile(r"(\S+): (\S+) (has no value in .+|is only in the basel
 OF_SEVERAL = {"has": "have", "is": "are", "was": "were"}
 
 
-def folded(notes: list[str]) -> list[str]:
+def notes_told(notes: list[str]) -> list[str]:
     """For people: the metrics of a cell that have one reason are in one note. verdict.json has a note for each."""
     found: dict[tuple[str, str], list[str]] = {}
     for note in notes:

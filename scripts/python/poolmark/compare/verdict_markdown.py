@@ -7,7 +7,7 @@ import numpy
 from poolmark.base.escape import markdown as in_markdown
 from poolmark.compare import where_to_look as where
 from poolmark.compare.how_much import change_of, has_no_percentage, in_unit, interval_of, is_sometimes
-from poolmark.compare.pairing import COMBINED, Judged, folded
+from poolmark.compare.pairing import COMBINED, Judged, notes_told
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, REST, Links, counts, fields, head_lines, is_shown, least, links_of, rank,
                                       short, suspicious_duplicates)
@@ -167,5 +167,5 @@ def as_markdown(verdict: Verdict, links: Links | None = None) -> str:
         lines += folded(f"{len(rest)} more: {REST}", table(rest, 2 * MOST_TABLE_BYTES))
     if verdict.rows:
         lines += folded("How to read it", [in_markdown(HOW_TO_READ)])
-    lines += [f"- {in_markdown(note)}" for note in short(folded(verdict.notes))]
+    lines += [f"- {in_markdown(note)}" for note in short(notes_told(verdict.notes))]
     return "\n".join(lines).rstrip() + "\n"

@@ -13,7 +13,7 @@ import numpy
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import Json, RecordData
 from poolmark.compare.how_much import change_of, has_no_percentage, in_unit, interval_of, is_sometimes, losses_first, percent
-from poolmark.compare.pairing import COMBINED, Judged, folded, in_some, is_count
+from poolmark.compare.pairing import COMBINED, Judged, in_some, is_count, notes_told
 from poolmark.compare.primary import DUPLICATE
 from poolmark.compare.statistics_of_pairs import relative
 from poolmark.base.units import plural
@@ -145,7 +145,7 @@ def as_table(verdict: Verdict, whole: bool = False) -> str:
                   if len(shown) == len(ordered) else f"{plural(hidden, 'more metric')} of cells; --all shows them"]
     if told := suspicious_duplicates(verdict):
         lines += ["", plain(told)]
-    return "\n".join(lines + [f"note: {plain(note)}" for note in folded(verdict.notes)])
+    return "\n".join(lines + [f"note: {plain(note)}" for note in notes_told(verdict.notes)])
 
 
 def short(texts: list[str], most: int = 8) -> list[str]:

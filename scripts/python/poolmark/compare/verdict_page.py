@@ -14,7 +14,7 @@ from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import Json
 from poolmark.compare import where_to_look
 from poolmark.compare.how_much import change_of
-from poolmark.compare.pairing import Judged, folded
+from poolmark.compare.pairing import Judged, notes_told
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, reasons_of, told
 from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, Links, counts, fields, head_lines, links_of,
@@ -146,5 +146,5 @@ def as_html(verdict: Verdict, links: Links | None = None, draw: Draw = svgs) -> 
                   f'<div class="scroll">{_table(changed, links)}</div>' if changed else "",
                   f'<details><summary>{all_of(len(everything))}</summary><div class="scroll">{_table(everything, links)}</div>'
                   '</details>']
-    notes = "".join(f"<li>{escape(note)}</li>" for note in folded(verdict.notes))
+    notes = "".join(f"<li>{escape(note)}</li>" for note in notes_told(verdict.notes))
     return "".join(parts) + (f"<h2>Notes</h2><ul>{notes}</ul>" if notes else "") + "</body></html>\n"

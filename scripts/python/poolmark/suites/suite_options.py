@@ -323,7 +323,7 @@ def load_options(config: Config, load: Json, phase: Json) -> Json:
     """The generator's options of one phase, except those that are known only when the target runs."""
     options: Json = {"engine": described.engine_of(config)}
     known = described.scenarios().get(phase["scenario"], {"options": ["subscribe"]})["options"]
-    if "connections" in known and PATTERN not in known:
+    if "connections" in known and PATTERN not in known and not {"connections"} & (load.keys() | phase.keys()):
         options["connections"] = config["connections"]
     if "subscribe" in config and "subscribe" in known:
         options["subscribe"] = config["subscribe"]
