@@ -116,6 +116,7 @@ static void take_quota(struct cgroup *cgroup, const char *folder, bool unified)
     if (quota <= 0 || period <= 0)
         return;
     double cores = (double)quota / (double)period;
+    cgroup->cpu_unified = unified;
     if (cgroup->cpu_quota_cores < 0 || cores < cgroup->cpu_quota_cores)
         cgroup->cpu_quota_cores = cores;
 }
@@ -212,7 +213,7 @@ static bool read_texts(const char *root, pid_t pid, char *mountinfo, char *group
 
 void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid)
 {
-    *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1, -1};
+    *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1, -1, false};
     char *mountinfo = malloc(TEXT_SIZE), *groups = malloc(TEXT_SIZE);
     if (mountinfo && groups && read_texts(root, pid, mountinfo, groups)) {
         walk(cgroup, root, mountinfo, groups, "memory", take_memory);

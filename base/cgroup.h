@@ -22,6 +22,7 @@ struct cgroup { // -1: no limit, or it cannot be read
     int64_t throttled_ns;
     int64_t pids_limit;   // processes and threads
     int64_t pids_refused; // so far, of all these groups: those that the limit refused
+    bool cpu_unified;     // the CPU quota is of version 2: cpu.max; otherwise cpu.cfs_quota_us
 };
 
 // Never fails: a value that cannot be read is -1. Any thread may call.

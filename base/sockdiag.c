@@ -105,7 +105,7 @@ static struct filter filter_of(struct sockdiag_ports ports)
                                     {.no = ports.last}}};
 }
 
-static int ask(int fd, uint8_t family, struct sockdiag_ports ports)
+static int ask(int fd, uint8_t family, uint32_t states, struct sockdiag_ports ports)
 {
     struct {
         struct nlmsghdr head;
@@ -118,8 +118,7 @@ static int ask(int fd, uint8_t family, struct sockdiag_ports ports)
         .request = {.sdiag_family = family,
                     .sdiag_protocol = IPPROTO_TCP,
                     .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-                    .idiag_states =
-                        ~(1U << SYN_SENT | 1U << SYN_RECV | 1U << CLOSE | 1U << LISTEN | 1U << NEW_SYN_RECV)},
+                    .idiag_states = states},
         .filter = filter_of(ports),
     };
     return send(fd, &message, sizeof message, 0) < 0 ? -errno : 0;
@@ -138,7 +137,8 @@ static int visit_one(const struct nlmsghdr *head, void (*visit)(void *, const st
         .established = message.idiag_state == ESTABLISHED,
         .inode = message.idiag_inode,
         .cookie = message.id.idiag_cookie[0] | (uint64_t)message.id.idiag_cookie[1] << 32,
-        .bytes = bytes_of(head)};
+        .bytes = bytes_of(head),
+        .backlog = message.idiag_state == LISTEN ? (int64_t)message.idiag_wqueue : -1};
     visit(context, &row);
     return 0;
 }
@@ -160,10 +160,10 @@ static int visit_read(const void *buffer, size_t bytes, void (*visit)(void *, co
     return 1;
 }
 
-static int list_family(int fd, uint8_t family, struct sockdiag_ports ports, void *buffer,
+static int list_family(int fd, uint8_t family, uint32_t states, struct sockdiag_ports ports, void *buffer,
                        void (*visit)(void *, const struct sockdiag_row *), void *context)
 {
-    int code = ask(fd, family, ports);
+    int code = ask(fd, family, states, ports);
     if (code < 0)
         return code;
     do {
@@ -175,19 +175,32 @@ static int list_family(int fd, uint8_t family, struct sockdiag_ports ports, void
     return code;
 }
 
-int sockdiag_list(struct sockdiag_ports ports, void (*visit)(void *context, const struct sockdiag_row *row),
-                  void *context)
+static int list(uint32_t states, struct sockdiag_ports ports,
+                void (*visit)(void *context, const struct sockdiag_row *row), void *context)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     if (fd < 0)
         return -errno;
     void *buffer = malloc(BUFFER_BYTES);
-    int code = buffer ? list_family(fd, AF_INET, ports, buffer, visit, context) : -ENOMEM;
+    int code = buffer ? list_family(fd, AF_INET, states, ports, buffer, visit, context) : -ENOMEM;
     if (code == 0)
-        code = list_family(fd, AF_INET6, ports, buffer, visit, context);
+        code = list_family(fd, AF_INET6, states, ports, buffer, visit, context);
     free(buffer);
     close(fd);
     return code == -ENOENT ? -EOPNOTSUPP : code; // the kernel has no such list
+}
+
+int sockdiag_list(struct sockdiag_ports ports, void (*visit)(void *context, const struct sockdiag_row *row),
+                  void *context)
+{
+    static const uint32_t without =
+        1U << SYN_SENT | 1U << SYN_RECV | 1U << CLOSE | 1U << LISTEN | 1U << NEW_SYN_RECV;
+    return list(~without, ports, visit, context);
+}
+
+int sockdiag_listeners(void (*visit)(void *context, const struct sockdiag_row *row), void *context)
+{
+    return list(1U << LISTEN, (struct sockdiag_ports){0, 65535}, visit, context);
 }
 
 int sockdiag_ends_open(void)

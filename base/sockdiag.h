@@ -28,6 +28,7 @@ struct sockdiag_row {
     uint64_t inode;  // 0: no process has it
     uint64_t cookie; // no other socket has it, or had
     int64_t bytes;   // received, and sent and acknowledged; -1: not known
+    int64_t backlog; // of one that listens: how many connections its accept queue holds; of others -1
 };
 
 // TCP sockets in use and in TIME-WAIT; -1: not known. Costs much less than the list.
@@ -40,6 +41,10 @@ struct sockdiag_ports {
 // Those with either port in the range: the kernel looks at all sockets, and gives these. 0, or -errno when the kernel gives no list. Rows that came before the error were visited.
 int sockdiag_list(struct sockdiag_ports ports, void (*visit)(void *context, const struct sockdiag_row *row),
                   void *context) __attribute__((warn_unused_result));
+
+// Those that listen. As above.
+int sockdiag_listeners(void (*visit)(void *context, const struct sockdiag_row *row), void *context)
+    __attribute__((warn_unused_result));
 
 // Listens from now on to the ends of the TCP sockets of this network namespace. A descriptor that does not block, which
 // the caller closes; -errno when the kernel does not tell.

@@ -294,10 +294,11 @@ const struct metric loadgen_catalogue[] = {
      "load of others, or work of its own; of each pause the quietest half second, of all pauses the busiest"},
     {"network.listen_overflows", "1", "none", METRIC_SECONDARY,
      "handshakes that found an accept queue full, in the network namespaces of generator and target, "
-     "whoever's they are; more than 0 is an anomaly `accept_queue`"},
+     "whoever's they are; more than 0 is an anomaly `accept_queue` when a connect took 0.19 s or failed"},
     {"network.listen_drops", "1", "none", METRIC_SECONDARY, "those, and others that a listener dropped"},
     {"network.syn_retransmits", "1", "none", METRIC_SECONDARY,
-     "SYNs and SYN-ACKs sent again; more than 0 is an anomaly `retransmits`"},
+     "SYNs and SYN-ACKs sent again; more than 0 is an anomaly `retransmits` when a connect took 0.95 s or "
+     "failed"},
     {"network.ports_passed_over", "1", "none", METRIC_SECONDARY,
      "local ports that connects passed over, because they were taken (another program, TIME_WAIT); only "
      "where each client has its own (--ports, `config.ports`)"},

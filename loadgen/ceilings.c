@@ -4,6 +4,7 @@
 #include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/text_file.h"
+#include "base/units.h"
 #include "loadgen/ports.h"
 
 #include <dirent.h>
@@ -20,7 +21,7 @@
 #define SOON_NS (100 * NS_PER_MS)
 #define FULL 0.95 // a table that was so full may have been full between two readings
 
-enum { TEXT_SIZE = 16384, PORTS_WIDE = 60000, SOMAXCONN = 4096 };
+enum { TEXT_SIZE = 16384, SOMAXCONN_USUAL = 4096 };
 
 // --- the watch ---------------------------------------------------------------------------------------------
 
@@ -57,22 +58,16 @@ static int64_t sockstat(const char *word)
     return at ? strtoll(at + strlen(word), NULL, 10) : -1;
 }
 
-static int64_t oom_kills(void)
+// Every user may read the limits of every process there; prlimit gives those of other users to root only.
+static int64_t nofile_of(int64_t pid)
 {
-    char text[TEXT_SIZE];
-    int64_t kills;
-    if (text_file_read("/proc/vmstat", text, sizeof text) < 0 ||
-        text_file_number(text, "oom_kill ", &kills) < 0)
-        return -1;
-    return kills;
-}
-
-static int64_t nofile_of(pid_t pid)
-{
-    struct rlimit limit;
-    return prlimit(pid, RLIMIT_NOFILE, NULL, &limit) < 0 || limit.rlim_cur > INT64_MAX
-               ? -1
-               : (int64_t)limit.rlim_cur;
+    char path[64], text[TEXT_SIZE];
+    int64_t limit;
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/limits", pid > 0 ? pid : (int64_t)getpid());
+    return text_file_read(path, text, sizeof text) > 0 &&
+                   text_file_number(text, "Max open files ", &limit) == 0
+               ? limit
+               : -1;
 }
 
 static int64_t open_files_of(int64_t pid)
@@ -96,7 +91,7 @@ static int64_t open_files_of(int64_t pid)
 static void look_at_targets(struct ceilings *ceilings)
 {
     for (int i = 0; i < ceilings->target_count; i++) {
-        int64_t files = open_files_of(ceilings->pids[i]), limit = nofile_of((pid_t)ceilings->pids[i]);
+        int64_t files = open_files_of(ceilings->pids[i]), limit = nofile_of(ceilings->pids[i]);
         if (files < 0 || limit <= 0)
             continue;
         if (ceilings->target_limit > 0 &&
@@ -124,8 +119,8 @@ void ceilings_start(struct ceilings *ceilings, const int64_t *pids, int count)
                                   .tracked = -1,
                                   .target_files = -1,
                                   .target_limit = -1,
-                                  .oom_kills = oom_kills(),
                                   .pids_refused = group.pids_refused};
+    out_of_memory_start(&ceilings->memory, pids, count);
 }
 
 void ceilings_look(struct ceilings *ceilings, int64_t failures, int64_t now_ns)
@@ -137,8 +132,10 @@ void ceilings_look(struct ceilings *ceilings, int64_t failures, int64_t now_ns)
     keep(&ceilings->files, number_of("/proc/sys/fs/file-nr", 0));
     keep(&ceilings->tcp_pages, sockstat(" mem "));
     keep(&ceilings->tracked, number_of("/proc/sys/net/netfilter/nf_conntrack_count", 0));
-    if (failures > ceilings->failures) // counting descriptors takes a while
+    if (failures > ceilings->failures) { // counting descriptors takes a while
         look_at_targets(ceilings);
+        out_of_memory_look(&ceilings->memory);
+    }
     ceilings->failures = failures;
 }
 
@@ -168,9 +165,10 @@ void ceilings_read(const struct ceilings *ceilings, struct ceiling_facts *facts)
         .tracked_max = number_of("/proc/sys/net/netfilter/nf_conntrack_max", 0),
         .pids_limit = group.pids_limit,
         .pids_refused = grown(ceilings->pids_refused, group.pids_refused),
-        .oom_kills = grown(ceilings->oom_kills, oom_kills()),
         .memory_limit_bytes = group.memory_limit_bytes,
         .quota_cores = group.cpu_quota_cores,
+        .quota_unified = group.cpu_unified,
+        .backlog = -1,
     };
     if (facts->port_low >= 0)
         facts->ports_reserved = ports_reserved(facts->port_low, facts->port_high);
@@ -260,31 +258,52 @@ static void judge_descriptors(struct notes *notes, const struct ceiling_facts *f
                    dropped[REASON_CLOSED] + dropped[REASON_RESET] > 0;
     if (!refused || !is_full(facts->target_files, facts->target_limit))
         return;
+    // While it takes one and gives it back, the kernel may count one more.
     note(notes, "target_descriptors",
          "the target had %" PRId64 " of the %" PRId64 " descriptors that it may have when clients were lost",
-         facts->target_files, facts->target_limit);
+         facts->target_files < facts->target_limit ? facts->target_files : facts->target_limit,
+         facts->target_limit);
     mend(notes, "start the target under a larger limit: ulimit -n 1048576 (as root, or LimitNOFILE= of its "
                 "service)");
 }
 
+// The queue of the target's listener, where it is known; otherwise one of the namespace.
+static void judge_backlog(struct notes *notes, const struct ceiling_facts *facts)
+{
+    static const char same[] = "and start the target again: a queue keeps the size it began with";
+    bool own = facts->backlog >= 0 && facts->backlog < facts->somaxconn;
+    if (facts->overflows <= 0 || !facts->missed_syns)
+        return;
+    char longest[24];
+    units_format_duration(facts->slowest_connect_ns, longest, sizeof longest);
+    if (own)
+        note(notes, "backlog",
+             "%" PRId64 " handshakes met a full accept queue, and the longest connect took %s: the target's "
+             "holds %" PRId64 ", by its own backlog (net.core.somaxconn would allow %" PRId64 ")",
+             facts->overflows, longest, facts->backlog, facts->somaxconn);
+    else
+        note(notes, "backlog",
+             "%" PRId64 " handshakes met a full accept queue, and the longest connect took %s: "
+             "net.core.somaxconn bounds it to %" PRId64,
+             facts->overflows, longest, facts->somaxconn);
+    if (own)
+        mend(notes, "a larger backlog in the target, which asks for it when it listens (mosquitto: always "
+                    "100; see the target's own settings), or connect at a --rate");
+    else if (facts->somaxconn < SOMAXCONN_USUAL)
+        mend(notes, "sudo sysctl -w net.core.somaxconn=%d, %s", SOMAXCONN_USUAL, same);
+    else if (facts->backlog >= 0)
+        mend(notes, "sudo sysctl -w net.core.somaxconn=%" PRId64 ", %s, or connect at a --rate",
+             2 * facts->somaxconn, same);
+    else
+        mend(notes, "ss -ltn shows each listener's own bound (Send-Q) and what waits in it (Recv-Q): the one "
+                    "that is full needs a larger backlog, or connect at a --rate");
+}
+
 static void judge_network(struct notes *notes, const struct ceiling_facts *facts)
 {
-    if (facts->overflows > 0) {
-        note(notes, "backlog",
-             "%" PRId64 " handshakes met a full accept queue; net.core.somaxconn bounds it to %" PRId64,
-             facts->overflows, facts->somaxconn);
-        if (facts->somaxconn < SOMAXCONN)
-            mend(notes,
-                 "sudo sysctl -w net.core.somaxconn=%d, and start the target again: a queue keeps the "
-                 "size it began with",
-                 SOMAXCONN);
-        else
-            mend(notes,
-                 "a listener's own backlog is the smaller one, the target's or another's: the kernel counts "
-                 "all together (ss -ltn: Send-Q, and Recv-Q waits in it). Raise it, or connect at a --rate");
-    }
-    if (facts->tcp_pressures > 0 || facts->tcp_aborts > 0 ||
-        is_full(facts->tcp_pages, facts->tcp_max_pages)) {
+    judge_backlog(notes, facts);
+    if (facts->harmed && (facts->tcp_pressures > 0 || facts->tcp_aborts > 0 ||
+                          is_full(facts->tcp_pages, facts->tcp_max_pages))) {
         note(notes, "tcp_memory",
              "the kernel was short of TCP memory %" PRId64 " times and gave up %" PRId64
              " connections for it; it had %" PRId64 " pages, of %" PRId64 " (tcp_mem)",
@@ -302,33 +321,57 @@ static void judge_network(struct notes *notes, const struct ceiling_facts *facts
     }
 }
 
+// One of this run was killed. `whose`: "a worker of the generator".
+static void judge_death(struct notes *notes, const char *name, const char *whose,
+                        const struct memory_death *death, const char *fewer)
+{
+    if (death->killed == 0)
+        return;
+    if (!death->by_limit) {
+        note(notes, name, "the kernel killed %s for want of memory: the machine had none left", whose);
+        mend(notes, "%s, or more memory: scripts/poolmark host --connections N", fewer);
+        return;
+    }
+    char bytes[24];
+    note(notes, name, "the kernel killed %s for want of memory: its control group may have %s (%s)", whose,
+         units_format_bytes(death->limit_bytes, bytes, sizeof bytes), death->file);
+    mend(notes, "echo %" PRId64 " | sudo tee %s (%s), or %s", 2 * death->limit_bytes, death->file,
+         death->unified ? "MemoryMax= of a service, --memory of a container" : "--memory of a container",
+         fewer);
+}
+
+static void judge_memory(struct notes *notes, const struct ceiling_facts *facts)
+{
+    const char *fewer = facts->raw ? "fewer connections" : "fewer connections, or --engine raw";
+    judge_death(notes, "memory", "a worker of the generator", &facts->worker_death, fewer);
+    judge_death(notes, "target_memory", "the target", &facts->target_death, "fewer connections");
+    if (facts->tally.failed[REASON_NO_MEMORY] == 0 || facts->worker_death.killed > 0)
+        return;
+    note(notes, "memory", "%" PRId64 " connects found no memory for a socket",
+         facts->tally.failed[REASON_NO_MEMORY]);
+    if (facts->memory_limit_bytes > 0)
+        mend(notes, "raise the control group's limit (%" PRId64 " bytes), or %s", facts->memory_limit_bytes,
+             fewer);
+    else
+        mend(notes, "%s, or more memory: scripts/poolmark host --connections N", fewer);
+}
+
 static void judge_host(struct notes *notes, const struct ceiling_facts *facts)
 {
-    if (facts->pids_refused > 0) {
+    if (facts->harmed && facts->pids_refused > 0) {
         note(notes, "processes",
              "the control group refused %" PRId64 " processes or threads: its pids.max is %" PRId64,
              facts->pids_refused, facts->pids_limit);
         mend(notes, "raise pids.max of the control group (TasksMax= of a service, --pids-limit of a "
                     "container), or fewer --workers");
     }
-    if (facts->tally.failed[REASON_NO_MEMORY] > 0 || facts->oom_kills > 0) {
-        note(notes, "memory",
-             "%" PRId64 " connects found no memory for a socket, and the kernel killed %" PRId64
-             " processes for want of it",
-             facts->tally.failed[REASON_NO_MEMORY], facts->oom_kills > 0 ? facts->oom_kills : 0);
-        if (facts->memory_limit_bytes > 0)
-            mend(notes,
-                 "raise the control group's limit (%" PRId64 " bytes), or fewer connections, --engine raw",
-                 facts->memory_limit_bytes);
-        else
-            mend(notes,
-                 "fewer connections, --engine raw, or more memory: scripts/poolmark host --connections N");
-    }
+    judge_memory(notes, facts);
     if (facts->throttled_periods > 0) {
         note(notes, "cpu_quota",
              "a CPU quota of %.3g processors stopped the generator in %" PRId64 " periods",
              facts->quota_cores, facts->throttled_periods);
-        mend(notes, "raise cpu.max of the control group (CPUQuota= of a service, --cpus of a container)");
+        mend(notes, "raise %s of the control group (CPUQuota= of a service, --cpus of a container)",
+             facts->quota_unified ? "cpu.max" : "cpu.cfs_quota_us");
     }
 }
 

@@ -86,8 +86,12 @@ int division_make(struct division *division, const struct division_request *requ
             return err_set(
                 err, -EINVAL,
                 "rank %d: %lld clients a worker are more than one process can hold there (%lld): give "
-                "more --workers, or raise the limit of open files",
-                rank, (long long)division->clients_per_worker, (long long)request->of[rank].process_clients);
+                "more --workers%s",
+                rank, (long long)division->clients_per_worker, (long long)request->of[rank].process_clients,
+                request->of[rank].process_clients == request->engine_most
+                    ? " or a smaller --clients-per-worker. The bound is this engine's own, and open files do "
+                      "not move it"
+                    : ", or raise the limit of open files");
     division->workers = calloc((size_t)request->ranks, sizeof *division->workers);
     if (!division->workers)
         return err_set(err, -ENOMEM, "out of memory for %d ranks", request->ranks);

@@ -38,6 +38,7 @@ struct division_request {
     enum division_way way;
     int64_t clients;
     int64_t engine_clients;     // the engine's default for one process
+    int64_t engine_most;        // and its own bound; 0: none is known
     int64_t clients_per_worker; // asked for; 0: not
     int64_t workers;            // of each rank, asked for; 0: not
     int64_t split;              // clients from this one on have workers of their own; 0: none have

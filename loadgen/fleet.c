@@ -43,6 +43,7 @@ struct shared {
 struct member {
     pid_t pid;   // 0: reaped
     bool died;   // not by fleet_stop
+    bool killed; // of those: by SIGKILL
     bool asleep; // paused by SIGSTOP
 };
 
@@ -277,6 +278,7 @@ static bool reap(struct fleet *fleet, int worker)
     member->pid = 0;
     if (!fleet->stopping) {
         member->died = true;
+        member->killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
         // Its writer is dead and reaped, so this process may write the page now.
         tally_bury(&fleet->shared->pages[worker].tally,
                    fleet->config.clients_of(fleet->config.context, worker), fleet->config.apart);
@@ -322,6 +324,14 @@ int fleet_died(const struct fleet *fleet)
     for (int i = 0; i < fleet->config.workers; i++)
         died += fleet->members[i].died;
     return died;
+}
+
+int fleet_killed(const struct fleet *fleet)
+{
+    int killed = 0;
+    for (int i = 0; i < fleet->config.workers; i++)
+        killed += fleet->members[i].killed;
+    return killed;
 }
 
 int fleet_living(const struct fleet *fleet)

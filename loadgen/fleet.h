@@ -132,7 +132,8 @@ void fleet_halt(struct fleet *fleet);
 
 void fleet_sum(const struct fleet *fleet, struct tally *sum); // adds to `sum`
 int fleet_workers(const struct fleet *fleet);
-int fleet_died(const struct fleet *fleet); // unexpectedly
+int fleet_died(const struct fleet *fleet);   // unexpectedly
+int fleet_killed(const struct fleet *fleet); // of these: by SIGKILL
 int fleet_living(const struct fleet *fleet);
 pid_t fleet_pid(const struct fleet *fleet, int worker); // 0: dead
 // The error of a worker that could not start; "" when there is none.

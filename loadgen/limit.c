@@ -13,6 +13,7 @@
 #define FULL 0.9          // a thread that ran or waited for so much of the time had none to spare
 #define CROWDED 0.1       // a thread that waited so much for a CPU would have done more with one
 #define STARVED 0.25      // and one that waited so much may have missed what it was to read
+#define NO_CPU 0.05       // CPUs that were idle for less than this had nothing left for who waited
 
 const char *limit_name(enum limit_by by)
 {
@@ -41,6 +42,10 @@ static void blame_this_side(struct limit *limit, const struct limit_facts *facts
         say(limit, LIMIT_HOST,
             "a worker was ready to run and had no CPU for %.0f %% of the time, and ran for %.0f %%",
             facts->waited * 100, facts->ran * 100);
+    else if (late && facts->ran < FULL && facts->stalled > 0)
+        say(limit, LIMIT_GENERATOR,
+            "a worker ran for %.0f %% of the time and was late; one was kept from running for %.2g %%",
+            facts->ran * 100, facts->stalled * 100);
     else
         say(limit, LIMIT_GENERATOR, "a worker ran for %.0f %% of the time%s", facts->ran * 100,
             late && facts->ran < FULL ? " and was late all the same" : "");
@@ -77,6 +82,16 @@ blame_that_side(struct limit *limit, const struct limit_facts *facts, const char
             facts->target_stopped * 100);
         return;
     }
+    // A target that had a CPU all the time was not kept from more by those that waited.
+    if (facts->waited >= CROWDED && facts->target_ran < FULL && facts->idle >= 0 && facts->idle < NO_CPU &&
+        facts->target_waited < CROWDED) {
+        say(limit, LIMIT_HOST,
+            "no CPU was idle (%.0f %% of their time): the busiest worker ran for %.0f %% of the time, and "
+            "was "
+            "ready and had no CPU for %.0f %%",
+            facts->idle * 100, facts->ran * 100, facts->waited * 100);
+        return;
+    }
     if (facts->target_waited >= CROWDED) {
         say(limit, LIMIT_HOST,
             "the target's busiest thread was ready to run and had no CPU for %.0f %% of the time, and ran "
@@ -98,7 +113,7 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
     bool known = facts->ran + facts->waited > 0;
     if (paced && facts->none_due)
         say(limit, LIMIT_UNKNOWN, "no message was due");
-    else if (paced && !late && facts->had_per_s >= facts->asked_per_s * KEPT)
+    else if (paced && facts->had_per_s >= facts->asked_per_s * KEPT)
         say(limit, LIMIT_NONE, "the rate was kept");
     else if (paced && !late && facts->not_sent > 0)
         say(limit, LIMIT_UNKNOWN,

@@ -4,7 +4,8 @@
 //
 // A generator with a free CPU and spare time waits for its target: the target is the limit. Without these the
 // generator is the limit, whether its workers send or receive. If it was ready to run and had no CPU, the limit is the
-// host, which both share; so it is if the target was.
+// host, which both share; so it is if the target was. A rate that was had has no limit, however late acts were: the anomaly
+// `late` tells that.
 #ifndef POOLMARK_LOADGEN_LIMIT_H
 #define POOLMARK_LOADGEN_LIMIT_H
 
@@ -30,6 +31,7 @@ struct limit_facts {
     double ran, waited;
     bool brief;
     double target_ran, target_waited; // the same of the target's busiest thread
+    double idle;                      // share of the CPUs that was idle meanwhile (cpu_idle.h); -1: not known
     double target_stopped; // share of the time in which it stood still: stopped, held by a debugger, frozen
     double stalled; // share of the time in which the worker that was kept from running the longest was so
     double
@@ -38,7 +40,7 @@ struct limit_facts {
 
 struct limit {
     enum limit_by by;
-    char why[160];
+    char why[240];
 };
 
 const char *limit_name(enum limit_by by); // "generator", for records

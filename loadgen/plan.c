@@ -202,6 +202,31 @@ static int64_t most_of_network(const struct plan *plan)
     return plan->apart ? most : plan->clients;
 }
 
+// What bounds a route, and what else helps than more of them.
+static const char *say_bound(const struct plan *plan, bool can_bind, char *text, size_t size)
+{
+    const struct ports *ports = &plan->ports;
+    long long last = (long long)ports->first + ports->count - 1;
+    if (ports->way == PORTS_KERNEL)
+        snprintf(
+            text, size,
+            ", or %s. The bound is this program's own where the kernel searches the local ports, because "
+            "past half of its range a search takes up to 200 times as long; so each client gets a port of "
+            "its own",
+            can_bind ? "--ports auto" : "--engine raw, which takes them at one target");
+    else if (ports->count < PORTS_WIDE)
+        snprintf(
+            text, size,
+            ", or more local ports: there are %lld (%u to %lld), an eighth is left to others. sudo sysctl -w "
+            "net.ipv4.ip_local_port_range=\"1024 65535\"",
+            (long long)ports->count, (unsigned)ports->first, last);
+    else
+        snprintf(text, size,
+                 ". The bound is the local ports (%u to %lld), an eighth of which is left to others",
+                 (unsigned)ports->first, last);
+    return text;
+}
+
 // Finds routes for all clients. Adds sources (127.0.1.1, 127.0.1.2, ...) when the engine can bind, no source
 // was given, and all targets are on the loopback, where every address of 127/8 belongs to this host.
 static int find_routes(struct plan *plan, const struct plan_request *request, struct err *err)
@@ -211,14 +236,16 @@ static int find_routes(struct plan *plan, const struct plan_request *request, st
     int sources = plan->source_count > 0 ? plan->source_count : 1;
     if (needed <= (int64_t)sources * plan->target_count)
         return 0;
-    if (!request->can_bind || plan->source_count > 0 || !all_loopback(plan))
+    if (!request->can_bind || plan->source_count > 0 || !all_loopback(plan)) {
+        char bound[320];
         return err_set(err, -EINVAL,
                        "%lld clients need %lld routes of at most %lld each (a route is one source address to "
-                       "one target); "
-                       "there are %lld: give more --target%s",
+                       "one target); there are %lld: give more --target%s%s",
                        (long long)clients, (long long)needed, (long long)most,
                        (long long)sources * plan->target_count,
-                       request->can_bind ? " or --source" : " addresses or ports");
+                       request->can_bind ? " or --source" : " addresses or ports",
+                       say_bound(plan, request->can_bind, bound, sizeof bound));
+    }
     int64_t wanted = (needed + plan->target_count - 1) / plan->target_count;
     if (wanted > PLAN_SOURCES_MAX)
         return err_set(
@@ -265,8 +292,12 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
     if (per_worker > request->clients_max)
         return err_set(err, -EINVAL,
                        "%lld clients a worker are more than one process can hold (%lld): give more "
-                       "--workers, or raise the limit of open files",
-                       (long long)per_worker, (long long)request->clients_max);
+                       "--workers%s",
+                       (long long)per_worker, (long long)request->clients_max,
+                       request->clients_max == request->engine_most
+                           ? " or a smaller --clients-per-worker. The bound is this engine's own, and open "
+                             "files do not move it"
+                           : ", or raise the limit of open files");
     plan->split = request->split > 0 && request->split < plan->clients ? request->split : 0;
     int64_t global = (plan->split + per_worker - 1) / per_worker +
                      (plan->clients - plan->split + per_worker - 1) / per_worker;

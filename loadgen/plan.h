@@ -38,7 +38,8 @@ struct plan_request {
     int64_t clients_per_worker; // 0: `engine_clients`, or fewer so that `workers` (or every core) have some
     int workers;                // 0: as many as it takes
     int64_t engine_clients;     // the engine's default for one process
-    int64_t clients_max;        // the bound of one process (descriptors)
+    int64_t clients_max;        // the bound of one process: the engine's, or by its descriptors
+    int64_t engine_most;        // the engine's; 0: none is known
     int cores;                  // at least so many workers when there are clients for them
     int ranks;                  // hosts that share the plan
     int rank;                   // this one

@@ -40,6 +40,7 @@ enum {
     // Connections of one route when the kernel searches: short of half of the usual range (28 232). Past that a
     // connect was measured to take 350 to 2 000 us instead of 10.
     PORTS_SEARCHED_MAX = 10000,
+    PORTS_WIDE = 60000, // a range of so many is as wide as it can usefully be
 };
 
 struct ports {

@@ -98,16 +98,18 @@ static void look_for_trouble(struct run *run)
         run_break(run, "interrupted by SIG%s", sigabbrev_np((int)info.ssi_signo));
     }
     struct fleet *fleets[RUN_FLEETS_MAX];
-    int died = 0, count = run_fleets(run, fleets);
+    int died = 0, killed = 0, count = run_fleets(run, fleets);
     const char *why = "";
     for (int i = 0; i < count; i++) {
         died += fleet_died(fleets[i]);
+        killed += fleet_killed(fleets[i]);
         if (!why[0])
             why = fleet_complaint(fleets[i]);
     }
     look_at_ranks(run);
     if (died > 0)
-        run_break(run, "%d worker process%s died%s%s", died, died == 1 ? "" : "es", why[0] ? ": " : "", why);
+        run_break(run, "%d worker process%s died%s%s%s", died, died == 1 ? "" : "es",
+                  killed > 0 ? ", killed by SIGKILL" : "", why[0] ? ": " : "", why);
     bool all_lost = run->lossy && run->tally.count[TALLY_OPEN] == 0 && tally_dropped(&run->tally) > 0;
     char text[sizeof run->broken];
     await_targets(run, all_lost && !run_is_broken(run) ? ENDING_NS : 0);

@@ -32,6 +32,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
                               : (int)config->workers,
         .engine_clients = engine->clients < holds ? engine->clients : holds,
         .clients_max = holds,
+        .engine_most = engine->clients_max,
         .cores = (int)host_cores(),
         .ranks = division ? division->ranks : 1,
         .rank = division ? division->rank : 0,

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/summary_ceilings.h"
 
+#include "base/sockdiag.h"
+#include "loadgen/connects.h"
+#include "loadgen/engine.h"
+#include "loadgen/listeners.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -54,6 +60,51 @@ static int64_t worker_limit(const struct run *run)
     return least;
 }
 
+static int64_t killed_workers(const struct run *run)
+{
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int64_t killed = 0;
+    int count = run_fleets(run, fleets);
+    for (int i = 0; i < count; i++)
+        killed += fleet_killed(fleets[i]);
+    return killed;
+}
+
+static bool is_harmed(const struct run *run)
+{
+    static const enum tally_count lost[] = {TALLY_LOST,       TALLY_NOT_SENT,        TALLY_UNACKED,
+                                            TALLY_UNFINISHED, TALLY_CONNECT_RETRIES, TALLY_CONNECT_UNFINISHED,
+                                            TALLY_CORRUPT,    TALLY_ARRIVAL_RETRIES};
+    bool harmed = run_is_broken(run) || tally_failed(&run->tally) + tally_dropped(&run->tally) > 0 ||
+                  tally_failed(&run->probe_tally) + tally_dropped(&run->probe_tally) > 0;
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++)
+        harmed = harmed || run->tally.count[lost[i]] > 0;
+    return harmed;
+}
+
+struct backlogs {
+    const struct listeners *found;
+    int64_t least;
+};
+
+static void visit_listener(void *context, const struct sockdiag_row *row)
+{
+    struct backlogs *backlogs = context;
+    for (int i = 0; i < backlogs->found->count; i++)
+        if (backlogs->found->list[i].inode == row->inode && row->backlog >= 0 &&
+            (backlogs->least < 0 || row->backlog < backlogs->least))
+            backlogs->least = row->backlog;
+}
+
+// The smallest of the listeners at the targets, as far as they are in this network namespace; -1: not known.
+static int64_t backlog_of(const struct run *run)
+{
+    static struct listeners found; // of the parent's one thread
+    struct backlogs backlogs = {.found = &found, .least = -1};
+    listeners_find(&found, &run->plan, run->config->watch_pids, run->config->watch.count);
+    return sockdiag_listeners(visit_listener, &backlogs) < 0 ? -1 : backlogs.least;
+}
+
 void summary_add_ceilings(struct summary *summary, struct run *run)
 {
     const struct surroundings *start = &run->surroundings;
@@ -68,8 +119,16 @@ void summary_add_ceilings(struct summary *summary, struct run *run)
     facts.tally = run->tally;
     facts.routes = run->plan.target_count * (run->plan.source_count > 0 ? run->plan.source_count : 1);
     facts.worker_limit = worker_limit(run);
+    facts.raw = strcmp(run->config->engine->name, "raw") == 0;
+    facts.slowest_connect_ns = connects_slowest_ns(run);
+    facts.missed_syns = connects_missed(run, CONNECTS_SYN_NS);
+    facts.harmed = is_harmed(run);
+    out_of_memory_of_workers(&run->ceilings.memory, killed_workers(run), &facts.worker_death);
+    out_of_memory_of_target(&run->ceilings.memory, &run->targets, &facts.target_death);
     facts.refused = run->tally.failed[REASON_UNTOLD] > 0 && is_refused(&run->plan);
     facts.overflows = grown(start, now, NETSTAT_LISTEN_OVERFLOWS);
+    if (facts.overflows > 0)
+        facts.backlog = backlog_of(run);
     facts.tcp_pressures = grown(start, now, NETSTAT_TCP_PRESSURES);
     facts.tcp_aborts = grown(start, now, NETSTAT_TCP_MEMORY_ABORTS);
     facts.throttled_periods = growth(start->generator.throttled_periods, group.throttled_periods);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/summary_surroundings.h"
 
+#include "loadgen/connects.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -76,7 +78,9 @@ static void add_network(struct surroundings *surroundings, struct summary *summa
                     "near 1, 3 or 7 s may be of that, not of the "
                     "target's work",
                     where);
-    if (grew[NETSTAT_LISTEN_OVERFLOWS] > 0 || grew[NETSTAT_LISTEN_DROPS] > 0)
+    // They are of the whole namespace. Where all connects were done before such a packet comes again, none was of this run.
+    bool dropped = grew[NETSTAT_LISTEN_OVERFLOWS] > 0 || grew[NETSTAT_LISTEN_DROPS] > 0;
+    if (dropped && connects_missed(run, CONNECTS_ACK_NS))
         run_anomaly(
             run, "accept_queue",
             "%lld handshakes met a full accept queue, or were dropped by a listener. The kernel counts that "
@@ -89,7 +93,7 @@ static void add_network(struct surroundings *surroundings, struct summary *summa
                             ? grew[NETSTAT_LISTEN_DROPS]
                             : grew[NETSTAT_LISTEN_OVERFLOWS]),
             where);
-    else if (grew[NETSTAT_SYN_RETRANSMITS] > 0)
+    else if (grew[NETSTAT_SYN_RETRANSMITS] > 0 && connects_missed(run, CONNECTS_SYN_NS))
         run_anomaly(run, "retransmits",
                     "%lld SYNs were sent again, the first after a second, by all clients of %s: connect "
                     "latencies of that size "

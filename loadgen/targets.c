@@ -163,13 +163,22 @@ static void describe_how(int wait_status, char text[static 64])
     }
 }
 
+bool targets_killed(const struct targets *targets, int i)
+{
+    int status = targets->list[i].wait_status;
+    return targets->list[i].ended_ns > 0 &&
+           (status == NOT_KNOWN || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+}
+
 const char *targets_describe(const struct targets *targets, char *text, size_t size)
 {
     size_t used = 0;
+    bool killed = false;
     text[0] = '\0';
     for (int i = 0; i < targets->count && used < size; i++) {
         const struct target *target = &targets->list[i];
         char how[64];
+        killed = killed || targets_killed(targets, i);
         if (target->ended_ns == 0)
             continue;
         describe_how(target->wait_status, how);
@@ -178,7 +187,7 @@ const char *targets_describe(const struct targets *targets, char *text, size_t s
                                  (double)(target->ended_ns - targets->started_ns) / 1e9, how);
     }
     int64_t oom_kills = read_oom_kills();
-    if (used > 0 && used < size && targets->oom_kills >= 0 && oom_kills > targets->oom_kills)
+    if (killed && used < size && targets->oom_kills >= 0 && oom_kills > targets->oom_kills)
         snprintf(text + used, size - used,
                  "; meanwhile the kernel killed %lld process%s of this host for want of memory",
                  (long long)(oom_kills - targets->oom_kills),

@@ -43,8 +43,11 @@ void targets_close(struct targets *targets);
 // others are read ten times a second.
 bool targets_look(struct targets *targets, int64_t now_ns);
 
-// Text: all that have ended, and whether the kernel killed processes for lack of memory meanwhile; "" when
-// none has ended.
+// Whether watched process i was ended by SIGKILL, as far as it is known: also when how it ended is not.
+bool targets_killed(const struct targets *targets, int i);
+
+// Text: all that have ended, and whether the kernel killed processes for lack of memory meanwhile, if one of them can have been
+// killed; "" when none has ended.
 const char *targets_describe(const struct targets *targets, char *text, size_t size);
 
 #endif

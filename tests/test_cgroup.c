@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trees of files as kernels show them, below a folder of the test's own.
 #include "base/cgroup.h"
+#include "base/cgroup_memory.h"
 
 #include "base/host.h"
 #include "tests/temp_dir.h"
@@ -39,7 +40,7 @@ static void test_version_2_takes_the_least_of_all_ancestors(void **state)
     cgroup_read(&cgroup, root, 7);
     assert_int_equal(cgroup.memory_limit_bytes, 1073741824);
     assert_int_equal(cgroup.memory_high_bytes, 536870912);
-    assert_true(cgroup.cpu_quota_cores == 1.5);
+    assert_true(cgroup.cpu_quota_cores == 1.5 && cgroup.cpu_unified);
     assert_int_equal(cgroup.throttled_periods, 3);
     assert_int_equal(cgroup.throttled_ns, 1500000);
     assert_int_equal(cgroup.pids_limit, 40);
@@ -69,7 +70,7 @@ static void test_version_1_has_a_hierarchy_for_each_controller(void **state)
     struct cgroup cgroup;
     cgroup_read(&cgroup, root, 7);
     assert_int_equal(cgroup.memory_limit_bytes, 536870912);
-    assert_true(cgroup.cpu_quota_cores == 0.3);
+    assert_true(cgroup.cpu_quota_cores == 0.3 && !cgroup.cpu_unified);
     assert_int_equal(cgroup.throttled_periods, 4);
     assert_int_equal(cgroup.throttled_ns, 77);
     temp_dir_remove(root);
@@ -134,6 +135,43 @@ static void test_the_folder_of_the_group_is_found_and_those_above_it(void **stat
     temp_dir_remove(root);
 }
 
+// The limit that binds may be of a group above; kills are counted where the process is, in the files of its version.
+static void test_the_limit_that_binds_memory_and_the_kills_are_found(void **state)
+{
+    (void)state;
+    char root[TEMP_PATH_SIZE], wanted[2 * TEMP_PATH_SIZE];
+    struct cgroup_memory memory;
+    temp_dir_make(root);
+    temp_dir_write(root, "/proc/7/cgroup", "4:memory:/a/b\n0::/\n");
+    temp_dir_write(root, "/proc/self/mountinfo",
+                   "31 1 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", "9223372036854771712\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "536870912\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/a/memory.failcnt", "5\n");
+    temp_dir_write(root, "/sys/fs/cgroup/memory/a/b/memory.oom_control",
+                   "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+    cgroup_memory_find(&memory, root, 7);
+    snprintf(wanted, sizeof wanted, "%s/sys/fs/cgroup/memory/a", root);
+    assert_string_equal(memory.limited, wanted);
+    assert_true(memory.limit_bytes == 536870912 && memory.kills == 3 && memory.hits == 5);
+    assert_string_equal(cgroup_memory_file(&memory), "memory.limit_in_bytes");
+
+    temp_dir_write(root, "/proc/8/cgroup", "0::/c\n");
+    temp_dir_write(root, "/proc/self/mountinfo", "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    temp_dir_write(root, "/sys/fs/cgroup/c/memory.max", "4096\n");
+    temp_dir_write(root, "/sys/fs/cgroup/c/memory.events", "low 0\nhigh 0\nmax 9\noom 2\noom_kill 1\n");
+    cgroup_memory_find(&memory, root, 8);
+    assert_true(memory.limit_bytes == 4096 && memory.kills == 1 && memory.hits == 2);
+    assert_string_equal(cgroup_memory_file(&memory), "memory.max");
+    temp_dir_write(root, "/sys/fs/cgroup/c/memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\n");
+    cgroup_memory_read(&memory);
+    assert_true(memory.kills == 2 && memory.hits == 3);
+    cgroup_memory_find(&memory, root, 9); // there is no such process
+    assert_true(memory.limit_bytes == -1 && memory.kills == -1 && memory.folder[0] == '\0');
+    cgroup_memory_read(&memory);
+    temp_dir_remove(root);
+}
+
 static void check_frozen(const char *root, int wanted)
 {
     struct cgroup_freezers *freezers = cgroup_find_freezers(root);
@@ -181,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_what_a_container_does_not_see_is_taken_off_the_path),
         cmocka_unit_test(test_what_is_not_there_is_not_known),
         cmocka_unit_test(test_the_folder_of_the_group_is_found_and_those_above_it),
+        cmocka_unit_test(test_the_limit_that_binds_memory_and_the_kills_are_found),
         cmocka_unit_test(test_a_freezer_of_either_version_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

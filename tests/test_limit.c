@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "loadgen/cpu_idle.h"
 #include "loadgen/limit.h"
 #include "loadgen/thread_load.h"
 
@@ -31,8 +32,19 @@ static void test_with_a_rate_the_limit_is_whoever_did_not_keep_it(void **state)
           "700 of 1000");
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .not_sent = 300, .ran = 0.5},
           LIMIT_UNKNOWN, "300 messages were due and not sent");
-    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 1000, .lag_p99_ns = LATE_NS, .ran = 0.97},
+    // A rate that was had has no limit: that acts were late is an anomaly.
+    check((struct limit_facts){.asked_per_s = 2000, .had_per_s = 2000, .lag_p99_ns = LATE_NS, .ran = 0.07},
+          LIMIT_NONE, "the rate was kept");
+    check(
+        (struct limit_facts){
+            .asked_per_s = 2000, .had_per_s = 1999, .lag_p99_ns = LATE_NS, .ran = 0.97, .stalled = 0.3},
+        LIMIT_NONE, "the rate was kept");
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 900, .lag_p99_ns = LATE_NS, .ran = 0.97},
           LIMIT_GENERATOR, "97 %");
+    check(
+        (struct limit_facts){
+            .asked_per_s = 1000, .had_per_s = 900, .lag_p99_ns = LATE_NS, .ran = 0.07, .stalled = 0.03},
+        LIMIT_GENERATOR, "was late; one was kept from running for 3 %");
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .lag_p99_ns = LATE_NS, .ran = 0.2},
           LIMIT_GENERATOR, "late all the same");
     check(
@@ -50,6 +62,50 @@ static void test_without_a_rate_the_limit_is_the_target_when_the_generator_waits
     check((struct limit_facts){.had_per_s = 1e6, .ran = 0.6, .waited = 0.39}, LIMIT_HOST, "39 %");
     check((struct limit_facts){.had_per_s = 1e6, .ran = 0.6, .waited = 0.05}, LIMIT_TARGET, "60 %");
     check((struct limit_facts){.had_per_s = 1e6}, LIMIT_UNKNOWN, "kernel");
+}
+
+// A worker that waits for a CPU while none is idle shares its host with the target; a target that runs all the time is the limit.
+static void test_where_no_cpu_is_idle_the_host_is_the_limit(void **state)
+{
+    (void)state;
+    struct limit_facts facts = {
+        .had_per_s = 1e6, .ran = 0.4, .waited = 0.42, .target_ran = 0.6, .idle = 0.01};
+    check(facts, LIMIT_HOST, "no CPU was idle (1 % of their time)");
+    facts.idle = 0.3;
+    check(facts, LIMIT_TARGET, "42 %");
+    facts.idle = -1;
+    check(facts, LIMIT_TARGET, "42 %");
+    facts.idle = 0;
+    facts.target_ran = 0.98;
+    check(facts, LIMIT_TARGET, "42 %");
+    facts.target_ran = 0.6;
+    facts.waited = 0.02;
+    check(facts, LIMIT_TARGET, "2 %");
+}
+
+static int is_first_two(const void *context, int cpu)
+{
+    (void)context;
+    return cpu < 2;
+}
+
+static void test_only_cpus_that_it_may_use_are_idle(void **state)
+{
+    (void)state;
+    struct cpu_idle from, to;
+    cpu_idle_parse(&from,
+                   "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 10 0 0 100 0 0 0 0 0 0\ncpu1 10 0 0 100 0 0 0 0 0 0\n",
+                   is_first_two, NULL);
+    cpu_idle_parse(&to,
+                   "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 80 0 0 120 10 0 0 0 0 0\ncpu1 60 0 50 100 0 0 0 0 0 0\n"
+                   "cpu2 0 0 0 9999 0 0 0 0 0 0\nintr 5\n",
+                   is_first_two, NULL);
+    assert_float_equal(cpu_idle_between(&from, &to), 30.0 / 200, 1e-9);
+    assert_true(cpu_idle_between(&to, &to) < 0);
+    struct cpu_idle none = {0, 0};
+    assert_true(cpu_idle_between(&none, &to) < 0);
+    cpu_idle_read(&to);
+    assert_true(to.all > 0 && to.idle >= 0 && to.idle <= to.all);
 }
 
 // What a worker does not read in time is lost at the target, though nothing is sent late.
@@ -223,6 +279,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_with_a_rate_the_limit_is_whoever_did_not_keep_it),
         cmocka_unit_test(test_without_a_rate_the_limit_is_the_target_when_the_generator_waits_for_it),
+        cmocka_unit_test(test_where_no_cpu_is_idle_the_host_is_the_limit),
+        cmocka_unit_test(test_only_cpus_that_it_may_use_are_idle),
         cmocka_unit_test(test_a_target_without_a_cpu_is_not_the_limit),
         cmocka_unit_test(test_a_worker_that_cannot_receive_is_the_limit),
         cmocka_unit_test(test_what_is_not_known_has_its_reason),

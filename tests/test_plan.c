@@ -178,6 +178,11 @@ static void test_clients_that_share_addresses_may_be_counted_beforehand(void **s
     plan_free(&plan);
     request.network_clients = 30000;
     assert_refused(&request, "need 2 routes");
+    assert_refused(&request, "there are 28232 (32768 to 60999), an eighth is left to others. sudo sysctl -w "
+                             "net.ipv4.ip_local_port_range=\"1024 65535\"");
+    request.ports = (struct ports){.way = PORTS_BIND, .first = 1024, .count = 64512};
+    request.network_clients = 60000;
+    assert_refused(&request, "The bound is the local ports (1024 to 65535)");
 }
 
 static void test_of_the_sources_of_all_hosts_each_takes_its_own(void **state)
@@ -421,10 +426,15 @@ static void test_what_cannot_be_is_refused_by_name(void **state)
     request = request_of(10001);
     request.can_bind = false;
     assert_refused(&request, "need 2 routes");
+    assert_refused(&request,
+                   "or --engine raw, which takes them at one target. The bound is this program's own");
 
     request = request_of(100000);
     request.clients_per_worker = 20000;
     assert_refused(&request, "more than one process can hold");
+    assert_refused(&request, "raise the limit of open files");
+    request.engine_most = request.clients_max;
+    assert_refused(&request, "a smaller --clients-per-worker. The bound is this engine's own");
 
     request = request_of(100);
     request.clients_per_worker = 10;

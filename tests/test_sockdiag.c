@@ -94,6 +94,29 @@ static void test_both_ends_of_a_connection_are_listed(void **state)
     assert_int_equal(seen.established, 0);
 }
 
+static void visit_listener(void *context, const struct sockdiag_row *row)
+{
+    int64_t *sizes = context; // port, its backlog, and how many listen
+    sizes[2]++;
+    if (row->local.port == sizes[0])
+        sizes[1] = row->backlog;
+}
+
+static void test_a_listener_has_the_backlog_that_is_in_force(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(listen(listener, 7), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &bytes), 0);
+    int64_t sizes[3] = {ntohs(address.sin_port), -1, 0};
+    assert_int_equal(sockdiag_listeners(visit_listener, sizes), 0);
+    assert_int_equal(sizes[1], 7);
+    close(listener);
+}
+
 struct ended {
     uint16_t server, client; // ports
     int ends;                // of the server, of that connection
@@ -172,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ends_of_a_connection_are_listed),
+        cmocka_unit_test(test_a_listener_has_the_backlog_that_is_in_force),
         cmocka_unit_test(test_the_end_of_a_connection_that_was_reset_is_told_with_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

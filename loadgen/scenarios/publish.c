@@ -2,12 +2,13 @@
 // Scenario `publish`: pairs of clients, each a publisher and a subscriber, or another pattern (loadgen/pattern.h).
 // They send messages at a rate (of all publishers together) or as fast as these are delivered. Further connections
 // stay idle.
-#include "loadgen/thread_load.h"
+#include "loadgen/cpu_idle.h"
 #include "loadgen/limit.h"
 #include "loadgen/receiving.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
+#include "loadgen/thread_load.h"
 
 #include "base/clock.h"
 #include "base/units.h"
@@ -227,6 +228,7 @@ struct target_loads {
     struct thread_load *from, *to; // `count` each; none without memory
     int count;
     double stopped; // share of the time between the two in which they stood still (stops.h)
+    struct cpu_idle idle_from, idle_to;
 };
 
 static void open_target_loads(const struct run *run, struct target_loads *loads)
@@ -276,6 +278,7 @@ static void add_limit(struct summary *summary, const struct run *run, const stru
                                 .target_stopped = loads->stopped,
                                 .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6,
                                 .unread = receiving_unread(run),
+                                .idle = cpu_idle_between(&loads->idle_from, &loads->idle_to),
                                 .brief = published_ns < THREAD_LOAD_LEAST_NS,
                                 .none_due = tally_measured(&run->tally, TALLY_DUE) == 0};
     const struct hist *lag = run->total[LATENCY_LAG];
@@ -408,9 +411,11 @@ static bool publish(struct run *run, struct summary *summary)
     struct target_loads loads;
     open_target_loads(run, &loads);
     read_target_loads(run, loads.from, loads.count);
+    cpu_idle_read(&loads.idle_from);
     int64_t from_ns = clock_now_ns(), stopped_ns = stops_ns(&run->stops);
     bool fine = run_order(run, run->fleet, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
     read_target_loads(run, loads.to, loads.count);
+    cpu_idle_read(&loads.idle_to);
     loads.stopped = (double)(stops_ns(&run->stops) - stopped_ns) / (double)(clock_now_ns() - from_ns);
     add_messages(summary, run, &order, &loads);
     close_target_loads(&loads);

@@ -152,6 +152,7 @@ def test_a_short_backlog_of_the_targets_own_is_said_beside_the_latency_it_makes(
             assert run.end() == 0
             assert run.metric("network.listen_overflows") > 0 and run.metric("connect.p99") > 0.9e9
             assert "its backlog, at most net.core.somaxconn" in run.anomaly("accept_queue")
+            assert "the target's holds 100, by its own backlog" in run.anomaly("ceiling")
 
 
 @needs_root

@@ -2,11 +2,12 @@
 """Real limits that stop a run at N connections: each is named, with the command that mends it."""
 import errno
 import os
+import re
 import resource
 import subprocess
 import time
 
-from faults import (BUILD, SYSTEM_CALLS, Broker, as_user, cgroup, chain, children_of, in_namespace, load, needs_root, refusing, stopped)
+from faults import (BUILD, NOBODY, SYSTEM_CALLS, Broker, as_user, cgroup, chain, children_of, in_namespace, load, needs_root, refusing, stopped)
 
 
 def assert_told(run, name, text, mend):
@@ -37,6 +38,17 @@ def test_clients_with_ports_of_their_own_need_an_address_for_each_range(tmp_path
         assert run.end() == 0
         assert run.record["config"]["source_addresses"] == 2  # at most 88 connections each
         assert run.record["config"]["ports"]["per_route"] == 75
+        # Of one address only: the range is named, and what widens it.
+        with load(tmp_path / "one", "connect", broker.port, "--connections", 150, "--source", "127.0.0.1", "--ports", "bind", prefix=prefix) as one:
+            assert one.end() == 2
+            assert "there are 100 (40000 to 40099), an eighth is left to others. sudo sysctl -w net.ipv4.ip_local_port_range=" in one.said()
+
+
+def test_what_paho_cannot_is_no_limit_of_the_host(tmp_path):
+    for words, text in ((("--connections", 12000), "or --engine raw, which takes them at one target. The bound is this program's own"),
+                        (("--connections", 3000, "--clients-per-worker", 3000), "or a smaller --clients-per-worker. The bound is this engine's own")):
+        with load(tmp_path / "run", "connect", 1, *words, engine="paho") as run:
+            assert run.end() == 2 and text in run.said() and "limit of open files" not in run.said()
 
 
 @needs_root
@@ -54,6 +66,18 @@ def test_descriptors_of_the_target(tmp_path):
             load(tmp_path / "run", "connect", broker.port, "--connections", 200, "--rate", 400, "--settle", 0, "--watch-pid", broker.pid) as run:
         assert run.end() == 1
         assert_told(run, "target_descriptors", "of the 100 descriptors", "start the target under a larger limit")
+
+
+@needs_root
+def test_descriptors_of_a_target_of_another_user(open_folder):
+    """Whose limits a user without CAP_SYS_RESOURCE may read, though not by prlimit."""
+    with Broker("--threads", 1, before=chain(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)), as_user(NOBODY))) as broker, \
+            load(open_folder / "run", "connect", broker.port, "--connections", 200, "--rate", 400, "--settle", 0, "--watch-pid", broker.pid,
+                 before=as_user(50000 + os.getpid() % 10000)) as run:
+        assert run.end() == 1
+        assert_told(run, "target_descriptors", "of the 100 descriptors", "start the target under a larger limit")
+        used, = re.findall(r"the target had (\d+) of the 100", run.anomaly("ceiling"))
+        assert int(used) <= 100 and "backlog" not in run.anomaly("ceiling")
 
 
 @needs_root
@@ -82,7 +106,7 @@ def test_a_cpu_quota(tmp_path, broker):
     with cgroup("cpu", cpu__cfs_quota_us=5000) as enter, \
             load(tmp_path / "run", "publish", broker.port, "--pairs", 10, "--publish-rate", 0, "--duration", "2s", before=enter) as run:
         run.end()
-        assert_told(run, "cpu_quota", "a CPU quota of 0.05 processors", "raise cpu.max")
+        assert_told(run, "cpu_quota", "a CPU quota of 0.05 processors", "raise cpu.cfs_quota_us")    # a group of version 1
 
 
 def start(broker, before):

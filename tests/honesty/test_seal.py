@@ -318,6 +318,7 @@ def test_an_edited_headline_of_benchmarks_is_noticed(copies):
 def test_a_figure_without_the_anomaly_that_it_demands_is_noticed(copies, metric, value, anomaly):
     def edit(data):
         data["metrics"].setdefault(metric, {"unit": "1", "better": "none"})["value"] = value
+        data["metrics"]["connect_uncorrected.max"]["value"] = 1.05e9     # as long as a SYN that is sent again
         data["anomalies"] = [one for one in data["anomalies"] if one["what"] != anomaly]
 
     wrong = changed(copies("connect"), edit)

@@ -44,3 +44,7 @@ def test_a_target_that_the_kernel_killed_for_want_of_memory(tmp_path):
             with load(tmp_path / "run", "connect", broker.port, "--connections", 8000, "--watch-pid", broker.pid, "--settle", 0) as run:
                 told = assert_named(run, broker, "killed by SIGKILL")
                 assert "want of memory" in told
+                ceiling, = run.record["summary"]["ceilings"]
+                file = f"/sys/fs/cgroup/memory/poolmark-{os.getpid()}/memory.limit_in_bytes"
+                assert ceiling["name"] == "target_memory" and f"its control group may have 48.0 MiB ({file})" in ceiling["text"]
+                assert ceiling["mend"].startswith(f"echo {96 << 20} | sudo tee {file}") and "--engine" not in ceiling["mend"]

@@ -14,6 +14,7 @@ from poolmark.records.read_record import has_seals
 
 MANY = "many"           # base/record.c: there were more anomalies than a record keeps
 LATE_NS = 1_000_000     # loadgen/summary.c: an act later than that is late
+SYN_AGAIN_NS, ACK_AGAIN_NS = 950_000_000, 190_000_000   # loadgen/connects.h: a faster connect had no packet dropped
 # Metric that is above 0 -> the anomaly beside it.
 ABOVE_ZERO = {
     "arrivals.failed": "away", "arrivals.not_sent": "not_sent", "clients.failed": "failed", "clients.dropped": "dropped",
@@ -55,10 +56,11 @@ def demanded(record: RecordData) -> dict[str, str]:
     name = "schedule.lag_p99" if p99 is not None else "schedule.lag_max"    # of fewer than 100 acts the latest decides
     if _value(record, name) > LATE_NS:
         demand("late", name)
+    slowest_ns = max(_value(record, f"{name}_uncorrected.max") for name in ("connect", "arrival"))
     for name in ("network.listen_overflows", "network.listen_drops"):
-        if _value(record, name) > 0:
+        if _value(record, name) > 0 and slowest_ns >= ACK_AGAIN_NS:
             demand("accept_queue", name)
-    if "accept_queue" not in found and _value(record, "network.syn_retransmits") > 0:
+    if "accept_queue" not in found and _value(record, "network.syn_retransmits") > 0 and slowest_ns >= SYN_AGAIN_NS:
         demand("retransmits", "network.syn_retransmits")
     return found
 

@@ -7,6 +7,10 @@
 It checks run.json's seal, every file against its checksum, the list of files against what the record rests on (expected.py), every
 figure against a new computation from the raw files (recompute.py), and every table made of run.json against a new one (derived.py). Of a merge it checks that no run is in it twice (lineage.py).
 """
+import contextlib
+import os
+from pathlib import Path
+
 from poolmark.records import lineage
 from poolmark.records.read_record import Run, check_files
 from poolmark.verify import derived
@@ -15,7 +19,31 @@ from poolmark.verify.expected import lacking_cells
 from poolmark.verify.account import Account
 from poolmark.verify.recompute import again
 
-RUNNING = "run.json: says it is still running; a run that was killed stays so, without checksums"
+RUNNING = "run.json: says it is still running"
+
+
+def _is_word(word: str, said: str) -> bool:
+    """A record says its own folder as '.', and what is in it from there."""
+    return said in (word, ".") or word.endswith(f"/{said}")
+
+
+def runs_here(command: list[str]) -> bool:
+    """Whether a process of this host, other than this one, has these arguments; of which program is not asked."""
+    words = command[1:]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found = path.read_bytes().decode(errors="replace").split("\0")[1:-1]
+            if path.parent.name != str(os.getpid()) and len(found) >= len(words) > 0 and \
+                    all(map(_is_word, found[len(found) - len(words):], words)):
+                return True
+    return False
+
+
+def _how_it_runs(run: Run) -> str:
+    if runs_here(list(run.data.get("command") or [])):
+        return ", and a process of its command runs here; there are no checksums before its end"
+    return (", and no process of this host runs its command: it was killed before it could say so, and has no checksums. SIGKILL says not why: "
+            "dmesg, and oom_kill in memory.events or memory.oom_control of its control group, say whether the kernel did it for want of memory")
 
 
 def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
@@ -27,7 +55,7 @@ def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
     if run.data["kind"] == "merge" and (twice := lineage.counted_twice([run.data])):
         wrong.append(f"sources: {twice}; its cells count as so many repetitions")
     if run.data["status"] == "running":
-        wrong.append(RUNNING)
+        wrong.append(RUNNING + _how_it_runs(run))
     return list(dict.fromkeys(wrong)), account
 
 
@@ -38,6 +66,6 @@ def damage(run: Run) -> str:
 
 def damage_told(run: Run, wrong: list[str]) -> str:
     """The same of complaints that were made with `present`."""
-    wrong = [text for text in wrong if text != RUNNING]
+    wrong = [text for text in wrong if not text.startswith(RUNNING)]
     more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return f"{run.id} is not as it was when its run ended: {wrong[0]}{more}; verify names all of it" if wrong else ""
