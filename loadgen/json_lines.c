@@ -2,18 +2,12 @@
 #include "loadgen/json_lines.h"
 
 #include "base/streams.h"
-#include "loadgen/message_faults.h"
 
 #include <stdlib.h>
 
 static json_t *known(int64_t value)
 {
     return value >= 0 ? json_integer(value) : json_null();
-}
-
-static json_t *asked(const struct moment *moment, bool now)
-{
-    return now && moment->asked_per_s > 0 ? json_real(moment->asked_per_s) : json_null();
 }
 
 static json_t *latency_json(const struct moment_latency *latency)
@@ -23,34 +17,28 @@ static json_t *latency_json(const struct moment_latency *latency)
                      known(latency->max_ns));
 }
 
+// "connects_per_s", "connects_per_s_asked".
+static void set_rate(json_t *json, enum asked_kind kind, const struct moment_rate *rate)
+{
+    char key[48];
+    snprintf(key, sizeof key, "%s_per_s", moment_kinds[kind].name);
+    json_object_set_new(json, key, json_real(rate->had_per_s));
+    snprintf(key, sizeof key, "%s_per_s_asked", moment_kinds[kind].name);
+    json_object_set_new(json, key, rate->asked_per_s > 0 ? json_real(rate->asked_per_s) : json_null());
+}
+
 static json_t *second_json(const struct moment *moment)
 {
-    static const struct {
-        const char *name;
-        enum tally_count what;
-    } counts[] = {{"connections", TALLY_OPEN},
-                  {"connected", TALLY_CONNECTED},
-                  {"messages_due", TALLY_DUE},
-                  {"messages_sent", TALLY_PUBLISHED},
-                  {"deliveries_due", TALLY_DELIVERY_DUE},
-                  {"messages_received", TALLY_RECEIVED}};
-    static const enum latency_kind kinds[] = {LATENCY_CONNECT, LATENCY_DELIVERY, LATENCY_ACK};
-    const struct tally *tally = &moment->tally;
-    json_t *json = json_pack(
-        "{s:s, s:s, s:f, s:s, s:I, s:I, s:I, s:o, s:o, s:f, s:o, s:f, s:f, s:o, s:o}", "schema",
-        JSON_LINES_SCHEMA, "type", "second", "elapsed_s", moment->elapsed_s, "phase", moment->phase,
-        "connections_wanted", (json_int_t)moment->wanted, "failed", (json_int_t)tally_failed(tally),
-        "dropped", (json_int_t)tally_dropped(tally), "failed_by", moment_reasons(tally->failed), "dropped_by",
-        moment_reasons(tally->dropped), "connects_per_s", moment->connects_per_s, "connects_per_s_asked",
-        asked(moment, moment->connecting), "messages_per_s", moment->messages_per_s, "deliveries_per_s",
-        moment->deliveries_per_s, "messages_per_s_asked", asked(moment, moment->publishing),
-        "target_rss_bytes", known(moment->target_rss_bytes));
-    for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
-        json_object_set_new(json, counts[i].name, json_integer(tally->count[counts[i].what]));
-    for (const struct message_fault *one = message_faults(); json && one->metric; one++) {
-        char key[MESSAGE_FAULT_KEY_BYTES];
-        json_object_set_new(json, message_fault_key(one, key), json_integer(message_fault_count(one, tally)));
-    }
+    static const enum latency_kind kinds[] = {LATENCY_CONNECT, LATENCY_ARRIVAL,   LATENCY_DELIVERY,
+                                              LATENCY_ACK,     LATENCY_SUBSCRIBE, LATENCY_UNSUBSCRIBE};
+    json_t *json = json_pack("{s:s, s:s, s:f, s:s, s:I, s:I, s:f, s:o}", "schema", JSON_LINES_SCHEMA, "type",
+                             "second", "elapsed_s", moment->elapsed_s, "phase", moment->phase,
+                             "connections_wanted", (json_int_t)moment->wanted, "connections",
+                             (json_int_t)moment->tally.count[TALLY_OPEN], "deliveries_per_s",
+                             moment->deliveries_per_s, "target_rss_bytes", known(moment->target_rss_bytes));
+    moment_set_counts(json, &moment->tally);
+    for (int kind = 0; json && kind < ASKED_KINDS; kind++)
+        set_rate(json, (enum asked_kind)kind, &moment->rates[kind]);
     for (size_t i = 0; json && i < sizeof kinds / sizeof kinds[0]; i++)
         json_object_set_new(json, latency_name(kinds[i]), latency_json(&moment->latency[kinds[i]]));
     return json;

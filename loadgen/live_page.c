@@ -39,7 +39,9 @@ static void print_clients(const struct moment *moment, FILE *to)
         const char *name, *help;
         const int64_t *counts;
     } lists[] = {{"clients_failed_total", "clients that did not connect, by reason", tally->failed},
-                 {"clients_dropped_total", "clients that lost their connection, by reason", tally->dropped}};
+                 {"clients_dropped_total", "clients that lost their connection, by reason", tally->dropped},
+                 {"arrivals_failed_total", "arrivals that were given up, by the reason of their last connect",
+                  tally->away}};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         head(to, lists[i].name, "counter", lists[i].help);
         for (int reason = REASON_NONE + 1; reason < REASON_COUNT; reason++)
@@ -56,6 +58,17 @@ static void print_counters(const struct moment *moment, FILE *to)
     } counters[] = {
         {TALLY_STARTED, "connects_started_total", "connects begun"},
         {TALLY_CONNECTED, "connects_total", "connects that a CONNACK accepted"},
+        {TALLY_ARRIVAL_DUE, "arrivals_due_total",
+         "arrivals due: clients that come, or come back, by the schedule or after the loss of their "
+         "connection"},
+        {TALLY_ARRIVED, "arrivals_total", "arrivals that a CONNACK accepted"},
+        {TALLY_ARRIVAL_NOT_SENT, "arrivals_not_sent_total",
+         "arrivals that were due and not begun: the client's arrival before was under way"},
+        {TALLY_ARRIVAL_RETRIES, "arrivals_retries_total", "connects of arrivals after one that failed"},
+        {TALLY_ADD_DUE, "subscribes_due_total", "SUBSCRIBEs due by the schedule (scenario subscribe)"},
+        {TALLY_ADDED, "subscribes_total", "of these, answered by SUBACK"},
+        {TALLY_REMOVE_DUE, "unsubscribes_due_total", "UNSUBSCRIBEs due by the schedule (scenario subscribe)"},
+        {TALLY_REMOVED, "unsubscribes_total", "of these, answered by UNSUBACK"},
         {TALLY_DUE, "messages_due_total", "messages due by the schedule"},
         {TALLY_PUBLISHED, "messages_sent_total", "messages sent"},
         {TALLY_DELIVERY_DUE, "deliveries_due_total",
@@ -79,11 +92,32 @@ static void print_counters(const struct moment *moment, FILE *to)
 
 static void print_asked(const struct moment *moment, FILE *to)
 {
-    if (!(moment->asked_per_s > 0) || !(moment->connecting || moment->publishing))
-        return;
-    head(to, "asked_per_second", "gauge", "rate that is asked for now; absent: as fast as it goes");
-    fprintf(to, "poolmark_load_asked_per_second{of=\"%s\"} %.9g\n",
-            moment->publishing ? "messages" : "connects", moment->asked_per_s);
+    bool headed = false;
+    for (int kind = 0; kind < ASKED_KINDS; kind++) {
+        if (!(moment->rates[kind].asked_per_s > 0))
+            continue;
+        if (!headed)
+            head(to, "asked_per_second", "gauge",
+                 "what schedules had due in the last second; absent: nothing, or it goes as fast as it can");
+        headed = true;
+        fprintf(to, "poolmark_load_asked_per_second{of=\"%s\"} %.9g\n", moment_kinds[kind].name,
+                moment->rates[kind].asked_per_s);
+    }
+}
+
+static void print_had(const struct moment *moment, FILE *to)
+{
+    bool headed = false;
+    for (int kind = 0; kind < ASKED_KINDS; kind++) {
+        const struct moment_rate *rate = &moment->rates[kind];
+        if (!rate->under_way && !(rate->had_per_s > 0))
+            continue;
+        if (!headed)
+            head(to, "had_per_second", "gauge", "what was done in the last second, of what was under way");
+        headed = true;
+        fprintf(to, "poolmark_load_had_per_second{of=\"%s\"} %.9g\n", moment_kinds[kind].name,
+                rate->had_per_s);
+    }
 }
 
 static void print_latencies(const struct moment *moment, FILE *to)
@@ -121,6 +155,7 @@ void live_page_print(const struct moment *moment, const char *scenario, const ch
     print_clients(moment, to);
     print_counters(moment, to);
     print_asked(moment, to);
+    print_had(moment, to);
     print_latencies(moment, to);
     if (moment->target_rss_bytes >= 0)
         print_gauge(to, "target_resident_bytes", "resident memory of all watched processes",

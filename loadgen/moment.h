@@ -6,6 +6,7 @@
 #ifndef POOLMARK_LOADGEN_MOMENT_H
 #define POOLMARK_LOADGEN_MOMENT_H
 
+#include "loadgen/asked.h"
 #include "loadgen/latency.h"
 #include "loadgen/tally.h"
 
@@ -28,17 +29,32 @@ struct moment {
     double elapsed_s;
     int64_t wanted; // connections
     int64_t top;    // of the last step; 0: the run has no steps
-    bool connecting, publishing;
-    double asked_per_s;                    // now, of the order under way; 0: as fast as it goes
-    double connects_per_s, messages_per_s; // messages: sent
+    struct moment_rate {
+        bool under_way;     // an order of that kind, for a part of the time at least
+        double asked_per_s; // acts that were due in the time; 0: none were, or it goes as fast as it can
+        double had_per_s;   // messages: sent
+    } rates[ASKED_KINDS];
     double deliveries_per_s;  // arrived; a message with several subscribers arrives several times
-    int64_t target_rss_bytes; // -1: not known
+    int64_t target_rss_bytes; // resident; -1: not known
     struct tally tally;       // of the clients; its messages include those of the probes
     struct moment_latency latency[LATENCY_COUNT];
 };
 
+// What the views know of a kind of acts.
+struct moment_kind {
+    const char *name;          // "connects"
+    enum latency_kind latency; // of its acts
+    enum tally_count due;      // by the schedule; connects: begun
+    enum tally_count had;      // what had_per_s is of
+};
+extern const struct moment_kind moment_kinds[ASKED_KINDS];
+
 // `moment` holds the moment before; at first only its at_ns counts. Reads run->second and empties it.
 void moment_take(struct moment *moment, struct run *run, int64_t now_ns);
+
+// Sets the counts of clients, arrivals, messages and subscriptions so far, and what went wrong with messages; the same keys in each
+// object of --json.
+void moment_set_counts(json_t *json, const struct tally *tally);
 
 // {"timeout": 3, ...}: reasons with a count that is not zero. A new reference.
 json_t *moment_reasons(const int64_t counts[REASON_COUNT]);

@@ -2,7 +2,6 @@
 #include "loadgen/overview_json.h"
 
 #include "loadgen/engine.h"
-#include "loadgen/message_faults.h"
 #include "loadgen/scenario.h"
 #include "loadgen/summary_ceilings.h"
 
@@ -38,22 +37,12 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
     const struct run *run = overview->run;
     const struct config *config = run->config;
     const struct limit *limit = &overview->summary->limit;
-    static const struct {
-        const char *name;
-        enum tally_count what;
-    } counts[] = {{"connected", TALLY_CONNECTED},
-                  {"messages_due", TALLY_DUE},
-                  {"messages_sent", TALLY_PUBLISHED},
-                  {"deliveries_due", TALLY_DELIVERY_DUE},
-                  {"messages_received", TALLY_RECEIVED}};
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
-        "schema", JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario",
-        config->scenario->name, "engine", config->engine->name, "elapsed_s", (double)overview->took_ns / 1e9,
-        "ended_early", text_or_null(run->broken), "connections_wanted",
-        (json_int_t)(config->connections - config->later), "failed", (json_int_t)tally_failed(&run->tally),
-        "dropped", (json_int_t)tally_dropped(&run->tally), "failed_by", moment_reasons(run->tally.failed),
-        "dropped_by", moment_reasons(run->tally.dropped), "limit",
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "schema",
+        JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario", config->scenario->name,
+        "engine", config->engine->name, "elapsed_s", (double)overview->took_ns / 1e9, "ended_early",
+        text_or_null(run->broken), "connections_wanted", (json_int_t)(config->connections - config->later),
+        "limit",
         limit->why[0] ? json_pack("{s:s, s:s}", "by", limit_name(limit->by), "why", limit->why) : json_null(),
         "ceilings", summary_ceilings_json(overview->summary), "verdicts",
         summary_verdicts_json(overview->summary), "metrics", metrics_json(overview->summary), "doubts",
@@ -61,12 +50,6 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
         (json_int_t)left_out);
     struct tally tally = run->tally;
     tally_join_messages(&tally, &run->probe_tally);
-    for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
-        json_object_set_new(json, counts[i].name, json_integer(tally.count[counts[i].what]));
-    for (const struct message_fault *one = message_faults(); json && one->metric; one++) {
-        char key[MESSAGE_FAULT_KEY_BYTES];
-        json_object_set_new(json, message_fault_key(one, key),
-                            json_integer(message_fault_count(one, &tally)));
-    }
+    moment_set_counts(json, &tally);
     return json;
 }

@@ -40,11 +40,12 @@ static const char *ns_text(int64_t ns, char text[static TEXT_BYTES])
     return ns < 0 ? "-" : units_format_duration(ns, text, TEXT_BYTES);
 }
 
-static void add_rate(char *text, size_t size, double had, double asked, const char *unit)
+// "998 messages/s of 1000".
+static void add_rate(char *text, size_t size, const struct moment_rate *rate, const char *unit)
 {
-    add(text, size, "%.0f%s/s", had, unit);
-    if (asked > 0)
-        add(text, size, " of %.0f", asked);
+    add(text, size, "%.0f%s/s", rate->had_per_s, unit);
+    if (rate->asked_per_s > 0)
+        add(text, size, " of %.0f", rate->asked_per_s);
 }
 
 // "not_sent" as "not sent".
@@ -58,7 +59,7 @@ static void add_words(char *text, size_t size, const char *name)
 static void add_errors(char *text, size_t size, const char *before, const struct tally *tally)
 {
     for (int i = 0; i < REASON_COUNT; i++) {
-        int64_t count = tally->failed[i] + tally->dropped[i];
+        int64_t count = tally->failed[i] + tally->dropped[i] + tally->away[i];
         if (count == 0)
             continue;
         add(text, size, "%s%s %lld", before, tally_reason_name((enum tally_reason)i), (long long)count);
@@ -75,34 +76,53 @@ static void add_errors(char *text, size_t size, const char *before, const struct
     }
 }
 
-// The latency of what goes on.
-static enum latency_kind kind_of(const struct moment *moment)
+static void add_target(char *text, size_t size, const char *label, const struct moment *moment)
 {
-    return moment->publishing ? LATENCY_DELIVERY : LATENCY_CONNECT;
+    char bytes[TEXT_BYTES];
+    add(text, size, "%s%s%s", label, bytes_text(moment->target_rss_bytes, bytes),
+        moment->target_rss_bytes < 0 ? "" : " resident");
+}
+
+// The latency of such acts in this moment. With slow readers messages have three, one after the other.
+static const struct moment_latency *latency_of(const struct moment *moment, enum asked_kind kind)
+{
+    static const enum latency_kind others[] = {LATENCY_DELIVERY_BEFORE, LATENCY_DELIVERY_AFTER};
+    const struct moment_latency *latency = &moment->latency[moment_kinds[kind].latency];
+    for (size_t i = 0; kind == ASKED_MESSAGES && latency->count == 0 && i < sizeof others / sizeof others[0];
+         i++)
+        latency = &moment->latency[others[i]];
+    return latency;
+}
+
+// ", 998 messages/s of 1000, 1996/s arrived, p50 1.2 ms, p99 3.4 ms"
+static void add_kind(const struct moment *moment, enum asked_kind kind, char *line, size_t size)
+{
+    const struct moment_latency *latency = latency_of(moment, kind);
+    char text[TEXT_BYTES], unit[TEXT_BYTES];
+    snprintf(unit, sizeof unit, " %s", moment_kinds[kind].name);
+    add(line, size, ", ");
+    add_rate(line, size, &moment->rates[kind], unit);
+    if (kind == ASKED_MESSAGES)
+        add(line, size, ", %.0f/s arrived", moment->deliveries_per_s);
+    if (latency->count == 0)
+        return;
+    add(line, size, ", p50 %s", ns_text(latency->p50_ns, text));
+    add(line, size, ", p99 %s", ns_text(latency->p99_ns, text));
 }
 
 void progress_line(const struct moment *moment, char *line, size_t size)
 {
-    const struct moment_latency *latency = &moment->latency[kind_of(moment)];
-    char text[TEXT_BYTES];
     line[0] = '\0';
     add(line, size, "%6.1f s  %-8s %lld of %lld connected", moment->elapsed_s, moment->phase,
         (long long)moment->tally.count[TALLY_OPEN], (long long)moment->wanted);
     if (moment->top > 0)
         add(line, size, " (step %lld of %lld)", (long long)moment->wanted, (long long)moment->top);
-    add(line, size, ", %lld failed, %lld dropped, ", (long long)tally_failed(&moment->tally),
+    add(line, size, ", %lld failed, %lld dropped", (long long)tally_failed(&moment->tally),
         (long long)tally_dropped(&moment->tally));
-    if (moment->publishing) {
-        add_rate(line, size, moment->messages_per_s, moment->asked_per_s, " messages");
-        add(line, size, ", %.0f/s arrived", moment->deliveries_per_s);
-    } else {
-        add_rate(line, size, moment->connects_per_s, moment->connecting ? moment->asked_per_s : 0, "");
-    }
-    if (latency->count > 0) {
-        add(line, size, ", p50 %s", ns_text(latency->p50_ns, text));
-        add(line, size, ", p99 %s", ns_text(latency->p99_ns, text));
-    }
-    add(line, size, ", target %s", bytes_text(moment->target_rss_bytes, text));
+    for (int kind = 0; kind < ASKED_KINDS; kind++)
+        if (moment->rates[kind].under_way || moment->rates[kind].had_per_s > 0)
+            add_kind(moment, (enum asked_kind)kind, line, size);
+    add_target(line, size, ", target ", moment);
     add_errors(line, size, "; ", &moment->tally);
 }
 
@@ -119,12 +139,27 @@ static void frame_latency(const struct moment *moment, enum latency_kind kind, c
     add(line, size, "%lld in this second", (long long)latency->count);
 }
 
+// "  messages    998/s of 1000, 23996 sent"
+static void frame_rate(const struct moment *moment, enum asked_kind kind, char *line, size_t size)
+{
+    static const char *const words[ASKED_KINDS] = {[ASKED_ARRIVALS] = "arrived",
+                                                   [ASKED_MESSAGES] = "sent",
+                                                   [ASKED_SUBSCRIBES] = "answered",
+                                                   [ASKED_UNSUBSCRIBES] = "answered"};
+    const int64_t *count = moment->tally.count;
+    add(line, size, "  %-12s", moment_kinds[kind].name);
+    add_rate(line, size, &moment->rates[kind], "");
+    if (words[kind])
+        add(line, size, ", %lld %s", (long long)count[moment_kinds[kind].had], words[kind]);
+    if (kind == ASKED_ARRIVALS && count[TALLY_ARRIVAL_RETRIES] > 0)
+        add(line, size, ", %lld tried again", (long long)count[TALLY_ARRIVAL_RETRIES]);
+}
+
 int progress_frame(const struct moment *moment, int columns,
                    char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1])
 {
     size_t size = (size_t)(columns < PROGRESS_COLUMNS_MAX ? columns : PROGRESS_COLUMNS_MAX) + 1;
     const int64_t *count = moment->tally.count;
-    char text[TEXT_BYTES];
     int used = 0;
     memset(lines, 0, PROGRESS_LINES_MAX * sizeof lines[0]);
     char *line = lines[used++];
@@ -135,24 +170,24 @@ int progress_frame(const struct moment *moment, int columns,
     add(line, size, "  %-12s%lld of %lld connected, %lld failed, %lld dropped", "clients",
         (long long)count[TALLY_OPEN], (long long)moment->wanted, (long long)tally_failed(&moment->tally),
         (long long)tally_dropped(&moment->tally));
-    line = lines[used++];
-    add(line, size, "  %-12s", "connects");
-    add_rate(line, size, moment->connects_per_s, moment->connecting ? moment->asked_per_s : 0, "");
+    for (int kind = 0; kind < ASKED_KINDS; kind++)
+        if (kind == ASKED_CONNECTS || moment->rates[kind].under_way || count[moment_kinds[kind].due] > 0)
+            frame_rate(moment, (enum asked_kind)kind, lines[used++], size);
     if (count[TALLY_DUE] > 0) {
-        line = lines[used++];
-        add(line, size, "  %-12s", "messages");
-        add_rate(line, size, moment->messages_per_s, moment->publishing ? moment->asked_per_s : 0, "");
-        add(line, size, ", %lld sent", (long long)count[TALLY_PUBLISHED]);
         line = lines[used++];
         add(line, size, "  %-12s%.0f/s, %lld arrived", "deliveries", moment->deliveries_per_s,
             (long long)count[TALLY_RECEIVED]);
     }
-    static const enum latency_kind kinds[] = {LATENCY_CONNECT, LATENCY_DELIVERY, LATENCY_ACK};
+    static const enum latency_kind kinds[] = {
+        LATENCY_CONNECT,        LATENCY_ARRIVAL,       LATENCY_DELIVERY_BEFORE, LATENCY_DELIVERY,
+        LATENCY_DELIVERY_AFTER, LATENCY_DELIVERY_SLOW, LATENCY_RECOVERY,        LATENCY_ACK,
+        LATENCY_SUBSCRIBE,      LATENCY_UNSUBSCRIBE,   LATENCY_REPLAY};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (moment->latency[kinds[i]].count > 0)
             frame_latency(moment, kinds[i], lines[used++], size);
     line = lines[used++];
-    add(line, size, "  %-12s%s", "target", bytes_text(moment->target_rss_bytes, text));
+    add(line, size, "  %-12s", "target");
+    add_target(line, size, "", moment);
     line = lines[used++];
     add(line, size, "  %-12s", "errors");
     size_t label = strlen(line);

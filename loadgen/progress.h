@@ -25,8 +25,8 @@ void progress_leave(struct progress *progress);
 
 // The plain line, without newline.
 void progress_line(const struct moment *moment, char *line, size_t size);
-// The lines of a frame, each cut to `columns`; gives how many. 1 KiB holds them.
-enum { PROGRESS_LINES_MAX = 10, PROGRESS_COLUMNS_MAX = 120 };
+// The lines of a frame, each cut to `columns`; gives how many. 3 KiB hold them.
+enum { PROGRESS_LINES_MAX = 24, PROGRESS_COLUMNS_MAX = 120 };
 int progress_frame(const struct moment *moment, int columns,
                    char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1]);
 

@@ -276,12 +276,11 @@ static int64_t instant(const struct run *run, const struct fleet_order *order, i
            ranks_notice_ns(run->ranks);
 }
 
-// Its rate is a part of the one that is shown (moment.h) while it runs.
-static void show_rate(struct run *run, const struct fleet_order *order)
+// No order is under way any more.
+static void end_asked(struct run *run)
 {
-    if (order->rate_per_s > 0 && run->asked_count < CREWS_MAX)
-        run->asked[run->asked_count++] = (struct schedule){
-            .start_ns = order->at_ns, .rate_per_s = order->rate_per_s, .shape = order->shape};
+    asked_end(&run->asked, run->moment.at_ns, clock_now_ns());
+    run->publishing = false;
 }
 
 // Of an order that ends connections of ours, see census.h.
@@ -322,14 +321,13 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
         ranks_measure_clocks(run->ranks);
     if (!run->ranks || ranks_lead(run->ranks))
         order->at_ns = instant(run, order, fleet_workers(fleet));
-    run->connecting = order->act == FLEET_CONNECT;
-    run->climbing = run->connecting && fleet == run->fleet;
+    run->climbing = order->act == FLEET_CONNECT && fleet == run->fleet;
     if (run->climbing) {
         count_descriptors(run, order->at_ns, true);
         add_to_curve(run, false);
     }
     run->publishing = order->act == FLEET_PUBLISH;
-    show_rate(run, order);
+    asked_begin(&run->asked, order);
     if (run->publishing && run->board)
         board_reset(run->board);
     run->order_ns = order->at_ns;
@@ -341,8 +339,8 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     wait_for(run, fleet, order->at_ns + limit_ns);
     if (run->climbing)
         add_to_curve(run, true);
-    run->climbing = run->connecting = run->publishing = false;
-    run->asked_count = 0;
+    run->climbing = false;
+    end_asked(run);
     return !run_is_broken(run);
 }
 
@@ -354,14 +352,14 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
     order->at_ns = beside->at_ns =
         instant(run, order, fleet_workers(run->fleet) + fleet_workers(run->probes));
     run->publishing = beside->act == FLEET_PUBLISH;
-    show_rate(run, beside);
+    asked_begin(&run->asked, order);
+    asked_begin(&run->asked, beside);
     hear_no_ends(run, order);
     give_ranks(run, 0, order, limit_ns);
     fleet_give(run->probes, beside);
     fleet_give(run->fleet, order);
     wait_for(run, NULL, order->at_ns + limit_ns);
-    run->publishing = false;
-    run->asked_count = 0;
+    end_asked(run);
     return !run_is_broken(run);
 }
 
@@ -389,14 +387,11 @@ bool run_acts(struct run *run, struct crew_act acts[], int count, int64_t limit_
         return false;
     ranks_measure_clocks(run->ranks);
     int64_t at_ns = place_acts(run, acts, count);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         run->publishing = run->publishing || acts[i].order.act == FLEET_PUBLISH;
-        run->connecting = run->connecting || acts[i].order.act == FLEET_CONNECT;
-    }
     for (int i = 0; run->crews && i < run->config->crew_count; i++)
         if (run->crews[i].board)
             board_reset(run->crews[i].board);
-    run->connecting = run->connecting && !run->publishing;
     run->order_ns = at_ns;
     for (int i = 0; i < count; i++)
         hear_no_ends(run, &acts[i].order);
@@ -404,12 +399,11 @@ bool run_acts(struct run *run, struct crew_act acts[], int count, int64_t limit_
     for (int i = 0; i < count; i++) {
         struct fleet_order own = own_order(run, acts[i].crew, &acts[i].order);
         if (acts[i].shown)
-            show_rate(run, &acts[i].order);
+            asked_begin(&run->asked, &acts[i].order);
         fleet_give(run->crews[acts[i].crew].fleet, &own);
     }
     wait_for(run, NULL, at_ns + limit_ns);
-    run->connecting = run->publishing = false;
-    run->asked_count = 0;
+    end_asked(run);
     return !run_is_broken(run);
 }
 

@@ -12,6 +12,7 @@
 #include "base/books.h"
 #include "base/hist.h"
 #include "base/record.h"
+#include "loadgen/asked.h"
 #include "loadgen/ceilings.h"
 #include "loadgen/config.h"
 #include "loadgen/crew.h"
@@ -93,12 +94,10 @@ struct run {
     struct tally tally;       // of the fleet, or of all crews, refreshed by each tick
     struct tally probe_tally; // of the probes, likewise
     const char *phase;
-    int64_t wanted; // connections, for progress
-    int64_t top;    // of all steps, for progress; 0: there are no steps
-    // An order to connect or publish is under way, by these schedules together (none: as fast as it goes).
-    bool connecting, publishing;
-    struct schedule asked[CREWS_MAX];
-    int asked_count;
+    int64_t wanted;         // connections, for progress
+    int64_t top;            // of all steps, for progress; 0: there are no steps
+    struct asked asked;     // the orders under way
+    bool publishing;        // one of them publishes
     struct run_mark *marks; // of the order under way, set before it is given; NULL: none
     int mark_count;
     int64_t order_ns; // its at_ns
@@ -139,7 +138,7 @@ void run_take_latencies(struct run *run);
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 // The same for both fleets at once: `order` for the clients, `beside` for the probes, at one instant.
 bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *beside, int64_t limit_ns);
-// The same for several crews, at one instant: all must be done. Of `shown` acts are at most CREWS_MAX, which all publish, or connect.
+// The same for several crews, at one instant: all must be done. The rates of `shown` acts are shown.
 bool run_acts(struct run *run, struct crew_act acts[], int count, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 // A rank above 0 tells rank 0 its latencies and counts.

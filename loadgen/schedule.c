@@ -162,19 +162,6 @@ struct schedule_turn schedule_turn(struct schedule *schedule, int64_t pairs, int
     return turn;
 }
 
-double schedule_rate_per_s(const struct schedule *schedule, int64_t at_ns)
-{
-    const struct schedule_shape *shape = &schedule->shape;
-    int64_t in_ns = at_ns - schedule->start_ns - shape->lead_ns;
-    if (!has_lead(schedule) || in_ns >= shape->over_ns)
-        return schedule->rate_per_s;
-    if (in_ns <= 0)
-        return shape->from_per_s;
-    if (shape->kind == SCHEDULE_RAMP)
-        return (double)(shape->from_per_s + ramp_slope(schedule) * seconds(in_ns));
-    return (double)stairs_rate(schedule, (int64_t)(seconds(in_ns) / step_s(schedule)));
-}
-
 double schedule_mean_per_s(const struct schedule *schedule, int64_t from_ns, int64_t to_ns)
 {
     if (!has_lead(schedule))

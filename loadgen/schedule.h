@@ -58,9 +58,7 @@ struct schedule_turn {
 struct schedule_turn schedule_turn(struct schedule *schedule, int64_t pairs, int64_t first, int64_t count,
                                    int64_t k);
 
-// The rate at a time; of a Poisson process that of the process.
-double schedule_rate_per_s(const struct schedule *schedule, int64_t at_ns);
-// Its mean over a time, which is not empty.
+// The mean of the rate over a time, which is not empty; of a Poisson process the rate of the process.
 double schedule_mean_per_s(const struct schedule *schedule, int64_t from_ns, int64_t to_ns);
 
 #endif

@@ -22,9 +22,7 @@ static struct moment publishing(void)
     struct moment moment = {.phase = "publish",
                             .elapsed_s = 12,
                             .wanted = 1000,
-                            .publishing = true,
-                            .asked_per_s = 2000,
-                            .messages_per_s = 1998,
+                            .rates[ASKED_MESSAGES] = {true, 2000, 1998},
                             .deliveries_per_s = 3996,
                             .target_rss_bytes = 5 << 20};
     moment.tally.count[TALLY_OPEN] = 997;
@@ -43,14 +41,16 @@ static void the_line_has_asked_and_had_percentiles_memory_and_errors(void **stat
     struct moment moment = publishing();
     char line[512];
     progress_line(&moment, line, sizeof line);
-    assert_string_equal(
-        line, "  12.0 s  publish  997 of 1000 connected, 1 failed, 2 dropped, 1998 messages/s "
-              "of 2000, 3996/s arrived, p50 1.50 ms, p99 -, target 5.00 MiB; timeout 1, reset 2, not sent 4");
-    moment = (struct moment){.phase = "connect", .wanted = 10, .top = 100, .connects_per_s = 7};
+    assert_string_equal(line,
+                        "  12.0 s  publish  997 of 1000 connected, 1 failed, 2 dropped, 1998 messages/s "
+                        "of 2000, 3996/s arrived, p50 1.50 ms, p99 -, target 5.00 MiB resident; timeout 1, "
+                        "reset 2, not sent 4");
+    moment = (struct moment){.phase = "connect", .wanted = 10, .top = 100};
+    moment.rates[ASKED_CONNECTS].had_per_s = 7;
     moment.target_rss_bytes = -1;
     progress_line(&moment, line, sizeof line);
     assert_string_equal(line, "   0.0 s  connect  0 of 10 connected (step 10 of 100), 0 failed, 0 dropped, "
-                              "7/s, target -");
+                              "7 connects/s, target -");
 }
 
 static void a_frame_is_cut_to_the_terminal_and_a_line_to_its_room(void **state)
@@ -79,7 +79,52 @@ static void the_largest_frame_has_room(void **state)
     for (int i = 0; i < REASON_COUNT; i++)
         moment.tally.failed[i] = INT64_MAX / REASON_COUNT;
     char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1];
+    for (int kind = 0; kind < ASKED_KINDS; kind++)
+        moment.rates[kind].under_way = true;
     assert_in_range(progress_frame(&moment, 1000, lines), 8, PROGRESS_LINES_MAX);
+}
+
+// Clients that come back while pairs publish, and a SUBSCRIBE: each with its rate, asked and had, and its latency.
+static void every_kind_of_load_is_seen_while_it_goes_on(void **state)
+{
+    (void)state;
+    struct moment moment = publishing();
+    char line[512], lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1], all[4096] = "";
+    moment.phase = "soak";
+    moment.rates[ASKED_ARRIVALS] = (struct moment_rate){true, 200, 195};
+    moment.rates[ASKED_UNSUBSCRIBES] = (struct moment_rate){true, 0, 12};
+    moment.tally.count[TALLY_ARRIVED] = 700;
+    moment.tally.count[TALLY_ARRIVAL_RETRIES] = 9;
+    moment.latency[LATENCY_ARRIVAL] =
+        (struct moment_latency){.count = 195, .p50_ns = 300000, .p99_ns = 900000, .max_ns = 900000};
+    moment.latency[LATENCY_UNSUBSCRIBE] =
+        (struct moment_latency){.count = 12, .p50_ns = 200000, .p99_ns = -1, .max_ns = 250000};
+    moment.tally.away[REASON_TCP_REFUSED] = 6;
+    progress_line(&moment, line, sizeof line);
+    assert_non_null(
+        strstr(line, ", 195 arrivals/s of 200, p50 300 us, p99 900 us, 1998 messages/s of 2000, "));
+    assert_non_null(strstr(line, ", 12 unsubscribes/s, p50 200 us, p99 -, target "));
+    assert_non_null(strstr(line, "tcp_refused 6"));
+    int count = progress_frame(&moment, 100, lines);
+    for (int i = 0; i < count; i++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s\n", lines[i]);
+    assert_non_null(strstr(all, "\n  arrivals    195/s of 200, 700 arrived, 9 tried again\n"));
+    assert_non_null(strstr(all, "\n  arrival     p50 300 us "));
+    assert_non_null(strstr(all, "\n  unsubscribe p50 200 us "));
+    char *page = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&page, &bytes);
+    assert_non_null(to);
+    live_page_print(&moment, "soak", "raw", to);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(strstr(page, "\npoolmark_load_asked_per_second{of=\"arrivals\"} 200\n"));
+    assert_non_null(strstr(page, "\npoolmark_load_asked_per_second{of=\"messages\"} 2000\n"));
+    assert_null(strstr(page, "asked_per_second{of=\"unsubscribes\"}"));
+    assert_non_null(strstr(page, "\npoolmark_load_had_per_second{of=\"arrivals\"} 195\n"));
+    assert_non_null(strstr(page, "\npoolmark_load_had_per_second{of=\"unsubscribes\"} 12\n"));
+    assert_non_null(strstr(page, "\npoolmark_load_arrivals_total 700\n"));
+    assert_non_null(strstr(page, "\npoolmark_load_arrivals_failed_total{reason=\"tcp_refused\"} 6\n"));
+    free(page);
 }
 
 // A run with two seconds, of which the second one is slow.
@@ -88,14 +133,14 @@ static void a_moment_has_the_rates_and_latencies_since_the_one_before(void **sta
     (void)state;
     struct sampler_config nothing = {0};
     struct err err = {0};
-    // Ramps of two groups, a second after their beginning: 500 and 1000 a second.
+    // Ramps of two groups, in their first second: 250 and 500 acts.
     struct schedule_shape shape = {.kind = SCHEDULE_RAMP, .over_ns = 2 * NS_PER_S};
-    struct run run = {.phase = "connect",
-                      .wanted = 3000,
-                      .connecting = true,
-                      .asked = {{.start_ns = NS_PER_S, .rate_per_s = 1000, .shape = shape},
-                                {.start_ns = NS_PER_S, .rate_per_s = 2000, .shape = shape}},
-                      .asked_count = 2};
+    struct fleet_order ramp = {.act = FLEET_CONNECT, .at_ns = NS_PER_S, .goal = 9000, .shape = shape};
+    struct run run = {.phase = "connect", .wanted = 3000};
+    ramp.rate_per_s = 1000;
+    asked_begin(&run.asked, &ramp);
+    ramp.rate_per_s = 2000;
+    asked_begin(&run.asked, &ramp);
     void *memory = aligned_alloc(64, 2 * LATENCY_COUNT * hist_bytes());
     assert_non_null(memory);
     memset(memory, 0, 2 * LATENCY_COUNT * hist_bytes());
@@ -109,20 +154,22 @@ static void a_moment_has_the_rates_and_latencies_since_the_one_before(void **sta
     for (int i = 0; i < 1000; i++)
         hist_add(run.second[LATENCY_CONNECT], NS_PER_MS);
     moment_take(&moment, &run, NS_PER_S);
-    assert_true(moment.connects_per_s == 1000 && moment.latency[LATENCY_CONNECT].count == 1000);
+    assert_true(moment.rates[ASKED_CONNECTS].had_per_s == 1000 &&
+                moment.latency[LATENCY_CONNECT].count == 1000);
     run.tally.count[TALLY_CONNECTED] = 1500;
     hist_add(run.second[LATENCY_CONNECT], 7 * NS_PER_MS);
     run.probe_tally.count[TALLY_PUBLISHED] = 40;
     run.probe_tally.count[TALLY_RECEIVED] = 80;
     moment_take(&moment, &run, 2 * NS_PER_S);
-    assert_true(moment.connects_per_s == 500 && moment.messages_per_s == 40 &&
-                moment.deliveries_per_s == 80 && moment.asked_per_s == 1500);
+    assert_true(moment.rates[ASKED_CONNECTS].had_per_s == 500 &&
+                moment.rates[ASKED_MESSAGES].had_per_s == 40 && moment.deliveries_per_s == 80 &&
+                moment.rates[ASKED_CONNECTS].asked_per_s == 750);
     assert_int_equal(moment.latency[LATENCY_CONNECT].count, 1);
     assert_int_equal(moment.latency[LATENCY_CONNECT].p50_ns, -1);
     assert_int_equal(moment.latency[LATENCY_CONNECT].max_ns, 7 * NS_PER_MS);
     run.tally.count[TALLY_CONNECTED] = 10; // fewer than before: as after a worker's death
     moment_take(&moment, &run, 3 * NS_PER_S);
-    assert_true(moment.connects_per_s == 0 && moment.latency[LATENCY_CONNECT].count == 0);
+    assert_true(moment.rates[ASKED_CONNECTS].had_per_s == 0 && moment.latency[LATENCY_CONNECT].count == 0);
     assert_int_equal(sampler_close(run.sampler, NULL), 0);
     free(memory);
 }
@@ -177,6 +224,7 @@ int main(void)
         cmocka_unit_test(the_line_has_asked_and_had_percentiles_memory_and_errors),
         cmocka_unit_test(a_frame_is_cut_to_the_terminal_and_a_line_to_its_room),
         cmocka_unit_test(the_largest_frame_has_room),
+        cmocka_unit_test(every_kind_of_load_is_seen_while_it_goes_on),
         cmocka_unit_test(a_moment_has_the_rates_and_latencies_since_the_one_before),
         cmocka_unit_test(every_fault_of_messages_is_counted),
         cmocka_unit_test(a_message_at_the_wrong_client_is_shown_while_the_run_goes_on),

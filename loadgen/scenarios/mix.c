@@ -222,9 +222,6 @@ static struct fleet_order reading(const struct fleet_order *publish, const struc
 static struct acts acts_of(struct run *run, const struct mix *mix, const struct mix_phase *phase)
 {
     struct acts acts = {.count = 0};
-    enum mix_do shown = DO_CONNECT; // messages, or else connects
-    for (int i = 0; i < phase->act_count; i++)
-        shown = phase->acts[i].what == DO_PUBLISH ? DO_PUBLISH : shown;
     for (int i = 0; i < phase->act_count; i++) {
         const struct mix_act *act = &phase->acts[i];
         if (act->what == DO_SLOW)
@@ -238,7 +235,7 @@ static struct acts acts_of(struct run *run, const struct mix *mix, const struct 
             struct fleet_order read = reading(&order, group, mix_act_of(phase, reader));
             give(&acts, run, reader, &read, false);
         }
-        give(&acts, run, act->group, &order, act->what == shown);
+        give(&acts, run, act->group, &order, true);
     }
     return acts;
 }
