@@ -174,12 +174,12 @@ $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(compilers)' | cmp -s - $@ || echo '$(compilers)' > $@
 
-$(B)/%.o: %.c $(B)/flags
+$(B)/%.o: %.c $(B)/flags | $(HDR)/hdr_histogram.h
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(c_flags) $(san_flags) -MMD -MP -c $< -o $@
 
-$(B)/%.o: %.cc $(B)/flags
+$(B)/%.o: %.cc $(B)/flags | $(HDR)/hdr_histogram.h
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
 	$(Q)$(CXX) $(cc_flags) $(san_flags) -MMD -MP -c $< -o $@
@@ -198,7 +198,11 @@ $(B)/hdr/%.o: $(HDR)/%.c $(B)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=gnu11 -w -D_GNU_SOURCE $(CFLAGS) $(filter-out $(sanitize_undefined),$(san_flags)) -pthread -c $< -o $@
 
-$(HDR)/%.c:
+# Everything that is compiled waits for this: one line tells what is missing, before any compiler does.
+$(HDR)/hdr_histogram.h:
+	@echo 'What the programs are built with is not installed ($@ is not there): run "make deps"' >&2; false
+
+$(HDR)/%.c: | $(HDR)/hdr_histogram.h
 	@echo '$@ is not there; "make deps" installs it' >&2; false
 
 $(B)/libhdr.a: $(hdr_objects)

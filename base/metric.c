@@ -69,13 +69,16 @@ json_t *metric_patterns_json(const char *patterns)
 json_t *metric_json(const struct metric *catalogue)
 {
     json_t *list = json_array();
-    for (const struct metric *metric = catalogue; metric->name; metric++)
-        json_array_append_new(
-            list,
-            json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:s}", "name", metric->name, "unit", metric->unit,
-                      "better", metric->better, "primary", (metric->traits & METRIC_PRIMARY) != 0, "signed",
-                      (metric->traits & METRIC_SIGNED) != 0, "fault", (metric->traits & METRIC_FAULT) != 0,
-                      "if_any", (metric->traits & METRIC_IF_ANY) != 0, "tail",
-                      (metric->traits & METRIC_TAIL) != 0, "definition", metric->definition));
+    for (const struct metric *metric = catalogue; metric->name; metric++) {
+        const char *there = metric->traits & METRIC_IF_ANY ? "; only there when there were any" : "";
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:o}", "name", metric->name,
+                                              "unit", metric->unit, "better", metric->better, "primary",
+                                              (metric->traits & METRIC_PRIMARY) != 0, "signed",
+                                              (metric->traits & METRIC_SIGNED) != 0, "fault",
+                                              (metric->traits & METRIC_FAULT) != 0, "if_any",
+                                              (metric->traits & METRIC_IF_ANY) != 0, "tail",
+                                              (metric->traits & METRIC_TAIL) != 0, "definition",
+                                              json_sprintf("%s%s", metric->definition, there)));
+    }
     return list;
 }

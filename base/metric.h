@@ -23,9 +23,10 @@ enum {
     METRIC_PRIMARY = 1,   // decides a comparison, unless the suite names others
     // A difference or a slope, which may be below 0. No other metric is: a record with another is refused.
     METRIC_SIGNED = 2,
-    METRIC_FAULT = 4,  // a count of what went wrong: 0 in a run in which nothing did
-    METRIC_IF_ANY = 8, // of a fault: only there when there were any
-    METRIC_TAIL = 16,  // decided by the few worst: it varies more from run to run
+    METRIC_FAULT = 4, // a count of what went wrong: 0 in a run in which nothing did
+    METRIC_IF_ANY =
+        8,            // of a fault: only there when there were any; metric_json() adds this to the definition
+    METRIC_TAIL = 16, // decided by the few worst: it varies more from run to run
 };
 
 struct metric {

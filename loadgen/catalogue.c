@@ -130,39 +130,34 @@ const struct metric loadgen_catalogue[] = {
     {"messages.not_sent", "1", "lower", METRIC_FAULT,
      "messages that were due and not sent: the client was not there, or the library refused"},
     {"messages.lost", "1", "lower", METRIC_PRIMARY | METRIC_FAULT,
-     "messages that were sent and did not arrive within `--drain` (5 s) of the end"},
+     "messages that were sent and did not arrive within `--drain` (5 s, unless it says otherwise) of the "
+     "end"},
     {"messages.corrupt", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
-     "messages that arrived with another content than was sent: not among those received, and in no latency; "
-     "only there when there were any"},
+     "messages that arrived with another content than was sent: not among those received, and in no latency"},
     {"messages.unfinished", "1", "lower", METRIC_FAULT,
      "messages that were on their way when the run ended early"},
     {"messages.foreign", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
      "messages that arrived at this run's subscribers and are of no publisher of it, by their header: "
-     "another generator's on the same topics, or another program's; only there when there were any"},
+     "another generator's on the same topics, or another program's"},
     {"messages.misdelivered", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
-     "messages of this run that arrived at clients that did not subscribe to them; only there when there "
-     "were any"},
+     "messages of this run that arrived at clients that did not subscribe to them"},
     {"messages.duplicates", "1", "lower", METRIC_FAULT, "messages that arrived a second time"},
     {"messages.duplicates_excluded", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
      "of these, those that the QoS excludes: neither publisher nor subscriber have QoS 1, and it is no "
      "PUBLISH of QoS 2 again "
-     "whose PUBREL has not come; only there when there were any"},
+     "whose PUBREL has not come"},
     {"messages.out_of_order", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
      "messages received after a later one of the same publisher, whose order the target has to keep "
-     "[MQTT-4.6.0-6]; "
-     "only there when there were any"},
+     "[MQTT-4.6.0-6]"},
     {"messages.qos_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
-     "messages received at another QoS than was asked for; only there when there were any"},
+     "messages received at another QoS than was asked for"},
     {"messages.topic_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
-     "messages of this run that arrived under another topic than they were published to [MQTT-3.3.2-3]; only "
-     "there when there were any"},
+     "messages of this run that arrived under another topic than they were published to [MQTT-3.3.2-3]"},
     {"messages.retain_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
      "messages of this run that arrived with RETAIN 1 at a subscription that was there before them "
-     "[MQTT-3.3.1-9], or with RETAIN 0 because of a SUBSCRIBE (scenario subscribe) [MQTT-3.3.1-8]; only "
-     "there "
-     "when there were any"},
+     "[MQTT-3.3.1-9], or with RETAIN 0 because of a SUBSCRIBE (scenario subscribe) [MQTT-3.3.1-8]"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY | METRIC_FAULT,
-     "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},
+     "messages without PUBACK or PUBCOMP within `--drain` (5 s, unless it says otherwise) of the end"},
     {"slow.readers", "1", "none", METRIC_SECONDARY, "subscribers that were slow (scenario slow)"},
     {"slow.closed", "1", "none", METRIC_SECONDARY,
      "of these, those that lost their connection; `summary.slow_closed` has the reasons"},
@@ -261,10 +256,9 @@ const struct metric loadgen_catalogue[] = {
     {"clients.failed", "1", "lower", METRIC_PRIMARY | METRIC_FAULT, "clients that did not connect"},
     {"clients.dropped", "1", "lower", METRIC_PRIMARY | METRIC_FAULT, "clients that lost their connection"},
     {"clients.qos_changed", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
-     "subscriptions for which SUBACK granted another QoS than was asked for; only there when there were any"},
+     "subscriptions for which SUBACK granted another QoS than was asked for"},
     {"clients.session_unasked", "1", "lower", METRIC_FAULT | METRIC_IF_ANY,
-     "connects with a clean session that the target answered by session present [MQTT-3.2.2-1]; only there "
-     "when there were any"},
+     "connects with a clean session that the target answered by session present [MQTT-3.2.2-1]"},
     {"clients.alive", "1", "higher", METRIC_SECONDARY,
      "clients that proved to be alive at the top (an answered PINGREQ or a message)"},
     {"clients.bytes_sent", "B", "none", METRIC_SECONDARY,

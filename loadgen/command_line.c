@@ -278,6 +278,14 @@ static int choose(struct first_pass *first, bool opened, int argc, char **argv, 
     if (!unused)
         return err_set(err, -ENOMEM, "out of memory");
     int rest = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--find-limit") != 0)
+            continue;
+        free(unused);
+        return err_set(err, -EINVAL,
+                       "--find-limit: a run has one rate. `scripts/poolmark limit` searches the highest that "
+                       "holds a bound (docs/find-limit.md)");
+    }
     int parsed = opts_parse(all.rows, unused, argc, argv, &rest, err);
     *first = (struct first_pass){.open = unused->open, .scale = unused->scale};
     free(unused);
@@ -332,6 +340,8 @@ static int put_opened(char **words, struct open_suite *open, int argc, char **ar
         words[count++] = open->words[i];
         words[count++] = open->words[i + 1];
     }
+    size_t used = strlen(open->says);
+    snprintf(open->says + used, sizeof open->says - used, "%s", *joint == ',' ? "." : "");
     return count;
 }
 

@@ -219,17 +219,17 @@ const char *trend_text(const struct trend *trend, char *text, size_t size)
 {
     char slope[40], low[40], high[40];
     if (isnan(trend->slope)) {
-        snprintf(text, size, "too short to tell: %lld readings after the first tenth, it takes %d",
-                 (long long)trend->readings, TREND_BINS_MIN);
+        snprintf(text, size, "%lld readings after the first tenth, it takes %d", (long long)trend->readings,
+                 TREND_BINS_MIN);
     } else {
         double percent = trend->level_bytes > 0 ? 100 * trend->slope / trend->level_bytes : 0;
         bool moves = trend->verdict == TREND_GROWING || trend->verdict == TREND_FALLING;
-        int used = snprintf(
-            text, size, "%s%s %s an hour (%s to %s with 95 %% confidence; %.3g %% an hour of %.3g MiB)",
-            trend_verdict_name(trend->verdict), moves ? " by" : ":",
-            signed_bytes(trend->verdict == TREND_FALLING ? -trend->slope : trend->slope, slope),
-            signed_bytes(trend->low, low), signed_bytes(trend->high, high), percent,
-            trend->level_bytes / (1 << 20));
+        int used =
+            snprintf(text, size, "%s%s an hour (%s to %s with 95 %% confidence; %.3g %% an hour of %.3g MiB)",
+                     moves ? "by " : "",
+                     signed_bytes(trend->verdict == TREND_FALLING ? -trend->slope : trend->slope, slope),
+                     signed_bytes(trend->low, low), signed_bytes(trend->high, high), percent,
+                     trend->level_bytes / (1 << 20));
         if (trend->end_bytes != 0 && used > 0 && (size_t)used < size)
             snprintf(text + used, size - (size_t)used,
                      "; the last %.3g min are %s %s the middle of all before", 60 * trend->end_hours,

@@ -48,6 +48,7 @@ void trend_judge(struct trend *trend, const struct trend_point *points, size_t c
 
 const char *
 trend_verdict_name(enum trend_verdict verdict); // "too short to tell", "level", "higher at the end"
+// The figures behind the verdict, without its name: "by 12.0 MiB an hour (...)".
 const char *trend_text(const struct trend *trend, char *text, size_t size);
 
 // Is the growth above `percent` of the level an hour? 1: all of the interval is; 0: none of it is; -1: too short to

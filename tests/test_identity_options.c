@@ -168,6 +168,9 @@ static void test_topics_fit_the_pattern(void **state)
     expect(NULL, "publish", "--topic", "a", "--pattern", "fan-in", NULL);
     expect("--topic: \"a/+/0\": a wildcard", "publish", "--topic", "a/+/%i", NULL);
     expect(NULL, "connect", "--subscribe", "--topic", "a/+/#", NULL);
+    expect("--topic: without --subscribe", "connect", "--topic", "a/b", NULL);
+    expect("--topic: without --subscribe", "churn", "--topic", "a/%i", NULL);
+    expect("`scripts/poolmark limit` searches", "publish", "--find-limit", NULL);
     expect("[MQTT-4.7.1-2]", "connect", "--subscribe", "--topic", "#/a", NULL);
     expect("[MQTT-4.7.3-1]", "publish", "--topic", "", NULL);
 }
@@ -290,7 +293,11 @@ static void test_options_beside_open_count(void **state)
     (void)state;
     json_t *json = opened("p2p-50K-50K-50K-50K", "0.01", "--duration", "2s");
     assert_non_null(strstr(json_string_value(json_object_get(json_object_get(json, "open"), "is")),
-                           " Given otherwise: --duration"));
+                           " Given otherwise: --duration."));
+    json_decref(json);
+    json = opened("conn-tcp-1M-5K", "0.001", "--hold", "1s");
+    assert_non_null(strstr(json_string_value(json_object_get(json_object_get(json, "open"), "is")),
+                           "stay for 30 minutes (--hold). Given otherwise: --hold."));
     assert_true(number(json, "duration_ns") == 2e9);
     assert_true(number(json, "pairs") == 500);
     json_decref(json);

@@ -59,6 +59,8 @@ static int check(struct config *config, struct err *err)
         return err_set(err, -EINVAL, "--leave mix: the clients of a burst leave together, in one way");
     int code =
         pace_check(&own->pace, "burst-rate", own->rate_per_s, &(struct pace_length){.acts = own->more}, err);
+    if (code == 0)
+        code = order_check_topic(config, own->subscribe, err);
     return code < 0 ? code : arrivals_check(config, own->leave, &own->comeback, err);
 }
 

@@ -2,6 +2,7 @@
 // Scenario `churn`: clients are held, and take turns at leaving and coming back, at a rate. The latency of an
 // arrival counts from the time at which the client was to be back.
 #include "loadgen/scenarios/arrivals.h"
+#include "loadgen/scenarios/orders.h"
 
 enum { CONNECTIONS = 1000 };
 
@@ -29,7 +30,8 @@ static int check(struct config *config, struct err *err)
 {
     struct churn *own = (void *)config->options;
     config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
-    return arrivals_check_turns(config, &own->turns, own->duration_ns, err);
+    int code = order_check_topic(config, own->turns.subscribe, err);
+    return code < 0 ? code : arrivals_check_turns(config, &own->turns, own->duration_ns, err);
 }
 
 static void describe(const struct config *config, json_t *json)

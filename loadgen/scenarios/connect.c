@@ -47,6 +47,8 @@ static int check(struct config *config, struct err *err)
     config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
     int code = pace_check(&own->pace, "rate", config->connect_rate_per_s,
                           &(struct pace_length){.acts = config->connections}, err);
+    if (code == 0)
+        code = order_check_topic(config, own->subscribe, err);
     return code < 0 ? code : comeback_keep(config, &own->comeback, err);
 }
 
@@ -70,6 +72,7 @@ static bool connect_low(struct run *run, int64_t *before, enum fleet_subscribe s
                         struct connect_time *time, struct sample *low)
 {
     int64_t settle_ns = options_of(run->config)->settle_ns, wanted = run->config->connections / 10;
+    run->top = run->config->connections; // the views say that the ones wanted now are a part
     for (int pause = 0; pause < 2 && wanted > *before; pause++) {
         if (!order_connect_to(run, *before, wanted, subscribe, time) || !run_settle(run, settle_ns, low))
             return false;
@@ -92,6 +95,7 @@ static bool connect_all(struct run *run, struct sample samples[3], bool *has_low
             return false;
         *has_low = true;
     }
+    run->top = 0;
     if (!order_connect_to(run, before, config->connections, subscribe, time))
         return false;
     run_phase(run, "hold");

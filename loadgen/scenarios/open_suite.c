@@ -55,8 +55,7 @@ static void open_connections(struct open_suite *open, const struct use_case *one
     add(open, "30m");
     snprintf(open->says, sizeof open->says,
              "%" PRId64 " clients connect at %" PRId64
-             " a second, keep alive 300 s, clean session, and stay for 30 "
-             "minutes",
+             " a second, keep alive 300 s, clean session, and stay for 30 minutes (--hold).",
              clients, rate);
 }
 
@@ -90,11 +89,13 @@ static void open_messages(struct open_suite *open, const struct use_case *one, d
     add(open, "--duration");
     add(open, "30m");
     snprintf(open->says, sizeof open->says,
-             "%" PRId64 " publishers, %" PRId64 " subscribers, %" PRId64 " messages and %" PRId64
-             " deliveries a second, QoS 1, keep alive 300 s, clean session, 30 minutes. Messages have 32 "
+             "%" PRId64 " publisher%s, %" PRId64 " subscriber%s, %" PRId64 " messages and %" PRId64
+             " deliveries a second, QoS 1, keep alive 300 s, clean session, 30 minutes (--duration). "
+             "Messages have 32 "
              "bytes, the "
              "suite's 16: ours carry times and a check value.%s",
-             publishers, subscribers, rate, fan_out ? rate * subscribers : rate, differs);
+             publishers, publishers == 1 ? "" : "s", subscribers, subscribers == 1 ? "" : "s", rate,
+             fan_out ? rate * subscribers : rate, differs);
 }
 
 int open_suite_find(struct open_suite *open, const char *name, double scale, struct err *err)

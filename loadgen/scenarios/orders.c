@@ -18,6 +18,14 @@ int64_t order_turn_ns(const struct fleet_order *order, int64_t acts)
     return acts > 1 ? pace_span_ns(order, acts) / (acts - 1) : (int64_t)(1e9 / order->rate_per_s);
 }
 
+int order_check_topic(const struct config *config, bool subscribe, struct err *err)
+{
+    if (!config->identity.topic_asked || subscribe)
+        return 0;
+    return err_set(err, -EINVAL,
+                   "--topic: without --subscribe these clients use no topic; give both, or none");
+}
+
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
                       struct connect_time *time)
 {

@@ -41,6 +41,10 @@ void order_tell_short_schedule(struct run *run, const char *what, int64_t acts, 
 // Connects the probes, pairs that subscribe; all of them, or the run is broken. Does nothing without probes.
 bool order_connect_probes(struct run *run);
 
+// Clients that subscribe to nothing use no --topic: -EINVAL with the text when one was given.
+int order_check_topic(const struct config *config, bool subscribe, struct err *err)
+    __attribute__((warn_unused_result));
+
 // Asks every connection for a sign of life, and adds clients.alive.
 bool order_prove(struct run *run, struct summary *summary);
 

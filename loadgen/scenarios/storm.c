@@ -3,6 +3,7 @@
 // Either the target goes away and comes back (somebody restarts it), or the generator ends all connections itself
 // (--by-client). The latency of an arrival counts from the loss.
 #include "loadgen/scenarios/arrivals.h"
+#include "loadgen/scenarios/orders.h"
 
 #include <errno.h>
 
@@ -48,7 +49,8 @@ static int check(struct config *config, struct err *err)
             err, -EINVAL,
             "--watch-pid: the target is to go away, and the process that comes back is another one; "
             "watch it only with --by-client");
-    return arrivals_check(config, own->leave, &own->comeback, err);
+    int code = order_check_topic(config, own->subscribe, err);
+    return code < 0 ? code : arrivals_check(config, own->leave, &own->comeback, err);
 }
 
 static void describe(const struct config *config, json_t *json)

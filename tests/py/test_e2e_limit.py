@@ -148,7 +148,7 @@ def test_mosquitto_beside_the_reference_broker(poolmark, tmp_path):
 
 
 @pytest.mark.parametrize("words, names", [
-    (("publish",), "name one: p99=20ms"), (("publish", "--bound", "p99"), "p99=20ms"), (("dance", "--bound", ANY), "dance"),
+    (("publish",), "name one: p99=20ms"), (("publish", "--bound", "p99"), "p99=20ms"), (("publish", "--bound", "p99=20"), "a latency has a unit: p99=20ms"), (("dance", "--bound", ANY), "dance"),
     (("publish", "--bound", ANY, "--set", "pair=5"), "did you mean 'pairs'?"), (("publish", "--bound", ANY, "--set", "pairs=x"), "x"),
     (("publish", "--bound", ANY, "--set", "publish-rate=5"), "sets itself"), (("connect", "--bound", ANY, "--set", "rate=5"), "sets itself"),
     (("publish", "--bound", ANY, "--set", "hold=5s"), "hold"), (("publish", "--bound", ANY, "--set", "brocker.threads=2"), "broker"),

@@ -29,6 +29,14 @@ def test_v_1_prints_archives_too(tmp_path):
         assert not re.search(r"^\t@(ar|\$\((CC|CXX|LD)\)) ", path.read_text(), re.M), path
 
 
+def test_what_is_not_installed_is_named_in_one_line(tmp_path):
+    done = subprocess.run(["make", "-j2", f"B={tmp_path}/b", f"HDR={tmp_path}/none", "programs"], cwd=ROOT, env=ENVIRONMENT, capture_output=True,
+                          text=True, timeout=120, check=False)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode == 2 and len(said) == 1 and 'run "make deps"' in said[0], done.stderr
+    assert "CC" not in done.stdout
+
+
 # Parts of others, called by packagers and CI.
 PARTS = {"all", "help", "FORCE", "test-programs", "unit-tests", "install-programs", "install-data", "install-pages", "fuzzers"}
 

@@ -51,6 +51,8 @@ def _one(text: str, scenario: str) -> Bound:
         raise UsageError(f"--bound {text!r}: {scenario} has no bound of {latency!r}; there are: {', '.join(known)}")
     if percent <= 0:
         raise UsageError(f"--bound {text!r}: a percentile is above 0 and below 100")
+    if re.fullmatch(r"[\d.]+", match[3].strip()):
+        raise UsageError(f"--bound {text!r}: a latency has a unit: {text.strip()}ms, {text.strip()}us, {text.strip()}s")
     try:
         most_ns = 1e9 * parse_seconds(match[3])
     except UsageError as error:
