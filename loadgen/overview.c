@@ -2,6 +2,7 @@
 #include "loadgen/overview.h"
 
 #include "base/units.h"
+#include "loadgen/catalogue.h"
 #include "loadgen/engine.h"
 #include "loadgen/message_faults.h"
 #include "loadgen/scenario.h"
@@ -74,15 +75,39 @@ static double connect_rate(const struct overview *overview)
     return (double)count[TALLY_CONNECTED] * 1e9 / (double)took_ns;
 }
 
+// A rate, where the run has one.
+static void print_rate(const struct overview *overview, FILE *to, const char *label, const char *asked,
+                       const char *had)
+{
+    if (isfinite(figure(overview, had)))
+        print_pair(to, label, figure(overview, asked), figure(overview, had), "1/s");
+}
+
+// Arrivals, those that are due at once too: how many, how fast, in how long, and the connects that failed before.
+static void print_arrivals(const struct overview *overview, FILE *to, const struct tally *tally)
+{
+    const int64_t *count = tally->count;
+    if (count[TALLY_ARRIVAL_DUE] == 0)
+        return;
+    print_pair(to, "arrivals", (double)count[TALLY_ARRIVAL_DUE], (double)count[TALLY_ARRIVED], "1");
+    print_rate(overview, to, "arrivals a second", "arrivals.rate_asked", "arrivals.rate");
+    if (isfinite(figure(overview, "arrivals.seconds")))
+        print_pair(to, "the arrivals took", NAN, figure(overview, "arrivals.seconds"), "s");
+    if (count[TALLY_ARRIVAL_RETRIES] > 0)
+        print_pair(to, "tries that failed", NAN, (double)count[TALLY_ARRIVAL_RETRIES], "1");
+}
+
 static void print_asked(const struct overview *overview, FILE *to)
 {
     const struct run *run = overview->run;
-    const int64_t *count = run->tally.count;
+    struct tally tally = run->tally; // with messages and arrivals of the probes
+    const int64_t *count = tally.count;
+    tally_join_messages(&tally, &run->probe_tally);
+    tally_add_arrivals(&tally, &run->probe_tally);
     fprintf(to, "\n%-*s%*s%*s\n", LABEL, "", CELL + 2, "asked", CELL + 2, "had");
     print_pair(to, "connections", (double)(run->config->connections - run->config->later),
                (double)count[TALLY_CONNECTED], "1");
-    if (count[TALLY_ARRIVAL_DUE] > 0)
-        print_pair(to, "arrivals", (double)count[TALLY_ARRIVAL_DUE], (double)count[TALLY_ARRIVED], "1");
+    print_arrivals(overview, to, &tally);
     if (count[TALLY_ADD_DUE] > 0) {
         print_pair(to, "subscribes", (double)count[TALLY_ADD_DUE], (double)count[TALLY_ADDED], "1");
         print_pair(to, "unsubscribes", (double)count[TALLY_REMOVE_DUE], (double)count[TALLY_REMOVED], "1");
@@ -105,8 +130,7 @@ static void print_asked(const struct overview *overview, FILE *to)
         print_pair(to, "at slow readers", (double)count[TALLY_SLOW_DUE], (double)count[TALLY_SLOW_RECEIVED],
                    "1");
     if (one)
-        print_pair(to, "messages a second", figure(overview, "messages.rate_asked"),
-                   figure(overview, "messages.rate"), "1/s");
+        print_rate(overview, to, "messages a second", "messages.rate_asked", "messages.rate");
 }
 
 // --- latencies ---------------------------------------------------------------------------------------------
@@ -200,6 +224,26 @@ static void print_groups(const struct overview *overview, FILE *to)
     }
 }
 
+// --- steps ------------------------------------------------------------------------------------------------
+
+static void print_steps(const struct overview *overview, FILE *to)
+{
+    const struct summary *summary = overview->summary;
+    char text[TEXT_BYTES];
+    if (summary->step_count > 0)
+        fprintf(to, "\n%-*s%*s%*s%*s%*s%*s\n", LABEL, "step", CELL, "took", CELL, "connect p99", CELL + 2,
+                "delivery p50", CELL + 2, "delivery p99", CELL + 2, "user memory");
+    for (int i = 0; i < summary->step_count; i++) {
+        const struct summary_step *step = &summary->steps[i];
+        fprintf(to, "%-*lld", LABEL, (long long)step->connections);
+        fprintf(to, "%*s", CELL, text_of(step->took_ns, "ns", text));
+        fprintf(to, "%*s", CELL, text_of(step->connect_p99_ns, "ns", text));
+        fprintf(to, "%*s", CELL + 2, text_of(step->delivery_p50_ns, "ns", text));
+        fprintf(to, "%*s", CELL + 2, text_of(step->delivery_p99_ns, "ns", text));
+        fprintf(to, "%*s\n", CELL + 2, text_of(step->bytes, "B", text));
+    }
+}
+
 // --- losses ------------------------------------------------------------------------------------------------
 
 static const char *label_once(bool *first, const char *label)
@@ -218,6 +262,23 @@ static void print_reasons(const struct run *run, FILE *to, bool *first, const ch
             fprintf(to, "%-*s%lld clients %s: %s%s\n", LABEL, label_once(first, "lost"), (long long)counts[i],
                     what, tally_reason_text((enum tally_reason)i),
                     summary_cause(run, (enum tally_reason)i, cause, sizeof cause));
+}
+
+static bool is_doubtful(const struct summary_row *row)
+{
+    return row->doubt && isfinite(row->value);
+}
+
+// Of the counts of what went wrong, the anomaly by which the first that may be disturbed may be so; NULL: none may.
+static const char *doubt_of_faults(const struct summary *summary)
+{
+    for (int i = 0; i < summary->count; i++) {
+        const struct summary_row *row = &summary->rows[i];
+        const struct metric *metric = is_doubtful(row) ? metric_find(loadgen_catalogue, row->name) : NULL;
+        if (metric && metric->traits & METRIC_FAULT)
+            return row->doubt;
+    }
+    return NULL;
 }
 
 static void print_losses(const struct overview *overview, FILE *to)
@@ -253,7 +314,11 @@ static void print_losses(const struct overview *overview, FILE *to)
         if (message_fault_count(one, &messages) > 0)
             fprintf(to, "%-*s%lld %s\n", LABEL, label_once(&first, "lost"),
                     (long long)message_fault_count(one, &messages), one->text);
-    if (first)
+    const char *doubt = doubt_of_faults(overview->summary);
+    if (first && doubt)
+        fprintf(to, "%-*snothing was counted, and the counts are doubtful: anomaly %s\n", LABEL, "lost",
+                doubt);
+    else if (first)
         fprintf(to, "%-*snothing\n", LABEL, "lost");
 }
 
@@ -293,11 +358,6 @@ static void print_ports(const struct overview *overview, FILE *to)
     if (passed > 0)
         fprintf(to, ", %lld that were taken passed over", (long long)passed);
     fputc('\n', to);
-}
-
-static bool is_doubtful(const struct summary_row *row)
-{
-    return row->doubt && isfinite(row->value);
 }
 
 // "doubtful              delivery.p50 and 6 more: anomaly late_receiver", a line for each anomaly.
@@ -343,6 +403,7 @@ void overview_print(const struct overview *overview, FILE *to)
     print_asked(overview, to);
     print_latencies(overview, to);
     print_groups(overview, to);
+    print_steps(overview, to);
     print_losses(overview, to);
     if (limit->why[0])
         fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(limit->by), limit->why);

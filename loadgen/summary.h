@@ -11,7 +11,13 @@
 #include "loadgen/run.h"
 
 // Most rows are those of groups in phases, GROUP.PHASE.METRIC (scenario mix).
-enum { SUMMARY_ROWS_MAX = 4096, SUMMARY_NAME_BYTES = 80, SUMMARY_READINGS_MAX = 6, SUMMARY_VERDICTS_MAX = 4 };
+enum {
+    SUMMARY_ROWS_MAX = 4096,
+    SUMMARY_NAME_BYTES = 80,
+    SUMMARY_READINGS_MAX = 6,
+    SUMMARY_VERDICTS_MAX = 4,
+    SUMMARY_STEPS_MAX = 64
+};
 
 // The minimum of samples for a percentile p, as the record has it in summary.percentiles. Records without
 // this field have percentiles of any number of samples.
@@ -38,6 +44,11 @@ struct summary {
         char why[320];
     } verdicts[SUMMARY_VERDICTS_MAX];
     int verdict_count;
+    struct summary_step { // of scenario steps; NaN: not known
+        int64_t connections;
+        double took_ns, connect_p99_ns, delivery_p50_ns, delivery_p99_ns, bytes;
+    } steps[SUMMARY_STEPS_MAX];
+    int step_count;
     struct limit limit; // `why` is empty: nothing was judged
     struct ceiling_note ceilings[CEILING_NOTES_MAX];
     int ceiling_count;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "loadgen/engine.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -156,6 +157,58 @@ static void the_way_of_the_ports_is_told(void **state)
     assert_says(world, "each client its own (IP_LOCAL_PORT_RANGE), 3 that were taken passed over\n");
 }
 
+static void arrivals_have_their_rate_their_time_and_the_tries_that_failed(void **state)
+{
+    struct world *world = *state;
+    int64_t *count = world->run.tally.count;
+    count[TALLY_ARRIVAL_DUE] = 100000;
+    count[TALLY_ARRIVED] = 15662;
+    count[TALLY_ARRIVAL_RETRIES] = 35;
+    summary_add(&world->summary, "arrivals.rate", 7831, "1/s", "higher");
+    assert_says(world, "arrivals                      100000         15662\n"
+                       "arrivals a second          unlimited      7831.0/s\n"
+                       "tries that failed                  -            35\n");
+    summary_add(&world->summary, "arrivals.rate_asked", 50000, "1/s", "none");
+    summary_add(&world->summary, "arrivals.seconds", 2, "s", "lower");
+    assert_says(world, "arrivals a second          50000.0/s      7831.0/s\n"
+                       "the arrivals took                  -       2.000 s\n");
+}
+
+// Clients beside the others publish in soak and in steps. A scenario that has no rate of messages has no row for it.
+static void messages_of_the_clients_beside_are_counted(void **state)
+{
+    struct world *world = *state;
+    int64_t *count = world->run.probe_tally.count;
+    count[TALLY_DUE] = count[TALLY_PUBLISHED] = count[TALLY_DELIVERY_DUE] = 400;
+    count[TALLY_RECEIVED] = 399;
+    assert_says(world, "messages sent                    400           400\n"
+                       "messages arrived                 400           399\n\n");
+}
+
+static void each_step_has_a_line(void **state)
+{
+    struct world *world = *state;
+    world->summary.steps[0] = (struct summary_step){10, 2e6, 1e6, 5e4, NAN, 1 << 20};
+    world->summary.step_count = 1;
+    assert_says(world,
+                "step                          took connect p99  delivery p50  delivery p99   user memory\n"
+                "10                         2.00 ms     1.00 ms       50.0 us             -      1.00 MiB\n");
+}
+
+// "lost nothing" would contradict the line that calls this count doubtful.
+static void a_doubtful_count_of_losses_is_not_told_as_nothing(void **state)
+{
+    struct world *world = *state;
+    summary_add(&world->summary, "delivery.p50", 1000, "ns", "lower");
+    summary_add(&world->summary, "messages.lost", 0, "1", "lower");
+    world->summary.rows[0].doubt = "late_receiver";
+    assert_says(world, "lost                  nothing\n");
+    world->summary.rows[1].doubt = "late_receiver";
+    assert_says(
+        world,
+        "lost                  nothing was counted, and the counts are doubtful: anomaly late_receiver\n");
+}
+
 // Of a mix: a line for each latency of a group in a phase, and no rates of all groups together.
 static void each_group_has_a_line_for_each_phase(void **state)
 {
@@ -212,6 +265,10 @@ int main(void)
         TEST(percentiles_are_one_table_and_those_of_too_few_samples_are_not_known),
         TEST(losses_are_told_by_their_reason),
         TEST(the_limit_and_the_place_of_the_record_are_told),
+        TEST(arrivals_have_their_rate_their_time_and_the_tries_that_failed),
+        TEST(messages_of_the_clients_beside_are_counted),
+        TEST(each_step_has_a_line),
+        TEST(a_doubtful_count_of_losses_is_not_told_as_nothing),
         TEST(each_group_has_a_line_for_each_phase),
         TEST(the_way_of_the_ports_is_told),
         TEST(it_fits_a_screen_and_has_every_name_only_on_request),

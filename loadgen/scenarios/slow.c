@@ -124,17 +124,37 @@ enum { MARK_SLOW, MARK_AGAIN, MARK_AFTER, MARKS };
 struct slowed {
     struct sample start, full, after; // no connection; all connected; when the load is over
     struct run_mark marks[MARKS];     // readers become slow; just before they read again; they do
+    int64_t from_ns, to_ns;           // the schedule of the messages; 0: it has not begun
 };
 
 // --- results -----------------------------------------------------------------------------------------------
 
-static void add_messages(struct run *run, struct summary *summary)
+// Messages a second at readers that were not slow: one that reached half of them is half a message. The time ends later where
+// the last of them arrived after the schedule.
+static void add_rate(struct run *run, struct summary *summary, const struct slowed *slowed)
+{
+    const int64_t *count = run->tally.count;
+    int64_t to_ns = slowed->to_ns;
+    if (run->broken_ns > 0 && run->broken_ns < to_ns)
+        to_ns = run->broken_ns;
+    if (count[TALLY_LAST_RECEIVED_NS] > to_ns)
+        to_ns = count[TALLY_LAST_RECEIVED_NS];
+    double seconds = (double)(to_ns - slowed->from_ns) / 1e9;
+    if (slowed->from_ns == 0 || seconds <= 0 || count[TALLY_DELIVERY_DUE] == 0)
+        return;
+    double share = (double)count[TALLY_RECEIVED] / (double)count[TALLY_DELIVERY_DUE];
+    summary_add(summary, "messages.seconds", seconds, "s", "none");
+    summary_add(summary, "messages.rate", share * (double)count[TALLY_PUBLISHED] / seconds, "1/s", "higher");
+}
+
+static void add_messages(struct run *run, struct summary *summary, const struct slowed *slowed)
 {
     const int64_t *count = run->tally.count;
     if (count[TALLY_DUE] == 0)
         return;
     summary_add(summary, "messages.sent", (double)count[TALLY_PUBLISHED], "1", "none");
     summary_add(summary, "messages.rate_asked", options_of(run->config)->rate_per_s, "1/s", "none");
+    add_rate(run, summary, slowed);
     summary_add(summary, "deliveries.expected", (double)count[TALLY_DELIVERY_DUE], "1", "none");
     summary_add(summary, "messages.received", (double)count[TALLY_RECEIVED], "1", "none");
     summary_add(summary, "messages.not_sent", (double)count[TALLY_NOT_SENT], "1", "lower");
@@ -242,6 +262,8 @@ static bool publish(struct run *run, struct slowed *slowed)
     run->marks = slowed->marks;
     run->mark_count = MARKS;
     bool fine = run_order(run, run->fleet, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
+    slowed->from_ns = order.at_ns;
+    slowed->to_ns = order.at_ns + order.duration_ns;
     run->marks = NULL;
     run->mark_count = 0;
     return fine;
@@ -271,7 +293,7 @@ static void play(struct run *run, struct summary *summary)
     order_add_connect_rate(run, summary, &time);
     run_disconnect(run);
     arrivals_add_returns(run, summary);
-    add_messages(run, summary);
+    add_messages(run, summary, &slowed);
     add_slow(run, summary);
 }
 

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ enum {
     DRAIN_S = 5,
     GOAL_MAX = 100000000, // as of --connections
     POOLS_WAIT_S = 3,     // the broker writes its pools each second
-    STEPS_MAX = 64,
+    STEPS_MAX = SUMMARY_STEPS_MAX,
 };
 
 struct goals {
@@ -99,7 +100,8 @@ static int check(struct config *config, struct err *err)
     config->connections = own->goals.list[own->goals.count - 1];
     config->probes = own->probes;
     config->spread_pairs = own->spread_pairs;
-    return comeback_keep(config, &own->comeback, err);
+    int code = order_check_topic(config, own->subscribe, err);
+    return code < 0 ? code : comeback_keep(config, &own->comeback, err);
 }
 
 static int check_run(const struct config *config, struct err *err)
@@ -187,6 +189,7 @@ struct step {
 
 struct steps {
     struct run *run;
+    struct summary *summary;
     struct csv *csv; // NULL: no record
     json_t *json;
     struct sample start, before, last; // before: at the step before this one
@@ -213,8 +216,22 @@ static void open_files(struct steps *steps)
     steps->json = json_array();
 }
 
+static double known(int64_t value)
+{
+    return value >= 0 ? (double)value : NAN;
+}
+
 static void write_step(struct steps *steps, const struct step *step)
 {
+    const int64_t *values = step->values;
+    steps->summary->steps[steps->summary->step_count++] = (struct summary_step){
+        .connections = values[COLUMN_CONNECTIONS],
+        .took_ns = known(values[COLUMN_TOOK_NS]),
+        .connect_p99_ns = known(values[COLUMN_CONNECT_P99]),
+        .delivery_p50_ns = known(values[COLUMN_DELIVERY_P50]),
+        .delivery_p99_ns = known(values[COLUMN_DELIVERY_P99]),
+        .bytes = known(values[COLUMN_PRIVATE] >= 0 ? values[COLUMN_PRIVATE] : values[COLUMN_PSS]),
+    };
     if (!steps->csv)
         return;
     char line[1024] = "";
@@ -386,7 +403,7 @@ static const struct sample *low_of(const struct steps *steps)
 static void play(struct run *run, struct summary *summary)
 {
     const struct goals *wanted = &options_of(run->config)->goals;
-    struct steps steps = {.run = run};
+    struct steps steps = {.run = run, .summary = summary};
     run->wanted = wanted->list[0];
     run->top = run->config->connections;
     open_files(&steps);

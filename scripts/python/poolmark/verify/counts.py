@@ -107,13 +107,16 @@ def count_figures(record: RecordData, latencies: Mapping[str, Any]) -> dict[str,
     config = record.get("config", {})
     found |= asked_figures(record)
     duration_ns = config.get("duration_ns")
-    if "delivery.count" in latencies and value("messages.seconds"):
+    # Of scenario slow the deliveries to those that read are of three times.
+    parts = [name for name in ("delivery", "delivery_before", "delivery_after") if f"{name}.count" in latencies]
+    if parts and value("messages.seconds"):
         # Unreadable deliveries that are not corrupt arrived too: a worker counted them and ended before it handed over the samples.
         books: Books = record.get("books") or {}
         own = messages_of(record)
         deliveries = books.get(f"{own}deliveries") or {}
         corrupt = (value("messages.corrupt") or 0) - ((books.get(f"{own}warm_up_deliveries") or {}).get("unreadable") or 0)
-        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + (deliveries.get("unreadable") or 0) - corrupt
+        ended = sum(latencies[f"{name}.count"] - (value(f"{name}.censored") or 0) for name in parts)
+        arrived = ended + (deliveries.get("unreadable") or 0) - corrupt
         found["deliveries.rate"] = [arrived / value("messages.seconds")]
         # A message with several subscribers counts by the part of them that it reached.
         sent, due = (books.get(f"{own}publishes") or {}).get("measured"), deliveries.get("attempted")
