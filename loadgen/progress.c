@@ -132,14 +132,14 @@ static void frame_latency(const struct moment *moment, enum latency_kind kind, c
 {
     const struct moment_latency *latency = &moment->latency[kind];
     char text[TEXT_BYTES];
-    add(line, size, "  %-12s", latency_name(kind));
+    add(line, size, "  %-13s", latency_name(kind));
     add(line, size, "p50 %-10s", ns_text(latency->p50_ns, text));
     add(line, size, "p99 %-10s", ns_text(latency->p99_ns, text));
     add(line, size, "max %-10s", ns_text(latency->max_ns, text));
     add(line, size, "%lld in this second", (long long)latency->count);
 }
 
-// "  messages    998/s of 1000, 23996 sent"
+// "  messages     998/s of 1000, 23996 sent"
 static void frame_rate(const struct moment *moment, enum asked_kind kind, char *line, size_t size)
 {
     static const char *const words[ASKED_KINDS] = {[ASKED_ARRIVALS] = "arrived",
@@ -147,7 +147,7 @@ static void frame_rate(const struct moment *moment, enum asked_kind kind, char *
                                                    [ASKED_SUBSCRIBES] = "answered",
                                                    [ASKED_UNSUBSCRIBES] = "answered"};
     const int64_t *count = moment->tally.count;
-    add(line, size, "  %-12s", moment_kinds[kind].name);
+    add(line, size, "  %-13s", moment_kinds[kind].name);
     add_rate(line, size, &moment->rates[kind], "");
     if (words[kind])
         add(line, size, ", %lld %s", (long long)count[moment_kinds[kind].had], words[kind]);
@@ -167,7 +167,7 @@ int progress_frame(const struct moment *moment, int columns,
     if (moment->top > 0)
         add(line, size, ", step %lld of %lld", (long long)moment->wanted, (long long)moment->top);
     line = lines[used++];
-    add(line, size, "  %-12s%lld of %lld connected, %lld failed, %lld dropped", "clients",
+    add(line, size, "  %-13s%lld of %lld connected, %lld failed, %lld dropped", "clients",
         (long long)count[TALLY_OPEN], (long long)moment->wanted, (long long)tally_failed(&moment->tally),
         (long long)tally_dropped(&moment->tally));
     for (int kind = 0; kind < ASKED_KINDS; kind++)
@@ -175,7 +175,7 @@ int progress_frame(const struct moment *moment, int columns,
             frame_rate(moment, (enum asked_kind)kind, lines[used++], size);
     if (count[TALLY_DUE] > 0) {
         line = lines[used++];
-        add(line, size, "  %-12s%.0f/s, %lld arrived", "deliveries", moment->deliveries_per_s,
+        add(line, size, "  %-13s%.0f/s, %lld arrived", "deliveries", moment->deliveries_per_s,
             (long long)count[TALLY_RECEIVED]);
     }
     static const enum latency_kind kinds[] = {
@@ -186,10 +186,10 @@ int progress_frame(const struct moment *moment, int columns,
         if (moment->latency[kinds[i]].count > 0)
             frame_latency(moment, kinds[i], lines[used++], size);
     line = lines[used++];
-    add(line, size, "  %-12s", "target");
+    add(line, size, "  %-13s", "target");
     add_target(line, size, "", moment);
     line = lines[used++];
-    add(line, size, "  %-12s", "errors");
+    add(line, size, "  %-13s", "errors");
     size_t label = strlen(line);
     add_errors(line, size, "", &moment->tally);
     if (strlen(line) == label)

@@ -61,9 +61,9 @@ static void a_frame_is_cut_to_the_terminal_and_a_line_to_its_room(void **state)
     int count = progress_frame(&moment, 30, lines);
     for (int i = 0; i < count; i++)
         assert_in_range(strlen(lines[i]), 1, 30);
-    assert_string_equal(lines[1], "  clients     997 of 1000 conn");
+    assert_string_equal(lines[1], "  clients      997 of 1000 con");
     count = progress_frame(&moment, 1000, lines);
-    assert_string_equal(lines[count - 1], "  errors      timeout 1, reset 2, not sent 4");
+    assert_string_equal(lines[count - 1], "  errors       timeout 1, reset 2, not sent 4");
     char line[20];
     progress_line(&moment, line, sizeof line);
     assert_string_equal(line, "  12.0 s  publish  ");
@@ -108,9 +108,9 @@ static void every_kind_of_load_is_seen_while_it_goes_on(void **state)
     int count = progress_frame(&moment, 100, lines);
     for (int i = 0; i < count; i++)
         snprintf(all + strlen(all), sizeof all - strlen(all), "%s\n", lines[i]);
-    assert_non_null(strstr(all, "\n  arrivals    195/s of 200, 700 arrived, 9 tried again\n"));
-    assert_non_null(strstr(all, "\n  arrival     p50 300 us "));
-    assert_non_null(strstr(all, "\n  unsubscribe p50 200 us "));
+    assert_non_null(strstr(all, "\n  arrivals     195/s of 200, 700 arrived, 9 tried again\n"));
+    assert_non_null(strstr(all, "\n  arrival      p50 300 us "));
+    assert_non_null(strstr(all, "\n  unsubscribe  p50 200 us "));
     char *page = NULL;
     size_t bytes = 0;
     FILE *to = open_memstream(&page, &bytes);
