@@ -200,10 +200,10 @@ $(B)/hdr/%.o: $(HDR)/%.c $(B)/flags
 
 # Everything that is compiled waits for this: one line tells what is missing, before any compiler does.
 $(HDR)/hdr_histogram.h:
-	@echo 'What the programs are built with is not installed ($@ is not there): run "make deps"' >&2; false
+	@[ -e $@ ] || { echo 'What the programs are built with is not installed ($@ is not there): run "make deps"' >&2; false; }
 
 $(HDR)/%.c: | $(HDR)/hdr_histogram.h
-	@echo '$@ is not there; "make deps" installs it' >&2; false
+	@[ -e $@ ] || { echo '$@ is not there; "make deps" installs it' >&2; false; }
 
 $(B)/libhdr.a: $(hdr_objects)
 	@rm -f $@

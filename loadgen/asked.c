@@ -85,6 +85,14 @@ void asked_end(struct asked *asked, int64_t since_ns, int64_t now_ns)
     asked->count = 0;
 }
 
+bool asked_has_ended(const struct asked *asked)
+{
+    for (int kind = 0; kind < ASKED_KINDS; kind++)
+        if (asked->ended[kind])
+            return true;
+    return false;
+}
+
 void asked_take(struct asked *asked, int64_t since_ns, int64_t now_ns, struct asked_now of[ASKED_KINDS])
 {
     double span_s = (double)(now_ns - since_ns) / 1e9;

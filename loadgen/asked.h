@@ -51,6 +51,8 @@ struct asked_now {
 // An order that ends clients, or asks them for signs of life, is of no kind and changes nothing.
 void asked_begin(struct asked *asked, const struct fleet_order *order);
 void asked_end(struct asked *asked, int64_t since_ns, int64_t now_ns);
+// Has an order ended since the last take?
+bool asked_has_ended(const struct asked *asked);
 void asked_take(struct asked *asked, int64_t since_ns, int64_t now_ns, struct asked_now of[ASKED_KINDS]);
 
 #endif

@@ -163,6 +163,12 @@ static void look_at_marks(struct run *run, int64_t now_ns)
     }
 }
 
+static void show_moment(struct run *run, int64_t now_ns)
+{
+    moment_take(&run->moment, run, now_ns);
+    views_show(&run->views, &run->moment);
+}
+
 static void tick(struct run *run)
 {
     struct pollfd waits[] = {
@@ -193,8 +199,7 @@ static void tick(struct run *run)
         run_tell(run);
     ranks_tell_open(run->ranks, run->tally.count[TALLY_OPEN]);
     surroundings_look(&run->surroundings);
-    moment_take(&run->moment, run, now_ns);
-    views_show(&run->views, &run->moment);
+    show_moment(run, now_ns);
 }
 
 // --- the calls of scenarios --------------------------------------------------------------------------------
@@ -445,6 +450,11 @@ void run_disconnect(struct run *run)
 {
     run->lossy = false;
     run_pause_census(run);
+    // What the last second had of the orders, which is one in part: a short life would not be seen at all.
+    if (run->shown && asked_has_ended(&run->asked)) {
+        run_collect(run);
+        show_moment(run, clock_now_ns());
+    }
     run_phase(run, "close");
     run->over = run->interrupted || run->halted;
     if (run->over) {

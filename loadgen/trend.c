@@ -219,8 +219,8 @@ const char *trend_text(const struct trend *trend, char *text, size_t size)
 {
     char slope[40], low[40], high[40];
     if (isnan(trend->slope)) {
-        snprintf(text, size, "%lld readings after the first tenth, it takes %d", (long long)trend->readings,
-                 TREND_BINS_MIN);
+        snprintf(text, size, "%lld reading%s after the first tenth, it takes %d", (long long)trend->readings,
+                 trend->readings == 1 ? "" : "s", TREND_BINS_MIN);
     } else {
         double percent = trend->level_bytes > 0 ? 100 * trend->slope / trend->level_bytes : 0;
         bool moves = trend->verdict == TREND_GROWING || trend->verdict == TREND_FALLING;

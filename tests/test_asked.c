@@ -39,11 +39,13 @@ static void a_second_in_part_is_asked_for_in_part(void **state)
     assert_true(first.under_way && fabs(first.per_s - 300) < 0.01);
     // A whole one is the number that was given, whatever its length.
     assert_true(take(&asked, ASKED_MESSAGES, 2 * NS_PER_S, 3033333333).per_s == 1000);
+    assert_false(asked_has_ended(&asked));
     asked_end(&asked, 3033333333, 3900 * NS_PER_MS); // its schedule was over after 3.7 s
+    assert_true(asked_has_ended(&asked));
     struct asked_now last = take(&asked, ASKED_MESSAGES, 3033333333, 4033333333);
     assert_true(last.under_way && fabs(last.per_s - 666.667) < 0.01);
     struct asked_now none = take(&asked, ASKED_MESSAGES, 4 * NS_PER_S, 5 * NS_PER_S);
-    assert_true(!none.under_way && none.per_s == 0);
+    assert_true(!none.under_way && none.per_s == 0 && !asked_has_ended(&asked));
 }
 
 static void a_drain_asks_for_nothing_and_is_under_way(void **state)

@@ -294,12 +294,12 @@ static void test_options_beside_open_count(void **state)
     json_t *json = opened("p2p-50K-50K-50K-50K", "0.01", "--duration", "2s");
     assert_non_null(strstr(json_string_value(json_object_get(json_object_get(json, "open"), "is")),
                            " Given otherwise: --duration."));
+    assert_true(number(json, "duration_ns") == 2e9);
+    assert_true(number(json, "pairs") == 500);
     json_decref(json);
     json = opened("conn-tcp-1M-5K", "0.001", "--hold", "1s");
     assert_non_null(strstr(json_string_value(json_object_get(json_object_get(json, "open"), "is")),
                            "stay for 30 minutes (--hold). Given otherwise: --hold."));
-    assert_true(number(json, "duration_ns") == 2e9);
-    assert_true(number(json, "pairs") == 500);
     json_decref(json);
     json = opened("p2p-50K-50K-50K-50K", "0.01", "--pairs", "7");
     assert_true(number(json, "connections") == 14);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <math.h>
 
 int64_t order_end_ns(const struct run *run, int64_t last_ns, int64_t scheduled_ns, bool whole)
