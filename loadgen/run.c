@@ -163,12 +163,6 @@ static void look_at_marks(struct run *run, int64_t now_ns)
     }
 }
 
-static void show_moment(struct run *run, int64_t now_ns)
-{
-    moment_take(&run->moment, run, now_ns);
-    views_show(&run->views, &run->moment);
-}
-
 static void tick(struct run *run)
 {
     struct pollfd waits[] = {
@@ -199,7 +193,7 @@ static void tick(struct run *run)
         run_tell(run);
     ranks_tell_open(run->ranks, run->tally.count[TALLY_OPEN]);
     surroundings_look(&run->surroundings);
-    show_moment(run, now_ns);
+    run_show(run, now_ns);
 }
 
 // --- the calls of scenarios --------------------------------------------------------------------------------
@@ -453,7 +447,7 @@ void run_disconnect(struct run *run)
     // What the last second had of the orders, which is one in part: a short life would not be seen at all.
     if (run->shown && asked_has_ended(&run->asked)) {
         run_collect(run);
-        show_moment(run, clock_now_ns());
+        run_show(run, clock_now_ns());
     }
     run_phase(run, "close");
     run->over = run->interrupted || run->halted;

@@ -129,6 +129,7 @@ void run_phase(struct run *run,
 void run_collect(struct run *run); // now, what a tick collects: counts, latencies
 // These alone (run_counts.c): counts of all fleets and ranks; latencies, into the histograms and the log.
 void run_read_tallies(struct run *run);
+void run_show(struct run *run, int64_t now_ns); // what was collected since the last call
 // Does the run end early, so that deliveries without an outcome count as unfinished (tally_settle)?
 bool run_settles(const struct run *run);
 void run_take_latencies(struct run *run);

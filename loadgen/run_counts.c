@@ -98,6 +98,12 @@ void run_collect(struct run *run)
     run_take_latencies(run);
 }
 
+void run_show(struct run *run, int64_t now_ns)
+{
+    moment_take(&run->moment, run, now_ns);
+    views_show(&run->views, &run->moment);
+}
+
 // --- what rank 0 is told -----------------------------------------------------------------------------------
 
 // The counts of a crew of publishers, and what is due at their subscribers by the board, were not read at one moment: both
