@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from faults import GUARD_S, Broker, balances, changing, load
 from test_wrong_answers import under_another_topic
 
@@ -58,6 +59,17 @@ def test_memory_that_grows_is_said_to_grow_by_what_it_does(tmp_path):
         edited = read_record.load(run.folder)
         edited.data["metrics"][name]["value"] *= 1.01
         assert any(name in text for text in complaints(edited)[0]), name
+
+
+@pytest.mark.parametrize("words", [
+    ("soak", "--connections", 100, "--churn-rate", 20, "--pairs", 30, "--publish-rate", 100, "--duration", "1s"),
+    ("steps", "--steps", "50,100", "--probe", 30, "--duration", "500ms")], ids=lambda words: words[0])
+def test_pairs_and_probes_beside_the_clients_are_the_runs_own(tmp_path, words):
+    """Their ports follow those of the clients, and were taken for others': memory of a soak alone with its target was `not measured`."""
+    with Broker() as broker, load(tmp_path / "run", words[0], broker.port, *words[1:], "--settle", "500ms", "--watch-pid", broker.pid) as run:
+        assert run.end() == 0
+    assert run.metric("memory.full_bytes") > 0
+    assert not {one["what"] for one in run.record["anomalies"]} & {"other_clients", "other_connections", "target_busy"}
 
 
 def test_a_soak_that_is_ended_early_has_whole_books_of_clients_and_pairs(tmp_path):
