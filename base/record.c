@@ -433,6 +433,24 @@ static void note_host_changes(struct record *record)
     }
 }
 
+#define STRAY                                                                                                \
+    "the metric %s is not in the catalogue, or has another unit or direction there, or is none that such a " \
+    "run measures"
+
+// Whether all is there that the record should hold. What is not is an anomaly, and the caller's error as well.
+static bool note_gaps(struct record *record, const char *unlisted)
+{
+    if (record->stray[0])
+        record_anomaly(record, "catalogue", STRAY, record->stray);
+    if (record->not_made[0])
+        record_anomaly(record, "unwritten",
+                       "\"%s\" is missing: its value was not finite, not UTF-8 or out of memory",
+                       record->not_made);
+    if (unlisted)
+        record_anomaly(record, "unwritten", "a file is not in the list of files: %s", unlisted);
+    return !record->stray[0] && !record->not_made[0] && !unlisted;
+}
+
 int record_close(struct record *record, const char *status, struct err *err)
 {
     if (!record) {
@@ -442,20 +460,22 @@ int record_close(struct record *record, const char *status, struct err *err)
     char utc[21];
     // The wall clock may have been set meanwhile: the end is the start plus the time by the monotonic clock.
     clock_format_utc(record->started_wall_ns + (clock_now_ns() - record->started_ns), utc);
-    record_set(record, "status", json_string(status));
+    // A file that cannot be read is left out; the others are listed.
+    struct err unlisted = {0};
+    json_t *files;
+    int listed =
+        record_files(&files, record->dir, json_object_get(record->root, "files_left_out"), &unlisted);
+    bool whole = note_gaps(record, listed < 0 ? unlisted.text : NULL);
+    record_set(record, "status",
+               json_string(!whole && strcmp(status, "complete") == 0 ? "incomplete" : status));
     record_set(record, "ended_utc", json_string(utc));
     record_set(record, "seal", json_string(RECORD_SEAL));
-    // A file that cannot be read is left out; the others are listed.
-    json_t *files;
-    int listed = record_files(&files, record->dir, json_object_get(record->root, "files_left_out"), err);
     record_set(record, "files", files);
+    if (listed < 0)
+        err_set(err, listed, "%s", unlisted.text);
     int code = save_patiently(record, listed < 0 ? NULL : err);
     if (code == 0 && record->stray[0])
-        code = err_set(
-            listed < 0 ? NULL : err, -EINVAL,
-            "%s/run.json: the metric %s is not in the catalogue, or has another unit or direction there, or "
-            "is none that such a run measures",
-            record->dir, record->stray);
+        code = err_set(listed < 0 ? NULL : err, -EINVAL, "%s/run.json: " STRAY, record->dir, record->stray);
     free_record(record);
     return listed < 0 ? listed : code;
 }

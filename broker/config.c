@@ -60,9 +60,8 @@ const struct opt broker_options[] = {
      "connections at once; others are refused by a CONNACK; 0: as many as there are descriptors", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Pools: connections, buffers, arenas, messages", NULL},
     {"pool", "[NAME=]STRATEGY", OPT_LIST, AT(pool_texts), "malloc", 0, 0, NULL,
-     "strategy of all pools, or of one: a name, or the path of a shared library with one (./mine.so); "
-     "several "
-     "times",
+     "strategy of all pools, or of one: a name of --list-pools, or the path of a shared library with one "
+     "(./mine.so); several times",
      NULL},
     {"shape", "SHAPE", OPT_PARSE, AT(shape), "lean", 0, 0, NULL,
      "classic, classic-lazy, lean, or object=..,read=..,write=..,arena=..,eager|lazy: what a connection "

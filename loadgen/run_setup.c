@@ -368,13 +368,13 @@ static int open_workers(struct run *run, struct err *err)
     return code;
 }
 
-// Of all crews together, each of which has ports of its own on a route.
+// Of all crews together, or of clients and probes, each of which have ports of their own on a route.
 static int64_t clients_per_route(const struct run *run)
 {
-    int64_t sum = 0;
+    int64_t sum = run->crews ? 0 : plan_per_route(&run->plan);
     for (int i = 0; run->crews && i < run->config->crew_count; i++)
         sum += plan_per_route(&run->crews[i].plan);
-    return run->crews ? sum : plan_per_route(&run->plan);
+    return run->probes ? sum + plan_per_route(&run->probe_plan) : sum;
 }
 
 // A process or a thread that could not be started: which limit that is.

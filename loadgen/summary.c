@@ -7,6 +7,7 @@
 #include "loadgen/memory_notes.h"
 #include "loadgen/message_faults.h"
 #include "loadgen/receiving.h"
+#include "loadgen/scenario.h"
 #include "loadgen/withheld.h"
 
 #include <assert.h>
@@ -155,23 +156,33 @@ static bool had_served(struct run *run, const struct sample *low)
     return kept > 0;
 }
 
+static bool takes_option(const struct scenario *scenario, const char *name)
+{
+    for (const struct opt *row = scenario ? scenario->options : NULL;
+         row && (row->name || row->kind == OPT_HEADING); row++)
+        if (row->name && strcmp(row->name, name) == 0)
+            return true;
+    return false;
+}
+
 // A figure of which nobody can tell whether the target had served before.
 static bool may_have_served(struct run *run, const struct sample *low)
 {
     const struct curve *curve = &run->curve;
+    const struct scenario *scenario = run->config ? run->config->scenario : NULL;
     if (curve_is_fresh(curve, low->connections))
         return false;
     run_anomaly(
         run, "served_before",
         "memory.per_connection_bytes: it cannot be told whether the target has served before: no figure. By "
-        "its "
-        "CPU time before the run (%.1f ms) and its table of descriptors it can have served %lld connections "
-        "at "
-        "once, and from %lld connections on memory grew too little to show that none of it was used again: "
-        "restart the target. If it was fresh, say so (--fresh-target), give its record (--watch-record), or "
-        "take %lld connections or more",
+        "its CPU time before the run (%.1f ms) and its table of descriptors it can have served %lld "
+        "connections at once, and from %lld connections on memory grew too little to show that none of it "
+        "was used again: restart the target. If it was fresh, %s%stake %lld connections or more",
         (double)curve->points[0].cpu_ns / 1e6, (long long)curve_served_most(curve),
-        (long long)low->connections, (long long)curve_enough(curve));
+        (long long)low->connections,
+        takes_option(scenario, "fresh-target") ? "say so (--fresh-target), " : "",
+        takes_option(scenario, "watch-record") ? "give its record (--watch-record), or " : "",
+        (long long)curve_enough(curve));
     return true;
 }
 

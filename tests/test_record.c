@@ -195,6 +195,9 @@ static void a_metric_beside_the_catalogue_fails_the_record(void **state)
         assert_true(cases[i].code == 0 || strstr(err.text, cases[i].name));
         json_t *root = load(place); // what was measured is kept
         assert_non_null(json_object_get(json_object_get(root, "metrics"), cases[i].name));
+        assert_string_equal(text_at(root, "status"), cases[i].code ? "incomplete" : "complete");
+        const json_t *anomaly = json_array_get(json_object_get(root, "anomalies"), 0);
+        assert_true(cases[i].code == 0 || strcmp(text_at(anomaly, "what"), "catalogue") == 0);
         json_decref(root);
         assert_int_equal(unlink(place->json), 0);
     }

@@ -110,6 +110,13 @@ def time_rows(results: Results) -> list[list[str]]:
     return rows
 
 
+def time_table(results: Results) -> tuple[list[str], list[list[str]], str]:
+    """Head, rows and alignment; without the ratios to a contender that was not measured."""
+    rows, align = time_rows(results), "llrrrrrr"
+    kept = [at for at, head in enumerate(TIME_HEAD) if not head.startswith("x ") or any(row[at] != "-" for row in rows)]
+    return [TIME_HEAD[at] for at in kept], [[row[at] for at in kept] for row in rows], "".join(align[at] for at in kept)
+
+
 def use_table(results: Results, kind: str, threads: int) -> Table | None:
     """A row a contender, a column a use of the object, untouched last. Sorted by the time with one line used."""
     found: dict[str, dict[str, Series]] = {}
@@ -195,9 +202,9 @@ def terminal(results: Results, filtered: bool = False) -> str:
     """`filtered`: only a part was measured, so headlines without a figure are left out. The most important table comes last,
     where the screen is."""
     parts = []
-    rows = time_rows(results)
+    head, rows, align = time_table(results)
     if rows:
-        parts.append(with_gaps(text_table(TIME_HEAD, rows, "llrrrrrr"), rows))
+        parts.append(with_gaps(text_table(head, rows, align), rows))
     parts += [f"{title}\n{text_table(*table, 'll' + 'r' * (len(table[0]) - 2))}" for title, table in counter_tables(results)]
     parts += [f"{title}\n{text_table(*table, 'l' + 'r' * (len(table[0]) - 1))}" for title, table in use_tables(results)]
     rows = headline_rows(headlines(results), filtered)
@@ -243,7 +250,7 @@ def markdown(results: Results, data: RecordData) -> str:
         parts += [f"### {title}", markdown_table(*table, "l" + "r" * (len(table[0]) - 1))]
     for title, table in counter_tables(results):
         parts += [f"## {title}", markdown_table(*table, "ll" + "r" * (len(table[0]) - 2))]
-    parts += ["## Time", markdown_table(TIME_HEAD, time_rows(results), "llrrrrrr"), *measured_with(data), *pools_of_files(data)]
+    parts += ["## Time", markdown_table(*time_table(results)), *measured_with(data), *pools_of_files(data)]
     if data["anomalies"]:
         parts += ["## Anomalies", "\n".join(f"- {one['what']}: {one['text']}" for one in data["anomalies"])]
     return "\n\n".join(parts) + "\n"

@@ -153,7 +153,8 @@ def _of_one_load(groups: dict[Name, list[CellData]], rest: str) -> list[str]:
     if untold := [name for name in found if name not in told]:
         lines.append(choice(untold, found, groups, at, "do not know your peak"))
     if told:
-        lines.append(choice(told, found, groups, at, "know your peak") + " The memory for all of them is taken at the start.")
+        lines.append(choice(told, found, groups, at, "know your peak") + " The memory for all of them was there at the start. "
+                     "More connections than that, or an --initial for fewer, would show how a strategy grows.")
     if left := [name.label for name in groups if name not in found]:
         lines.append(f"Not rated, because a figure is not known or the cell is not complete: {', '.join(left)}.")
     return lines + extremes(groups)

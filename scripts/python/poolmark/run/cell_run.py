@@ -147,7 +147,8 @@ class CellRun:
         """Of a client that ended with exit code 1."""
         if self.is_bare:
             return f"the bare client lost messages or a connection; its log ends: {load.last_lines()}"
-        return "the generator reports clients that failed or were dropped"
+        said = load.last_lines()
+        return "the generator ended with exit code 1" + (f"; its log ends: {said}" if said else ": its anomalies say what failed")
 
     def phase(self, phase: Json) -> None:
         name, folder = phase["name"], self.load_folder(phase)
