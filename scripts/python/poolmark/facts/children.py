@@ -106,7 +106,8 @@ class Child:
         if code is None:
             return f"{self.name} still runs"
         if code < 0:
-            return f"{self.name} was ended by {signal.Signals(-code).name}"
+            why = " (by somebody, or by the kernel for want of memory: dmesg and oom_kill of its control group tell)" if code == -signal.SIGKILL else ""
+            return f"{self.name} was ended by {signal.Signals(-code).name}{why}"
         return f"{self.name} ended with exit code {code}"
 
     def last_lines(self, count: int = 5) -> str:
