@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The list of folders in docs/design.md ("The house") is that of the tree, and lines that are read as text have a readable length."""
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,10 @@ def entries(block: str) -> dict[str, str]:
 
 
 def folders(under: Path) -> set[str]:
-    return {path.name for path in under.iterdir() if path.is_dir() and path.name not in HIDDEN and not path.name.startswith(".")}
+    """Of what git tracks, for a checkout may have more (a venv); of all that is there where there is no git."""
+    done = subprocess.run(["git", "ls-files"], cwd=under, capture_output=True, text=True, check=False)
+    found = {line.split("/")[0] for line in done.stdout.splitlines() if "/" in line} or {path.name for path in under.iterdir() if path.is_dir()}
+    return {name for name in found if name not in HIDDEN and not name.startswith(".")}
 
 
 def words(text: str) -> set[str]:

@@ -115,9 +115,11 @@ def test_includes_are_those_of_the_picture():
 
 
 def folders_with_sources() -> set[str]:
-    """Of the whole tree, whatever the picture has."""
-    tops = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in NO_LAYERS and not path.name.startswith(".")]
-    return {str(path.parent.relative_to(ROOT)) for top in tops for path in top.rglob("*") if path.suffix in SUFFIXES}
+    """Of the whole tree, whatever the picture has: of what git tracks, where there is git."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    paths = [Path(line) for line in done.stdout.splitlines()] or [path.relative_to(ROOT) for path in ROOT.rglob("*")]
+    return {str(path.parent) for path in paths
+            if path.suffix in SUFFIXES and len(path.parts) > 1 and path.parts[0] not in NO_LAYERS and not path.parts[0].startswith(".")}
 
 
 def test_the_picture_has_every_folder_and_none_that_is_not_there():
