@@ -113,9 +113,13 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
     bool known = facts->ran + facts->waited > 0;
     if (paced && facts->none_due)
         say(limit, LIMIT_UNKNOWN, "no message was due");
-    else if (paced && facts->had_per_s >= facts->asked_per_s * KEPT)
+    else if (paced && facts->had_per_s >= facts->asked_per_s * KEPT && !facts->late_receiver)
         say(limit, LIMIT_NONE, "the rate was kept");
-    else if (paced && !late && facts->not_sent > 0)
+    // All came, and later than the target had sent it.
+    else if (paced && facts->had_per_s >= facts->asked_per_s * KEPT) {
+        if (!is_this_side(limit, facts, late))
+            blame_this_side(limit, facts, late);
+    } else if (paced && !late && facts->not_sent > 0)
         say(limit, LIMIT_UNKNOWN,
             "%.0f messages were due and not sent: their clients were gone, or their sockets took no more",
             facts->not_sent);

@@ -33,7 +33,8 @@ struct limit_facts {
     double target_ran, target_waited; // the same of the target's busiest thread
     double idle;                      // share of the CPUs that was idle meanwhile (cpu_idle.h); -1: not known
     double target_stopped; // share of the time in which it stood still: stopped, held by a debugger, frozen
-    double stalled; // share of the time in which the worker that was kept from running the longest was so
+    double stalled;     // share of the time in which the worker that was kept from running the longest was so
+    bool late_receiver; // a worker that received had no time to spare (receiving.h)
     double
         unread; // of the bytes of missing messages, those that lay in sockets of workers, unread, at the end
 };

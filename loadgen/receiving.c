@@ -24,24 +24,38 @@ static double worst(const struct run *run, enum tally_count what)
     return (double)(one > two ? one : two) / 1e6;
 }
 
-bool receiving_judge(struct run *run)
+// Why a worker that receives had no time to spare; "" when it had.
+static void explain(const struct run *run, char why[static 200])
 {
     double ran = worst(run, TALLY_READ_RAN_PPM), waited = worst(run, TALLY_READ_WAITED_PPM);
     double held = worst(run, TALLY_READ_STALLED_PPM), unread = receiving_unread(run);
-    char why[200] = "";
+    why[0] = '\0';
     if (unread >= UNREAD)
-        snprintf(why, sizeof why, "%lld bytes from the target lay unread in its sockets at the end",
+        snprintf(why, 200, "%lld bytes from the target lay unread in its sockets at the end",
                  (long long)run->tally.count[TALLY_UNREAD_BYTES]);
     else if (held >= HELD)
-        snprintf(why, sizeof why,
+        snprintf(why, 200,
                  "it was kept from running (stopped, or its machine was) for %.1f %% of the publishing",
                  held * 100);
     else if (ran + waited >= FULL || waited >= STARVED)
         snprintf(
-            why, sizeof why,
+            why, 200,
             "its busiest thread ran for %.0f %% of the publishing, and had no CPU though it was ready to "
             "run for %.0f %%",
             ran * 100, waited * 100);
+}
+
+bool receiving_was_late(const struct run *run)
+{
+    char why[200];
+    explain(run, why);
+    return why[0] != '\0';
+}
+
+bool receiving_judge(struct run *run)
+{
+    char why[200];
+    explain(run, why);
     if (!why[0])
         return false;
     run_anomaly(run, "late_receiver",

@@ -11,7 +11,10 @@
 // above 1. 0 when none was lost.
 double receiving_unread(const struct run *run);
 
-// The anomaly `late_receiver`, where a worker that received messages at a rate had no time to spare. Gives whether it was.
+// Whether a worker that received messages at a rate had no time to spare.
+bool receiving_was_late(const struct run *run);
+
+// The anomaly `late_receiver` of that. Gives whether it was.
 bool receiving_judge(struct run *run);
 
 // Is it a figure of deliveries or of losses, so that the anomaly makes it doubtful? verify has the same rule

@@ -28,6 +28,11 @@ static void test_with_a_rate_the_limit_is_whoever_did_not_keep_it(void **state)
     (void)state;
     enum { LATE_NS = 5 * 1000000 };
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 999, .ran = 0.99}, LIMIT_NONE, "kept");
+    // All arrived, and a worker was late to read it.
+    check(
+        (struct limit_facts){
+            .asked_per_s = 1000, .had_per_s = 999, .ran = 0.1, .waited = 0.3, .late_receiver = true},
+        LIMIT_HOST, "no CPU for 30 %");
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .ran = 0.5}, LIMIT_TARGET,
           "700 of 1000");
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .not_sent = 300, .ran = 0.5},

@@ -278,6 +278,7 @@ static void add_limit(struct summary *summary, const struct run *run, const stru
                                 .target_stopped = loads->stopped,
                                 .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6,
                                 .unread = receiving_unread(run),
+                                .late_receiver = receiving_was_late(run),
                                 .idle = cpu_idle_between(&loads->idle_from, &loads->idle_to),
                                 .brief = published_ns < THREAD_LOAD_LEAST_NS,
                                 .none_due = tally_measured(&run->tally, TALLY_DUE) == 0};

@@ -47,7 +47,9 @@ def test_sessions_that_are_away_are_told_with_their_number(tmp_path):
         with publish(tmp_path / "beside", port, pid) as beside:
             assert beside.end() == 0
     assert alone.record["summary"]["kept_sessions"] == {"start": 0, "end": 0, "why": None} and not alone.anomaly("kept_sessions")
-    assert beside.record["summary"]["kept_sessions"] == {"start": AWAY, "end": AWAY, "why": None}
+    found = beside.record["summary"]["kept_sessions"]
+    # mosquitto takes a connection without its CONNECT for one of the clients that it knows: then it counts one less.
+    assert found["start"] == AWAY and found["end"] in (AWAY - 1, AWAY) and found["why"] is None
     assert f"sessions of other clients that are away: {AWAY} at the start" in beside.anomaly("kept_sessions")
     one = beside.record["metrics"]["cpu.per_message_ns"]
     assert one["value"] is None or one["doubt"] == "kept_sessions"

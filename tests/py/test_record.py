@@ -227,7 +227,7 @@ def test_verify_finds_a_changed_a_grown_and_a_lost_file(tmp_path, poolmark):
         assert done.returncode == 1
         assert text in done.stdout
     done = poolmark("verify", "--present", tmp_path / "run")
-    assert done.returncode == 0 and "0 of 1 files" in done.stdout
+    assert done.returncode == 0 and "0 of 1 file as recorded" in done.stdout
 
 
 def test_closing_seals_run_json_as_sha256sum_reads_it(tmp_path):

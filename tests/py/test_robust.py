@@ -28,7 +28,7 @@ pthread_rwlockattr_init pthread_rwlockattr_setkind_np pthread_setname_np pthread
 sem_trywait sem_wait
 """
 STREAMS = "fflush fgets fprintf fputc fwrite printf putc puts __isoc99_fscanf open_memstream"   # of open streams; fopen and fclose fail
-ASKED_AND_NOT_NEEDED = "access closedir fts_close dl_iterate_phdr dladdr dlopen dlsym fts_read fts_set personality prctl readdir realpath sched_getaffinity pthread_getattr_np stat"
+ASKED_AND_NOT_NEEDED = "access closedir fts_close dl_iterate_phdr dladdr dlopen dlsym fts_read fts_set getpriority personality prctl readdir realpath sched_getaffinity sched_getscheduler pthread_getattr_np stat"
 AT_START_ONLY = "__register_atfork pthread_key_create pthread_setspecific syscall"  # tests/test_slab_barrier.c refuses membarrier
 OTHER_LIBRARIES = r"json_\w+|MHD_\w+|SHA256\w+|sqlite3_\w+"     # jansson's memory fails, as json_malloc
 
