@@ -111,12 +111,13 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
 {
     bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS;
     bool known = facts->ran + facts->waited > 0;
+    bool kept = paced && facts->had_per_s >= facts->asked_per_s * KEPT;
     if (paced && facts->none_due)
         say(limit, LIMIT_UNKNOWN, "no message was due");
-    else if (paced && facts->had_per_s >= facts->asked_per_s * KEPT && !facts->late_receiver)
+    else if (kept && !facts->late_receiver)
         say(limit, LIMIT_NONE, "the rate was kept");
     // All came, and later than the target had sent it.
-    else if (paced && facts->had_per_s >= facts->asked_per_s * KEPT) {
+    else if (kept) {
         if (!is_this_side(limit, facts, late))
             blame_this_side(limit, facts, late);
     } else if (paced && !late && facts->not_sent > 0)

@@ -335,7 +335,7 @@ static int run_parsed(struct config *config, const struct words *words, struct r
 {
     struct err err = {0};
     char text[sizeof err.text] = "";
-    int code_free;
+    int in_use;
     int parsed = command_line_parse_ranks(config, ranks ? ranks->size : 1, words->argc, words->argv, &err);
     if (parsed > OPTS_RUN)
         return answer(parsed, alone ? "poolmark-loadgen" : "poolmark-loadgen-mpi", config, ranks, words);
@@ -355,10 +355,10 @@ static int run_parsed(struct config *config, const struct words *words, struct r
     if (ranks && !ranks_lead(ranks))
         return program_follow(config, &err);
     // The page is opened when the workers are there (live_page.h); what is known before leaves no record.
-    if (config->metrics && (code_free = address_is_free(&config->metrics_address)) < 0) {
+    if (config->metrics && (in_use = address_is_free(&config->metrics_address)) < 0) {
         char at[ADDRESS_TEXT_BYTES];
-        err_set(&err, code_free, "--metrics %s: %s", address_format(&config->metrics_address, at),
-                strerror(-code_free));
+        err_set(&err, in_use, "--metrics %s: %s", address_format(&config->metrics_address, at),
+                strerror(-in_use));
         ranks_refuse(ranks);
         return complain(&err, EXIT_FAILED);
     }
