@@ -271,6 +271,7 @@ $(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall -Wl,--wra
 $(B)/tests/test_pool_close: private test_flags += -Wl,--wrap=slab_row_strike -Wl,--wrap=thread_slot_watch_remove -Wl,--wrap=pool_check_close
 $(B)/tests/test_pool_pressure: private test_flags += -Wl,--wrap=pressure_group_close
 $(B)/tests/test_slab_bound: private test_flags += -Wl,--wrap=slab_depot_pop
+$(B)/tests/test_stock_portions: private test_flags += -Wl,--wrap=stock_pause_locked
 $(B)/tests/test_slab_fork: private test_flags += -Wl,--wrap=slab_store_give
 $(B)/tests/test_slab_huge: private test_flags += -Wl,--wrap=madvise
 

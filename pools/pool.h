@@ -57,10 +57,18 @@
 //     owned      objects whose memory the pool has, in use or not, without overflow objects
 //     in use     objects got and not put, overflow objects included
 //     hit        a get served from memory that the pool already owned
-//     miss       a get that had to allocate (an expansion, or malloc)
-//     overflow   an object past `max`, served by malloc
+//     miss       a get that had to allocate: it made objects of the pool; or malloc served it, because the pool's own
+//                thread, or another get, had not made them yet (`expand`). Such an object is not owned, and goes back
+//                to malloc when it is put. Until then it counts against `max` as one of the pool's
+//     overflow   an object past `max`, served by malloc: when it was got, `max` objects were in use that are not
+//                overflow (of `fixed`: all that it made)
 //     refused    a get that gave NULL because of `max`
 //     gets = hits + misses + overflow gets + refused + failed
+//
+// So hits + misses, overflow and refused follow from the order of gets and puts alone, and not from when objects were
+// made: initial 1000, max 2000, 4000 gets are 2000 overflow. While misses that malloc served are out, the pool may
+// have as many free objects that no get may have. Exceptions: a resize, preheat or drain under way; what is said of
+// `construct` above; `slab` where membarrier fails.
 #ifndef POOLMARK_POOLS_POOL_H
 #define POOLMARK_POOLS_POOL_H
 
@@ -234,7 +242,10 @@ int64_t pool_trim(struct pool *pool);
 
 // Sets another `max` (0: unbounded) while the pool is used. When more is owned, free objects go back at
 // once, and objects in use go back when they are put, as far as the strategy can give back: single objects,
-// or the batches they were made in. Until then the pool owns more than `max`, but gets beyond `max` objects
+// or the batches they were made in (`fixed`, `expand`). A batch goes where at least as many are too many as it
+// has, and all of it is back. What open made is one batch, as is each preheat and each piece of an expansion: a
+// pool that made nothing since open gives nothing back, and only its bound is lower. Another thread's get or put
+// waits for the sorting of 1024 free objects at most. Until then the pool owns more than `max`, but gets beyond `max` objects
 // in use are overflow or refused. pool_stats tells the bound in force, pool_config_of the one asked for at
 // open. 0; -ENOTSUP without POOL_CAP_RESIZES; -ERANGE: out of bounds; -ECANCELED: draining; -ENOMEM: the
 // bound is set, but `fixed` could not make again what an earlier resize gave back.

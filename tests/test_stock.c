@@ -129,9 +129,9 @@ static void test_strays_are_told_from_its_own(void **state)
         assert_int_equal(stock_preheat(stock, 1), 0);
     pop_many(stock, objects, 40);
     pool_lock_acquire(&stock->lock);
-    assert_true(stock_reserve_locked(stock));
+    assert_true(stock_reserve_miss_locked(stock));
     pool_lock_release(&stock->lock);
-    void *stray = stock_stray(stock, STOCK_OVERFLOW);
+    void *stray = stock_make_miss(stock);
     assert_non_null(stray);
     assert_false(stock_owns(stock, stray));
     for (int i = 0; i < 40; i++)
@@ -142,7 +142,7 @@ static void test_strays_are_told_from_its_own(void **state)
     put_many(stock, objects + 20, 20);
     struct pool_stats stats = {0};
     stock_stats(stock, &stats);
-    assert_int_equal(stats.overflow, 1);
+    assert_int_equal(stats.misses, 1);
     assert_int_equal(stats.hits, 40);
     assert_int_equal(stats.puts, 41);
     assert_int_equal(stats.owned, 40);

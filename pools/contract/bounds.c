@@ -79,6 +79,24 @@ static void past_the_bound_malloc_serves(const struct check *check)
     check_close(pool);
 }
 
+// A thread of the pool may make the objects, sooner or later.
+static void overflow_is_what_is_past_the_bound_however_it_grows(const struct check *check)
+{
+    struct pool_config config = bounded_config(check, POOL_OVERFLOW_HEAP);
+    config.growth_mode = POOL_GROW_DEFAULT;
+    struct pool *pool = check_open(check, &config);
+    void *objects[OUT];
+    for (int round = 1; round <= 3; round++) {
+        struct pool_stats stats;
+        check_get_many(pool, objects, OUT);
+        KEEP(!check_stats(pool, &stats) || stats.overflow == round * (OUT - OWNED),
+             "after %d times %d gets with max %d it counts %lld as overflow", round, OUT, OWNED,
+             (long long)stats.overflow);
+        check_put_many(pool, objects, OUT);
+    }
+    check_close(pool);
+}
+
 static void past_the_bound_a_get_is_refused(const struct check *check)
 {
     struct heard heard = {.smaller = 0};
@@ -187,6 +205,8 @@ static void a_drained_pool_gives_no_objects_and_takes_those_that_are_out(const s
 const struct promise bound_promises[] = {
     {"preheat_keeps_to_max", POOL_CAP_PREHEATS | POOL_CAP_BOUNDED, preheat_keeps_to_max},
     {"past_the_bound_malloc_serves", POOL_CAP_BOUNDED, past_the_bound_malloc_serves},
+    {"overflow_is_what_is_past_the_bound_however_it_grows", POOL_CAP_BOUNDED,
+     overflow_is_what_is_past_the_bound_however_it_grows},
     {"past_the_bound_a_get_is_refused", POOL_CAP_BOUNDED, past_the_bound_a_get_is_refused},
     {"every_expansion_is_an_event", 0, every_expansion_is_an_event},
     {"trim_and_sweep_give_back_and_leave_a_working_pool", 0,

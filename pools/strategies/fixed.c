@@ -12,20 +12,12 @@ struct pool {
     struct stock stock;
 };
 
-// When more is owned than a lowered `max` allows, gets check whether `max` objects are in use.
-static void set_gate_locked(struct stock *stock)
-{
-    stock->gate_at = stock->max && stock->owned > stock->max ? stock->max : INT64_MAX;
-    stock_settle_locked(stock);
-}
-
 static int fixed_preheat(struct pool *pool, int64_t count)
 {
     struct stock *stock = &pool->stock;
     int code = stock_preheat(stock, count);
     pool_lock_acquire(&stock->lock);
     pool->made += code == 0 ? count : 0;
-    set_gate_locked(stock);
     pool_lock_release(&stock->lock);
     return code;
 }
@@ -98,9 +90,6 @@ static int fixed_resize(struct pool *pool, int64_t max)
     pool_base_tell_max(&pool->base, stock->max);
     pool_lock_release(&stock->lock);
     int code = makes ? stock_grow(stock, missing) : 0;
-    pool_lock_acquire(&stock->lock);
-    set_gate_locked(stock);
-    pool_lock_release(&stock->lock);
     return code == -ERANGE ? 0 : code; // another resize, to less, is in force by now
 }
 

@@ -6,8 +6,12 @@
 #include "pools/strategies/stock_batch.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum { ALIGNMENT = 16 };
+
+// Why malloc served a get, not the stock.
+enum kind { STRAY_MISS, STRAY_OVERFLOW };
 
 int stock_open(struct stock *stock, const struct pool_config *config, struct err *err)
 {
@@ -88,13 +92,21 @@ bool stock_pop_few(struct stock *stock, uint32_t *number, bool alone)
     return stock_is_settled(stock, gate, head, alone);
 }
 
+// May release the lock in between.
 static uint32_t pop_or_fill_locked(struct stock *stock)
 {
     for (;;) {
         uint32_t number = free_stack_pop(&stock->free);
         struct stock_batch *batch = stock->reserves;
-        if (number != FREE_STACK_NONE || !batch)
+        if (number != FREE_STACK_NONE)
             return number;
+        if (stock->unsorted_count > 0) {
+            if (stock_sort_some_locked(stock))
+                stock_pause_locked(stock);
+            continue;
+        }
+        if (!batch)
+            return FREE_STACK_NONE;
         // The gate is shut until it is set with the batch counted.
         stock_shut_locked(stock);
         if (free_stack_fill(&stock->free, (uint32_t)batch->range->first))
@@ -113,7 +125,8 @@ static void take_back_locked(struct stock *stock, uint32_t number)
         stock_go_home_locked(stock, batch, number);
 }
 
-// Other gets meanwhile read the gate, and count by the depth that they find; so does this one.
+// Other gets meanwhile read the gate, and count by the depth that they find; so does this one. May release the lock in
+// between.
 bool stock_pop_locked(struct stock *stock, uint32_t *number)
 {
     if (*number != FREE_STACK_NONE) { // popped before, with an older gate
@@ -142,43 +155,86 @@ void stock_count_miss_locked(struct stock *stock)
     stock->not_hits++;
 }
 
-// Refuses when other threads meanwhile got objects up to the bound: either they see this stray, or this
-// thread sees them.
-bool stock_reserve_locked(struct stock *stock)
+// The kind of a stray, before the object. As aligned as malloc.
+enum { STRAY_BYTES = ALIGNMENT };
+_Static_assert(sizeof(enum kind) <= STRAY_BYTES, "the header has room for it");
+
+static void *make_stray(const struct stock *stock, enum kind kind)
+{
+    char *block = pool_memory_alloc(STRAY_BYTES + stock->object_bytes);
+    if (!block)
+        return NULL;
+    if (object_construct(&stock->config, block + STRAY_BYTES) < 0) {
+        pool_memory_free(block);
+        return NULL;
+    }
+    memcpy(block, &kind, sizeof kind);
+    poison(block, STRAY_BYTES);
+    return block + STRAY_BYTES;
+}
+
+static enum kind kind_of(void *object)
+{
+    char *block = (char *)object - STRAY_BYTES;
+    enum kind kind;
+    unpoison(block, STRAY_BYTES);
+    poison_is_defined(block, STRAY_BYTES);
+    memcpy(&kind, block, sizeof kind);
+    return kind;
+}
+
+static void free_stray(const struct stock *stock, void *object)
+{
+    object_destruct(&stock->config, object, stock->object_bytes);
+    pool_memory_free((char *)object - STRAY_BYTES);
+}
+
+static void begin_stray_locked(struct stock *stock, enum kind kind)
 {
     stock->strays++;
     stock->being_made++;
+    stock->misses_out += kind == STRAY_MISS;
+    stock->misses_being_made += kind == STRAY_MISS;
     stock_settle_locked(stock);
-    bool refuses = stock->config.overflow == POOL_OVERFLOW_REFUSE && stock->max;
-    if (!refuses || stock_in_use_locked(stock) <= stock->max)
+}
+
+// Not more than `max` when other threads meanwhile got objects up to it: either they see this stray, or this thread
+// sees them.
+bool stock_reserve_miss_locked(struct stock *stock)
+{
+    begin_stray_locked(stock, STRAY_MISS);
+    if (!stock->max || !stock_is_past_max_locked(stock, stock_in_use_locked(stock) - 1))
         return true;
     stock->strays--;
     stock->being_made--;
+    stock->misses_out--;
+    stock->misses_being_made--;
     return false;
 }
 
-void *stock_stray(struct stock *stock, enum stock_stray kind)
+// For a stray that was begun.
+static void *end_stray(struct stock *stock, enum kind kind)
 {
-    void *object = pool_memory_alloc(stock->object_bytes);
-    if (object && object_construct(&stock->config, object) < 0) {
-        pool_memory_free(object);
-        object = NULL;
-    }
+    void *object = make_stray(stock, kind);
     pool_lock_acquire(&stock->lock);
     stock->being_made--;
-    if (!object) {
-        stock->strays--;
-        stock->failed++;
+    stock->misses_being_made -= kind == STRAY_MISS;
+    if (object) {
+        ++*(kind == STRAY_MISS ? &stock->misses : &stock->overflow);
+        stock->bytes_allocated += STRAY_BYTES + (int64_t)stock->object_bytes;
     } else {
-        if (kind == STOCK_MISS)
-            stock->misses++;
-        else
-            stock->overflow++;
-        stock->bytes_allocated += (int64_t)stock->object_bytes;
+        stock->strays--;
+        stock->misses_out -= kind == STRAY_MISS;
+        stock->failed++;
     }
     stock_settle_locked(stock);
     pool_lock_release(&stock->lock);
     return object;
+}
+
+void *stock_make_miss(struct stock *stock)
+{
+    return end_stray(stock, STRAY_MISS);
 }
 
 static void emit_refusal(const struct pool_config *config, int64_t owned, int64_t in_use)
@@ -195,15 +251,15 @@ static void release_and_collect(struct stock *stock)
     bool retires = stock->retiring > 0;
     pool_lock_release(&stock->lock);
     if (retires)
-        stock_collect(stock);
+        stock_free_home(stock);
 }
 
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config)
 {
     if (config->overflow == POOL_OVERFLOW_HEAP) {
-        bool is_reserved = stock_reserve_locked(stock); // always true with this policy
+        begin_stray_locked(stock, STRAY_OVERFLOW);
         release_and_collect(stock);
-        return is_reserved ? stock_stray(stock, STOCK_OVERFLOW) : NULL;
+        return end_stray(stock, STRAY_OVERFLOW);
     }
     bool first = !stock->refusing;
     int64_t owned = stock->owned, in_use = stock_in_use_locked(stock);
@@ -236,16 +292,15 @@ static void put_locking(struct stock *stock, void *object)
             unused = stock_forget_locked(stock, gone = batch);
     } else {
         stock->strays--;
+        stock->misses_out -= kind_of(object) == STRAY_MISS;
     }
     stock_settle_locked(stock);
     pool_lock_release(&stock->lock);
     stock_free_ranges(unused);
     if (gone)
         stock_batch_free(stock, gone);
-    if (batch)
-        return;
-    object_destruct(&stock->config, object, stock->object_bytes);
-    pool_memory_free(object);
+    if (!batch)
+        free_stray(stock, object);
 }
 
 void stock_put_elsewhere(struct stock *stock, void *object, bool alone)
@@ -311,7 +366,10 @@ void stock_fork_child(struct stock *stock)
 {
     stock->pending = 0;
     stock->strays -= stock->being_made;
-    stock->being_made = 0;
+    stock->misses_out -= stock->misses_being_made;
+    stock->being_made = stock->misses_being_made = 0;
+    while (stock_sort_some_locked(stock)) // a resize of another thread does not go on here
+        ;
     pool_lock_make_free(&stock->lock);
     stock_settle_locked(stock);
 }
@@ -337,10 +395,15 @@ bool stock_is_valid(struct stock *stock)
         retiring += batch->home >= 0;
         valid = valid && (i == 0 || stock_map_at(&stock->map, i - 1)->memory < batch->memory);
     }
-    int64_t in_use = stock_in_use_locked(stock);
+    int64_t in_use = stock_in_use_locked(stock), unsorted = 0;
+    for (uint32_t at = stock->unsorted; unsorted < stock->unsorted_count && at != FREE_STACK_NONE; unsorted++)
+        at = (uint32_t)free_stack_entry(&stock->free, at);
+    valid = valid && unsorted == stock->unsorted_count;
     valid = valid && found == depth && owned == stock->owned && reserved == stock->reserved &&
             home == stock->home && retiring == stock->retiring;
     valid = valid && stock->being_made >= 0 && stock->strays >= stock->being_made && in_use >= stock->strays;
+    valid = valid && stock->misses_out >= stock->misses_being_made && stock->misses_out <= stock->strays &&
+            stock->misses_being_made >= 0;
     pool_lock_release(&stock->lock);
     return valid;
 }

@@ -8,9 +8,14 @@
 // batch joins in constant time, however many objects it has.
 //
 // Pop and push take no lock, so no thread waits for one that was preempted in the middle of either. The lock
-// is for rare work: making and giving back batches, an empty stack, the pool's bounds, strays, statistics. A
-// stray is an object that malloc served, beyond `max` or while a batch was being made. It goes back to
-// malloc when it is put.
+// is for rare work: making and giving back batches, an empty stack, the pool's bounds, strays, statistics.
+//
+// A stray is an object that malloc served, and goes back to malloc when it is put. There are two kinds: overflow,
+// beyond `max`; and misses, got while the batch that the get needed was being made. A miss stands for an object of the
+// pool: together with the pool's own objects in use, misses that are out are never more than `max`. So a get is
+// overflow exactly when `max` objects that are not overflow are in use, even where the pool has free objects by then
+// that came too late for a miss. Whether a batch was made sooner or later changes hits to misses, and no overflow. The
+// kind of a stray is in a header before it.
 //
 // The objects in use follow from the depth of the stack: in use = at_empty - depth. at_empty, the objects
 // that would be in use if the stack were empty, changes only under the lock. The gate is the fewest free
@@ -28,7 +33,10 @@
 // batches. While a batch retires, puts take the lock. A put that checked before the batch retired checks
 // again after its push.
 //
-// Invariant: owned = free + reserves + home + in use - strays. Functions whose name ends in _locked need the
+// To find a batch's free objects, all free ones are taken out of the stack at once, and sorted by portions. In between
+// the lock is free. A get that finds the stack empty sorts a portion.
+//
+// Invariant: owned = free + unsorted + reserves + home + in use - strays. Functions whose name ends in _locked need the
 // lock held; the others must be called without it.
 #ifndef POOLMARK_POOLS_STRATEGIES_STOCK_H
 #define POOLMARK_POOLS_STRATEGIES_STOCK_H
@@ -56,9 +64,6 @@ struct stock_batch {
     bool is_reserve;        // no object was given out since it joined
 };
 
-// Why malloc served a get, not the stock.
-enum stock_stray { STOCK_MISS, STOCK_OVERFLOW };
-
 struct stock {
     // One cache line with everything that a pop or push accesses, except entries and map.
     alignas(64) struct free_stack free;
@@ -70,21 +75,24 @@ struct stock {
     alignas(64) struct stock_map map;
 
     alignas(64) struct pool_lock lock; // guards all the rest
-    int64_t gate_at;                   // gets are slow from so many in use on; INT64_MAX: never
-    int64_t peak;                      // as of the last settling
-    int64_t at_empty;                  // as of the last settling; without strays being made
-    int64_t pops;                      // as of `tag`
+    int64_t gate_at;  // the strategy's own: gets are slow from so many in use on; INT64_MAX: never
+    int64_t peak;     // as of the last settling
+    int64_t at_empty; // as of the last settling; without strays being made
+    int64_t pops;     // as of `tag`
     uint32_t tag;
     int64_t not_hits;   // pops that were not hits: taken back, of a miss, or by the lock's holder
     int64_t strays;     // objects out that malloc served, those being made included
     int64_t being_made; // strays whose malloc has not returned yet
-    int64_t max;        // 0: unbounded
+    int64_t misses_out, misses_being_made; // of these, the ones that are no overflow
+    int64_t max;                           // 0: unbounded
     int64_t misses, overflow, refused, failed;
     int64_t owned;
-    int64_t reserved; // objects of reserves
-    int64_t home;     // objects of retiring batches that are back
-    int64_t retiring; // batches
-    int64_t pending;  // objects being made, not yet owned
+    int64_t reserved;       // objects of reserves
+    int64_t home;           // objects of retiring batches that are back
+    uint32_t unsorted;      // chain of free objects that are to be sorted
+    int64_t unsorted_count; // its length
+    int64_t retiring;       // batches
+    int64_t pending;        // objects being made, not yet owned
     int64_t bytes_allocated;
     int64_t peak_bytes;                          // owned, bookkeeping included
     int64_t rounding_bytes;                      // of all batches
@@ -109,9 +117,8 @@ bool stock_plan_locked(struct stock *stock, int64_t count);
 // Both of the above: pool_preheat of these strategies. -ERANGE past `max`.
 int stock_preheat(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
 
-// Sets `max`, lets the batches above it retire, and takes back those that need not retire any more. The
-// caller sets its gate again while stock_is_past_max_locked. Returns bytes given back. Drain retires all
-// batches, for good.
+// Sets `max`, lets the batches above it retire, and takes back those that need not retire any more. Returns bytes
+// given back. Drain retires all batches, for good.
 int64_t stock_resize(struct stock *stock, int64_t max);
 int64_t stock_drain(struct stock *stock);
 
@@ -120,20 +127,19 @@ int64_t stock_drain(struct stock *stock);
 void stock_settle_locked(struct stock *stock);
 int64_t stock_in_use_locked(const struct stock *stock); // strays being made included
 
-// May no object be given out with so many in use? Either gets beyond `max` are refused, or more than `max`
-// is owned and `max` of the pool's own objects are in use.
+// With so many in use: are as many as `max` in use that are not overflow?
 bool stock_is_past_max_locked(const struct stock *stock, int64_t in_use);
 
 // A free object's number, counted as a hit; FREE_STACK_NONE when none is free. A number from stock_pop is
-// kept. False: the get is beyond the bound and has no object.
+// kept. False: the get is beyond the bound and has no object. May release the lock in between.
 bool stock_pop_locked(struct stock *stock, uint32_t *number);
 void stock_count_miss_locked(struct stock *stock); // the pop before was not a hit
 
-// Counts a stray that is being made. False: no more objects may be in use.
-bool stock_reserve_locked(struct stock *stock) __attribute__((warn_unused_result));
-// An object from malloc, counted as `kind`; NULL, counted as failed, when there is no memory. The caller has
-// counted it as in use and as a stray already (stock_reserve_locked), so that bounds hold during malloc.
-void *stock_stray(struct stock *stock, enum stock_stray kind);
+// An object from malloc that stands for one of the pool, counted as a miss; NULL, counted as failed, when there is no
+// memory. First count it as in use and as a stray with the lock held, so that bounds hold during malloc. False: it
+// would be past `max`.
+bool stock_reserve_miss_locked(struct stock *stock) __attribute__((warn_unused_result));
+void *stock_make_miss(struct stock *stock);
 // A get beyond the bound, by the pool's overflow policy: an object from malloc, or NULL, counted as refused.
 // The listener gets only the first refusal in a row. Needs the lock; releases it.
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config);
@@ -163,7 +169,7 @@ enum {
 // and call stock_pop_locked with `number`.
 bool stock_pop_few(struct stock *stock, uint32_t *number, bool alone);
 void stock_put_elsewhere(struct stock *stock, void *object, bool alone);
-void stock_collect(struct stock *stock);
+void stock_collect(struct stock *stock); // once more takes objects of retiring batches out of the stack
 
 // The gate was set again since: the state that it follows from changed.
 static inline bool stock_is_another_epoch(uint64_t gate, uint64_t other)

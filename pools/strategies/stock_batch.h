@@ -19,6 +19,13 @@ int64_t stock_count_locked(struct stock *stock); // settles; returns how many ob
 // Until the gate is settled, no get is served without the lock.
 void stock_shut_locked(struct stock *stock);
 
+// Of the free objects that are to be sorted: looks at STOCK_SORT_MOST. Those of retiring batches go home, the others
+// back into the stack. Returns whether some are left.
+enum { STOCK_SORT_MOST = 1024 };
+bool stock_sort_some_locked(struct stock *stock);
+void stock_pause_locked(struct stock *stock); // lets others have the lock
+void stock_free_home(struct stock *stock);    // batches whose last object came home
+
 // The batch's memory leaves the pool. Returns records for stock_free_ranges, to be freed without the lock.
 struct number_range *stock_forget_locked(struct stock *stock, struct stock_batch *batch);
 void stock_free_ranges(struct number_range *ranges);

@@ -2,9 +2,15 @@
 // How many objects are in use, and when a get has to take the slow path.
 #include "pools/strategies/stock_batch.h"
 
+void stock_pause_locked(struct stock *stock)
+{
+    pool_lock_release(&stock->lock);
+    pool_lock_acquire(&stock->lock);
+}
+
 int64_t stock_at_empty_locked(const struct stock *stock)
 {
-    return stock->owned - stock->reserved - stock->home + stock->strays;
+    return stock->owned - stock->unsorted_count - stock->reserved - stock->home + stock->strays;
 }
 
 static int64_t count_free(const struct stock *stock)
@@ -19,14 +25,22 @@ int64_t stock_in_use_locked(const struct stock *stock)
     return stock_at_empty_locked(stock) - count_free(stock);
 }
 
-// Refusal counts all objects in use, also those that malloc served while the pool had none free.
+static int64_t overflow_out_locked(const struct stock *stock)
+{
+    return stock->strays - stock->misses_out;
+}
+
 bool stock_is_past_max_locked(const struct stock *stock, int64_t in_use)
 {
-    if (!stock->max)
-        return false;
-    if (stock->config.overflow == POOL_OVERFLOW_REFUSE && in_use >= stock->max)
-        return true;
-    return stock->owned > stock->max && in_use - stock->strays >= stock->max;
+    return stock->max && in_use - overflow_out_locked(stock) >= stock->max;
+}
+
+// Gets without the lock cannot pass `max` unless there are more objects for them than that.
+static int64_t gate_at_locked(const struct stock *stock)
+{
+    int64_t bound = stock->max + overflow_out_locked(stock);
+    bool is_bound = stock->max && stock->owned + stock->misses_out > stock->max;
+    return is_bound && bound < stock->gate_at ? bound : stock->gate_at;
 }
 
 // Where gets beyond `max` are refused, a get that popped an object before the check has it not in use.
@@ -77,9 +91,8 @@ void stock_shut_locked(struct stock *stock)
 int64_t stock_count_locked(struct stock *stock)
 {
     int64_t all = stock_at_empty_locked(stock), at_empty = all - stock->being_made;
-    uint32_t closed = stock->refusing               ? UINT32_MAX
-                      : stock->gate_at == INT64_MAX ? 0
-                                                    : clamp(all - stock->gate_at);
+    int64_t gate_at = gate_at_locked(stock);
+    uint32_t closed = stock->refusing ? UINT32_MAX : gate_at == INT64_MAX ? 0 : clamp(all - gate_at);
     if (at_empty != stock->at_empty || closed != atomic_load(&stock->closed))
         set_gate_locked(stock, at_empty, closed);
     note_peak_locked(stock, stock->at_empty - (int64_t)(uint32_t)atomic_load(&stock->gate));

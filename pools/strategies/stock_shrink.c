@@ -2,40 +2,43 @@
 // Batches retire, and are taken back from retirement.
 #include "pools/strategies/stock_batch.h"
 
-// Free numbers to be pushed, with entries as for an empty stack.
-struct chain {
-    uint32_t first, depth;
-};
-
-static void add(struct stock *stock, struct chain *chain, uint32_t number)
+// Takes all free objects out of the stack, to be sorted. There must be none left to sort.
+static void unsort_locked(struct stock *stock)
 {
-    atomic_store_explicit(free_stack_slot(&stock->free, number),
-                          free_stack_make_entry(++chain->depth, chain->first), memory_order_relaxed);
-    chain->first = number;
+    stock_shut_locked(stock);
+    uint32_t first = free_stack_take_all(&stock->free);
+    if (first != FREE_STACK_NONE) {
+        stock->not_hits++; // take_all counted as a pop
+        stock->unsorted = first;
+        stock->unsorted_count = free_stack_depth_of(free_stack_entry(&stock->free, first));
+    }
+    stock_settle_locked(stock);
 }
 
-static uint32_t below(const struct stock *stock, uint32_t number)
+bool stock_sort_some_locked(struct stock *stock)
 {
-    return (uint32_t)free_stack_entry(&stock->free, number);
+    if (stock->unsorted_count == 0)
+        return false;
+    stock_shut_locked(stock);
+    for (int i = 0; i < STOCK_SORT_MOST && stock->unsorted_count > 0; i++) {
+        uint32_t number = stock->unsorted;
+        struct stock_batch *batch = stock_batch_of_locked(stock, number);
+        stock->unsorted = (uint32_t)free_stack_entry(&stock->free, number);
+        stock->unsorted_count--;
+        if (batch->home < 0)
+            free_stack_push(&stock->free, number, false);
+        else
+            stock_go_home_locked(stock, batch, number);
+    }
+    stock_settle_locked(stock);
+    return stock->unsorted_count > 0;
 }
 
-// Sorts the free objects, and those freed meanwhile: objects of retiring batches go home, the others (back)
-// into the stack.
-static void sort_free_locked(struct stock *stock, struct chain *chain)
+// Releases the lock in between.
+static void sort_all_locked(struct stock *stock)
 {
-    do {
-        uint32_t number = free_stack_take_all(&stock->free);
-        stock->not_hits += number != FREE_STACK_NONE; // take_all counted as a pop
-        while (number != FREE_STACK_NONE) {
-            uint32_t next = below(stock, number);
-            struct stock_batch *batch = stock_batch_of_locked(stock, number);
-            if (batch->home < 0)
-                add(stock, chain, number);
-            else
-                stock_go_home_locked(stock, batch, number);
-            number = next;
-        }
-    } while (chain->depth && !free_stack_fill(&stock->free, chain->first));
+    while (stock_sort_some_locked(stock))
+        stock_pause_locked(stock);
 }
 
 // Needs the lock; releases it. Frees the batches whose objects are all home, and returns their bytes.
@@ -77,52 +80,63 @@ static void retire_locked(struct stock *stock, struct stock_batch *batch)
     stock->home += batch->count;
 }
 
-// The batch's objects that are home are free again.
-static void take_back_locked(struct stock *stock, struct stock_batch *batch, struct chain *chain)
+// The batch's objects that are home are free again, once they were sorted.
+static void take_back_locked(struct stock *stock, struct stock_batch *batch)
 {
+    stock_shut_locked(stock);
+    stock->unsorted = batch->home_top;
+    stock->unsorted_count = batch->home;
     stock->home -= batch->home;
     stock->retiring--;
     batch->home = -1;
-    for (uint32_t number = batch->home_top, next; number != FREE_STACK_NONE; number = next) {
-        next = below(stock, number);
-        add(stock, chain, number);
-    }
+    stock_settle_locked(stock);
 }
 
 // Keeps as many batches as `max` allows, and takes back retiring ones that need not go. Small batches retire
-// as well as large ones.
-static void choose_locked(struct stock *stock, struct chain *chain)
+// as well as large ones. There must be none left to sort. True: there may be now, and it is to be called again after
+// that.
+static bool choose_locked(struct stock *stock)
 {
     int64_t excess = stock->max ? stock->owned - stock->max : 0;
+    struct stock_batch *back = NULL;
+    bool retired = false;
+    if (stock->draining || !(stock->retiring || excess > 0))
+        return false;
     for (size_t i = stock_map_count(&stock->map); i-- > 0;) {
         struct stock_batch *batch = stock_map_at(&stock->map, i);
         bool retires = batch->count <= excess;
         if (retires)
             excess -= batch->count;
-        if (retires && batch->home < 0)
+        if (retires && batch->home < 0) {
             retire_locked(stock, batch);
-        else if (!retires && batch->home >= 0)
-            take_back_locked(stock, batch, chain);
+            retired = true;
+        } else if (!retires && batch->home >= 0) {
+            back = batch;
+        }
     }
+    if (!retired && back)
+        take_back_locked(stock, back);
+    atomic_store(&stock->puts_lock, stock->retiring > 0); // before free objects are taken out to be sorted
+    if (retired)
+        unsort_locked(stock);
+    return retired || back;
 }
 
 int64_t stock_resize(struct stock *stock, int64_t max)
 {
     pool_lock_acquire(&stock->lock);
     stock->max = max;
-    if (!stock->draining && (stock->retiring || (max && stock->owned > max))) {
-        struct chain chain = {.first = FREE_STACK_NONE};
-        stock_shut_locked(stock);
-        choose_locked(stock, &chain);
-        atomic_store(&stock->puts_lock, stock->retiring > 0); // before the free objects are sorted
-        sort_free_locked(stock, &chain);
+    stock_settle_locked(stock);
+    sort_all_locked(stock);
+    while (choose_locked(stock)) {
+        stock_pause_locked(stock);
+        sort_all_locked(stock);
     }
     return free_home_unlock(stock);
 }
 
 int64_t stock_drain(struct stock *stock)
 {
-    struct chain chain = {.first = FREE_STACK_NONE};
     pool_lock_acquire(&stock->lock);
     stock->draining = true;
     stock_shut_locked(stock);
@@ -130,18 +144,27 @@ int64_t stock_drain(struct stock *stock)
         if (stock_map_at(&stock->map, i)->home < 0)
             retire_locked(stock, stock_map_at(&stock->map, i));
     atomic_store(&stock->puts_lock, true);
-    sort_free_locked(stock, &chain);
+    stock_settle_locked(stock);
+    sort_all_locked(stock);
+    unsort_locked(stock);
+    sort_all_locked(stock);
     return free_home_unlock(stock);
 }
 
 // Needed because a put that checked before a batch retired may have pushed its object after that.
 void stock_collect(struct stock *stock)
 {
-    struct chain chain = {.first = FREE_STACK_NONE};
     pool_lock_acquire(&stock->lock);
+    sort_all_locked(stock);
     if (stock->retiring) {
-        stock_shut_locked(stock);
-        sort_free_locked(stock, &chain);
+        unsort_locked(stock);
+        sort_all_locked(stock);
     }
+    (void)free_home_unlock(stock);
+}
+
+void stock_free_home(struct stock *stock)
+{
+    pool_lock_acquire(&stock->lock);
     (void)free_home_unlock(stock);
 }
