@@ -7,9 +7,12 @@
 Where three rates or more were measured, processors follow the rate by one of two forms, the one that is nearer to the points:
 
     line        base + slope x rate
-    power       factor x rate ^ exponent: the more come, the more share a wake-up, and a message costs less. Beyond twice the highest
+    set-up      base + rate x first / (1 + rate x saved): the first message of a busy period pays for waking up, those that come
+                meanwhile share it, and the busier the server, the more do (M/G/1 queue with exceptional first service, Welch 1964:
+                busy = rate x first (1 - busy) + rate x further x busy, so saved = first - further). Beyond twice the highest
                 measured rate a message costs what it does there, since no message is free
 
+The set-up is taken where it is nearer to the points than scatter would make it (F test at 95 %), otherwise the line.
 Both are least squares with relative errors (a processor that is somewhat busy costs each message some per cent, not some microseconds).
 Of fewer rates a message costs what it did at the highest, and the interval is that of the repetitions. Intervals are Student's t at
 95 %; of a single run there is none.
@@ -28,10 +31,10 @@ LEAST_RATES = 3             # of a line with an interval
 SAME_RATE = 0.05            # rates that differ by less are one
 TOLERANCE_PERCENT = 10.0    # of the held-out rate
 NS = 1e-9
-PROPORTIONAL, LINE, POWER = "proportional", "line", "power"
-NEARER = 0.85               # the power is taken where its squares are so much smaller than the line's
-REACH = 2.0                 # times the highest measured rate: so far a power is extrapolated
-MOST_LOG = 100.0            # of a number of processors, and of its interval
+PROPORTIONAL, LINE, SET_UP = "proportional", "line", "set-up"
+REACH = 2.0                 # times the highest measured rate: so far a set-up is extrapolated
+LEAST_SET_UP = 4            # rates for three coefficients
+FALLING = 1e-3              # least share that a message saves at the highest rate, for a set-up that is no line
 
 
 def _t(freedom: int) -> float:
@@ -54,45 +57,38 @@ def mean_of(values: list[float]) -> Mean:
     return Mean(mean, _t(freedom) * spread / math.sqrt(len(values)) if freedom else math.inf, len(values))
 
 
-Formed = tuple[str, float, float, Array]    # form, its two coefficients, their covariance
-
-
 @dataclass(frozen=True)
 class Cost:
     """Processors against messages a second."""
-    form: str                           # PROPORTIONAL, LINE, POWER
-    first: float                        # LINE: base, in processors; POWER: ln factor
-    second: float                       # PROPORTIONAL, LINE: processor seconds of a message; POWER: exponent
-    covariance: Array | None    # of (first, second); None: proportional, with `half`
+    form: str                   # PROPORTIONAL, LINE, SET_UP
+    coefficients: Array         # (processors without a message, processor seconds of a message that comes alone, seconds saved)
+    covariance: Array | None    # of them; None: proportional, with `half`
     freedom: int
-    half: float                         # of the interval of `second`, where it is proportional
+    half: float                         # of the interval of a message's cost, where it is proportional
     rates: tuple[float, ...]            # measured, each once
     runs: int
 
     @property
     def base(self) -> float:
         """Processors without a message."""
-        return max(0.0, self.first) if self.form == LINE else 0.0
+        return max(0.0, float(self.coefficients[0]))
 
-    def _inside(self, rate: float) -> tuple[float, float]:
-        """(rate that the power's form is used for, factor from there on)."""
-        most = REACH * self.rates[-1]
-        return (rate, 1.0) if rate <= most else (most, rate / most)
-
-    def _half(self, row: Array) -> float:
-        return _t(self.freedom) * math.sqrt(max(0.0, float(row @ self.covariance @ row))) if self.covariance is not None else math.inf
+    @property
+    def alone(self) -> float:
+        """Processor seconds of a message that comes alone."""
+        return float(self.coefficients[1])
 
     def at(self, rate: float) -> tuple[float | None, float, float | None]:
         """(low, processors, high). low and high are None without an interval."""
         if rate <= 0:
             return (self.base, self.base, self.base)
-        if self.form == POWER:
-            inside, factor = self._inside(rate)
-            value = math.exp(self.first) * inside ** self.second * factor
-            half = min(MOST_LOG, self._half(numpy.array([1.0, math.log(inside)])))
-            return value * math.exp(-half), value, value * math.exp(half)
-        value = max(0.0, self.first + self.second * rate)
-        half = self.half * rate if self.covariance is None else self._half(numpy.array([1.0, rate]))
+        inside = min(rate, REACH * self.rates[-1]) if self.form == SET_UP else rate
+        factor = rate / inside
+        value = max(0.0, float(_processors(self.coefficients, numpy.array([inside]))[0])) * factor
+        half = self.half * rate
+        if self.covariance is not None:
+            row = _slopes(self.coefficients, numpy.array([inside]))[0]
+            half = _t(self.freedom) * math.sqrt(max(0.0, float(row @ self.covariance @ row))) * factor
         return (max(0.0, value - half), value, value + half) if math.isfinite(half) else (None, value, None)
 
     def message_s(self, rate: float) -> float:
@@ -109,34 +105,59 @@ def distinct(rates: list[float]) -> list[float]:
     return found
 
 
-def _fitted(design: Array, y: Array, weight: Array) -> tuple[Array, Array] | None:
-    """(two coefficients, their covariance) by weighted least squares. None for points that are no measurements."""
+def _processors(coefficients: Array, rates: Array) -> Array:
+    base, alone, saved = coefficients
+    return numpy.asarray(base + rates * alone / (1 + rates * saved))
+
+
+def _slopes(coefficients: Array, rates: Array) -> Array:
+    """Of the processors by each coefficient: a row for each rate."""
+    _, alone, saved = coefficients
+    shared = 1 + rates * saved
+    return numpy.stack([numpy.ones_like(rates), rates / shared, -alone * (rates / shared) ** 2], axis=1)
+
+
+Formed = tuple[str, Array, Array, float]    # form, coefficients, their covariance, sum of squared relative errors
+
+
+def _line(x: Array, y: Array) -> Formed | None:
+    design = numpy.stack([numpy.ones_like(x), x], axis=1)
+    weight = 1.0 / (y * y)
     try:
         inverse = numpy.linalg.inv(design.T @ (design * weight[:, None]))
     except numpy.linalg.LinAlgError:
         return None
     found = inverse @ (design.T @ (weight * y))
-    left: Array = y - design @ found
-    return found, inverse * float(weight @ (left * left)) / (len(y) - 2)
-
-
-def _line(x: Array, y: Array) -> tuple[Formed, float] | None:
-    """(form and coefficients, sum of squared relative errors)"""
-    found = _fitted(numpy.stack([numpy.ones_like(x), x], axis=1), y, 1.0 / (y * y))
-    if found is None or found[0][1] <= 0:
+    given = design @ found
+    if found[1] <= 0 or numpy.any(given <= 0):
         return None
-    (base, slope), covariance = found
-    given = base + slope * x
-    return ((LINE, float(base), float(slope), covariance), float(numpy.sum(((y - given) / y) ** 2))) if numpy.all(given > 0) else None
+    squares = float(numpy.sum(((y - given) / y) ** 2))
+    covariance = numpy.zeros((3, 3))
+    covariance[:2, :2] = inverse * squares / (len(y) - 2)
+    return LINE, numpy.array([found[0], found[1], 0.0]), covariance, squares
 
 
-def _power(x: Array, y: Array) -> tuple[Formed, float] | None:
-    found = _fitted(numpy.stack([numpy.ones_like(x), numpy.log(x)], axis=1), numpy.log(y), numpy.ones_like(x))
-    if found is None or not 0 < found[0][1] <= 1 or abs(found[0][0]) > MOST_LOG:
+def _set_up(x: Array, y: Array) -> Formed | None:
+    """None where a message costs no less the more there are."""
+    from scipy import optimize  # here, as in base/distributions.py
+
+    each = float((y / x).max())
+    scale = numpy.array([float(y.min()), each, 1.0 / float(x.max())])
+    found = optimize.least_squares(lambda at: _processors(at * scale, x) / y - 1, numpy.array([0.1, 1.0, 0.1]),
+                                   jac=lambda at: _slopes(at * scale, x) * scale / y[:, None], bounds=(0.0, numpy.inf))
+    if not found.success or found.x[1] <= 0 or found.x[2] < FALLING:
         return None
-    (first, exponent), covariance = found
-    given = numpy.exp(first + exponent * numpy.log(x))
-    return (POWER, float(first), float(exponent), covariance), float(numpy.sum(((y - given) / y) ** 2))
+    squares = float(found.fun @ found.fun)
+    free = found.x > 0      # a base of nothing is at its bound, and has no error of its own
+    covariance = numpy.zeros((3, 3))
+    jacobian = found.jac[:, free] / scale[free]
+    covariance[numpy.ix_(free, free)] = numpy.linalg.pinv(jacobian.T @ jacobian) * squares / (len(y) - int(free.sum()))
+    return SET_UP, found.x * scale, covariance, squares
+
+
+def _tells(gained: float, squares: float, freedom: int) -> bool:
+    """Whether a third coefficient that takes `gained` off the squares and leaves `squares` is more than scatter: F test at 95 %."""
+    return freedom > 0 and gained * freedom > _t(freedom) ** 2 * squares
 
 
 def message_cost(points: list[tuple[float, float]]) -> Cost | None:
@@ -148,11 +169,14 @@ def message_cost(points: list[tuple[float, float]]) -> Cost | None:
     rates = distinct([rate for rate, _ in kept])
     if len(rates) < LEAST_RATES:
         highest = mean_of([cores / rate for rate, cores in kept if rate >= rates[-1]])
-        return Cost(PROPORTIONAL, 0.0, highest.value, None, 0, highest.half, tuple(rates), highest.runs)
+        return Cost(PROPORTIONAL, numpy.array([0.0, highest.value, 0.0]), None, 0, highest.half, tuple(rates), highest.runs)
     x, y = (numpy.array(column) for column in zip(*kept, strict=True))
-    line, power = _line(x, y), _power(x, y)
-    chosen = power if power and (line is None or power[1] < NEARER * line[1]) else line
-    return Cost(chosen[0][0], chosen[0][1], chosen[0][2], chosen[0][3], len(x) - 2, math.inf, tuple(rates), len(kept)) if chosen else None
+    line, set_up = _line(x, y), _set_up(x, y) if len(rates) >= LEAST_SET_UP else None
+    chosen = set_up if set_up and (line is None or _tells(line[3] - set_up[3], set_up[3], len(x) - 3)) else line
+    if chosen is None:
+        return None
+    form, coefficients, covariance, _ = chosen
+    return Cost(form, coefficients, covariance, len(x) - (3 if form == SET_UP else 2), math.inf, tuple(rates), len(kept))
 
 
 @dataclass(frozen=True)
@@ -164,7 +188,7 @@ class HeldOutRate(Predicted):
 
 
 def hold_out(points: list[tuple[float, float]], rate: float | None = None) -> HeldOutRate | None:
-    """Predicts one of the measured rates (the highest) by a line through the others. None with fewer than four rates."""
+    """Predicts one of the measured rates (the highest) by the others. None with fewer than four rates."""
     known = [(one, each) for one, each in points if one > 0 and each > 0]
     rates = distinct([one for one, _ in known])
     if len(rates) <= LEAST_RATES:

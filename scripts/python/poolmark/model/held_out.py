@@ -4,7 +4,7 @@ and compared with what was measured.
 
     memory      each step of at least two fifths of the largest, by a model of the other steps: within 3 %. At smaller ones the rest of the
                 host moves the kernel's memory by more
-    CPU         each rate but the lowest, by a line through the other rates: within 10 %
+    CPU         each rate but the lowest, by the other rates: within 10 %
     p99         each rate, by the relation of the other rates at the utilisation that they predict: on the right side of a bound, in 19 of
                 20 forecasts. Bounds are fixed beforehand: 1, 2, 5 of each decade, from half of the lowest measured p99 to twice the highest.
                 A forecast "not known" is counted as such, and is no forecast

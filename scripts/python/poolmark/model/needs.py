@@ -391,7 +391,7 @@ def model_facts(parts: Parts) -> Json:
                                              "predicted_bytes": memory.held_out.predicted_bytes,
                                              "error_percent": memory.held_out.error_percent, "holds": memory.holds_check()}},
         "cpu": cost and {
-            "form": cost.form, "first": cost.first, "second": cost.second, "rates": list(cost.rates), "runs": cost.runs,
+            "form": cost.form, "base": cost.base, "alone_s": cost.alone, "saved_s": float(cost.coefficients[2]), "rates": list(cost.rates), "runs": cost.runs,
             "line": [{"rate": rate, "processors": cost.at(rate)[1]} for rate in _steps_to(max(parts.asked.rate or 0.0, cost.rates[-1]))],
             "points": [{"rate": one.rate, "processors": one.processors} for one in parts.chosen.loads if one.processors is not None],
             "held_out": held and {"rate": held.rate, "measured": held.measured, "predicted": held.predicted,

@@ -212,9 +212,10 @@ def cost_words(cost: cpu.Cost) -> str:
     """How the cost of messages is known."""
     points = f"through {show_count(cost.runs)} runs at {show_rate(cost.rates[0])} to {show_rate(cost.rates[-1])}"
     if cost.form == cpu.LINE:
-        return f"{cost.first:.3g} processors + rate x {show_ns(1e9 * cost.second)}, a line {points}"
-    if cost.form == cpu.POWER:
-        return (f"rate ^ {cost.second:.3g}, {points}: a message costs {show_ns(1e9 * cost.message_s(cost.rates[0]))} at the lowest and "
-                f"{show_ns(1e9 * cost.message_s(cost.rates[-1]))} at the highest")
-    return (f"rate x {show_ns(1e9 * cost.second)}, measured at {show_rate(cost.rates[-1])}"
+        return f"{cost.coefficients[0]:.3g} processors + rate x {show_ns(1e9 * cost.alone)}, a line {points}"
+    if cost.form == cpu.SET_UP:
+        return (f"{cost.base:.3g} processors + rate x {show_ns(1e9 * cost.alone)} of a message that comes alone, less for those that share a "
+                f"wake-up (M/G/1 with set-up, Welch 1964), {points}: a message costs {show_ns(1e9 * cost.message_s(cost.rates[0]))} at the "
+                f"lowest and {show_ns(1e9 * cost.message_s(cost.rates[-1]))} at the highest")
+    return (f"rate x {show_ns(1e9 * cost.alone)}, measured at {show_rate(cost.rates[-1])}"
             + (f", {cost.runs} runs" if cost.runs > 1 else ", one run"))
