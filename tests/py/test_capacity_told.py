@@ -64,7 +64,7 @@ def test_by_the_committed_runs(poolmark, tmp_path):
 
 def test_held_out_points_of_a_known_truth_hold(tmp_path):
     found = evidence.gather([load_run(tmp_path / "load"), limit_run(tmp_path / "limit")], None)
-    points = [*held_out.of_memory(found.memory), *held_out.of_cpu(found.loads), *held_out.of_law(found)]
+    points = [*held_out.of_memory(found.memory)[0], *held_out.of_cpu(found.loads), *held_out.of_law(found)]
     assert {one.what for one in points} == {"memory", "CPU", "law"} and all(one.holds for one in points)
     sides = held_out.of_p99(found.loads)
     told = held_out.verdicts(points, sides)
@@ -82,6 +82,13 @@ def test_a_held_out_point_that_is_off_fails_the_check(tmp_path):
     assert held_out.verdicts([], [])[0][1] is False
     memory, = held = [held_out.Point("slab", "memory", "1M", 100.0, 101.0, "B", 3.0)]     # with every rate disturbed: no success
     assert memory.holds and [holds for _, holds in held_out.verdicts(held, [], 12)] == [True, False]
+
+
+def test_memory_that_cannot_be_held_out_is_told_and_fails_the_check(tmp_path, monkeypatch):
+    """Without a broker to ask for the pools' rule, the check passed with no line for memory."""
+    monkeypatch.setenv("POOLMARK_BUILD", str(tmp_path))
+    _, _, _, verdicts = held_out.judged([load_run(tmp_path / "load")], None)
+    assert [holds for text, holds in verdicts if text.startswith("memory of ") and "poolmark-broker is not there" in text] == [False]
 
 
 def test_the_document_is_as_the_committed_runs_give_it():

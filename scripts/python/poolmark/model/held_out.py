@@ -65,8 +65,9 @@ class Side:
         return None if self.held is None else self.held == (self.measured_ns <= self.bound_ns)
 
 
-def of_memory(found: list[Memory]) -> list[Point]:
-    points = []
+def of_memory(found: list[Memory]) -> tuple[list[Point], list[str]]:
+    """(points, why others are none)"""
+    points, why = [], []
     groups: dict[str, list[Memory]] = {}
     for one in found:
         if no_figures_of(of_steps(one.cell)):
@@ -83,11 +84,12 @@ def of_memory(found: list[Memory]) -> list[Point]:
                 continue
             try:
                 held = hold_out(steps, first.cell["config"], first.instances, count)
-            except PoolmarkError:
+            except PoolmarkError as error:
+                why.append(f"{first.kind.words()}: {error}")
                 continue
             points.append(Point(first.kind.words(), "memory", f"{show_count(count)} connections", held.measured_bytes, held.predicted_bytes, "B",
                                 TOLERANCE_PERCENT))
-    return points
+    return points, list(dict.fromkeys(why))
 
 
 def _groups(loads: list[Load]) -> dict[str, list[Load]]:
@@ -199,10 +201,11 @@ def verdicts(points: list[Point], sides: list[Side], left_out: int = 0) -> list[
 def judged(runs: list[Run], only: str | None) -> tuple[list[Point], list[Side], list[str], list[tuple[str, bool]]]:
     """(points, sides, what was left out, verdicts) of runs."""
     found = gather(runs, only)
-    points = [*of_memory(found.memory), *of_cpu(found.loads), *of_law(found)]
+    memory, why = of_memory(found.memory)
+    points = [*memory, *of_cpu(found.loads), *of_law(found)]
     sides = of_p99(found.loads)
     left_out = found.left_out_of(None)
-    return points, sides, left_out, verdicts(points, sides, len(left_out))
+    return points, sides, left_out, [*verdicts(points, sides, len(left_out)), *((f"memory of {one}", False) for one in why)]
 
 
 def run(args: argparse.Namespace, runs: list[Run]) -> int:
