@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published claims: the file as it is, a function for each, the rule of verdicts, the tables, the command on made runs."""
 import json
+import math
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -438,9 +439,10 @@ def test_text_of_a_claim_is_escaped(tmp_path):
 # --- the document, and one real run
 
 def test_the_document_has_a_table_for_each_design_and_is_as_the_reference_says():
-    text = (ROOT / document.DOCUMENT).read_text(encoding="utf-8")
+    text, front = ((ROOT / name).read_text(encoding="utf-8") for name in (document.DOCUMENT, document.FRONT))
     assert {match[2] for match in document.BLOCK.finditer(text)} == set(catalogue.load()[0])
-    assert document.current(ROOT) == text
+    assert document.SURPRISING in {match[2] for match in document.BLOCK.finditer(front)}
+    assert document.current(ROOT) == {document.DOCUMENT: text, document.FRONT: front}
 
 
 def test_tables_of_the_document_come_from_the_record():
@@ -448,6 +450,16 @@ def test_tables_of_the_document_come_from_the_record():
     assert "| **holds** | So. |" in document.tables_of(data)["expand"]
     with pytest.raises(PoolmarkError, match="'gone'"):
         document.tables_of({"summary": {"claims": [{"id": "gone"}]}})
+
+
+def test_the_front_page_has_the_claims_that_are_furthest_off():
+    made = {"startup-time": (8.0, "8 s", verdict.FAILS), "preheat-1024-objects": (36.0, "36 MB", verdict.FAILS), "startup-memory": (1e9, "much", verdict.NOISY)}
+    told = document.furthest({"summary": {"claims": [{"id": name, "value": value, "shown": shown, "verdict": what}
+                                                     for name, (value, shown, what) in made.items()]}})
+    assert [line.split(" | ")[1] for line in told.splitlines()[2:]] == ["36 MB |", "8 s |"], told
+    gain = claim(unit="% faster", low=20.0, high=30.0)
+    assert document.distance(gain, -50.0) == pytest.approx(math.log(1.2 / 0.5)) and document.distance(gain, 25.0) == 0
+    assert document.distance(claim(unit="n", low=None, high=0.0), 4.0) == math.inf
 
 
 def test_a_real_run_measures_the_claims_of_a_start(poolmark, tmp_path):

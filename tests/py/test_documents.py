@@ -36,7 +36,7 @@ def test_the_glossary_has_each_term_once():
 
 
 def test_readme_is_read_in_one_go():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 190
 
 
 @pytest.mark.parametrize("program", ["mosquitto_pub", "mosquitto_sub"])

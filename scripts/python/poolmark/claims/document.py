@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of verdicts in docs/claims.md, from the committed reference run (results/reference/claims)."""
+"""The tables of verdicts in docs/claims.md, and the ten furthest from what was said in README.md, from the committed reference run
+(results/reference/claims)."""
+import math
 import os
 import re
 from pathlib import Path
@@ -8,11 +10,13 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import markdown
 from poolmark.base.forms import RecordData
 from poolmark.claims import catalogue
+from poolmark.claims.verdict import FAILS
 from poolmark.records.packed import record_in
 from poolmark.records.read_record import load
 
-DOCUMENT, REFERENCE = Path("docs/claims.md"), Path("results/reference/claims")
+DOCUMENT, FRONT, REFERENCE = Path("docs/claims.md"), Path("README.md"), Path("results/reference/claims")
 BLOCK = re.compile(r"(<!-- claims: ([a-z]+) -->\n).*?(<!-- end of claims -->)", re.S)
+FURTHEST, SURPRISING = 10, "surprising"
 NOTHING = "No reference run has been committed yet; `scripts/poolmark claims` measures on your machine.\n"
 
 
@@ -29,9 +33,31 @@ def tables_of(data: RecordData) -> dict[str, str]:
     return {system: "\n".join(lines) + "\n" for system, lines in found.items()}
 
 
+def distance(claim: catalogue.Claim, value: float | None) -> float:
+    """How far a value is from the claimed range, on the logarithm: 0 inside, infinite where there is no ratio. A gain in per cent is a ratio
+    less one."""
+    whole = 100.0 if claim.unit.startswith(("%", "percent")) else 0.0
+    if value is None:
+        return 0.0
+    bound = claim.high if claim.high is not None and value > claim.high else claim.low if claim.low is not None and value < claim.low else value
+    if bound == value:
+        return 0.0
+    return abs(math.log((whole + value) / (whole + bound))) if whole + value > 0 and whole + bound > 0 else math.inf
+
+
+def furthest(data: RecordData) -> str:
+    """The claims that do not hold, the furthest from their range first: at most FURTHEST."""
+    _, claims = catalogue.load()
+    rows = [row for row in (data["summary"] or {})["claims"] if row["verdict"] == FAILS]
+    rows.sort(key=lambda row: -distance(claims[row["id"]], row["value"]))
+    lines = ["| said | measured here |", "|---|---|"]
+    lines += [f"| {markdown(claims[row['id']].says)} | {markdown(row['shown'])} |" for row in rows[:FURTHEST]]
+    return "\n".join(lines) + "\n"
+
+
 def filled(text: str, tables: dict[str, str]) -> str:
     """The document with its tables. UsageError for a block of an unknown design."""
-    systems, _ = catalogue.load()
+    systems = [*catalogue.load()[0], SURPRISING]
 
     def fill(match: re.Match[str]) -> str:
         if match[2] not in systems:
@@ -41,16 +67,17 @@ def filled(text: str, tables: dict[str, str]) -> str:
     return BLOCK.sub(fill, text)
 
 
-def current(root: Path) -> str:
-    """What the document should be."""
+def current(root: Path) -> dict[Path, str]:
+    """What the two documents should be."""
     folder = root / REFERENCE
-    tables = tables_of(load(folder).data) if record_in(folder) else {}
-    return filled((root / DOCUMENT).read_text(encoding="utf-8"), tables)
+    data = load(folder).data if record_in(folder) else None
+    tables = tables_of(data) | {SURPRISING: furthest(data)} if data else {}
+    return {name: filled((root / name).read_text(encoding="utf-8"), tables) for name in (DOCUMENT, FRONT)}
 
 
 def write(root: Path) -> str:
-    text = current(root)
-    new = root / f"{DOCUMENT}.new"
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, root / DOCUMENT)
-    return f"{DOCUMENT}: written" + ("" if record_in(root / REFERENCE) else f"; {REFERENCE} is not there, so it has no figures")
+    for name, text in current(root).items():
+        new = root / f"{name}.new"
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, root / name)
+    return f"{DOCUMENT}, {FRONT}: written" + ("" if record_in(root / REFERENCE) else f"; {REFERENCE} is not there, so they have no figures")
