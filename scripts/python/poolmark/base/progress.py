@@ -22,6 +22,7 @@ from typing import Any, Self
 
 EVERY_S, ON_TERMINAL_S = 9.0, 1.0
 OFF = 1.5       # an estimate that is off by so much is told
+TELLS = 0.1     # of the whole estimate: parts that are less of it correct the rest by as much less
 
 
 def span(seconds: float) -> str:
@@ -57,7 +58,10 @@ class Eta:
         self._begun = None
 
     def factor(self) -> float:
-        return self._took / self._thought if self._thought > 0 else 1.0
+        """What the estimates ahead are multiplied by. A few small parts tell little of the large ones."""
+        if self._thought <= 0 or self._took <= 0:
+            return 1.0
+        return float((self._took / self._thought) ** min(1.0, self._thought / (TELLS * self.total())))
 
     def off(self, parts: str) -> str:
         """A text where the estimate of the parts so far was off by more than half; "" otherwise, and when nothing is left."""

@@ -25,7 +25,7 @@ STARTS = {
 
 
 @source("starts", "brokers with nothing ready, 1 024 objects, 1 024 with buffers, 100 000 objects: each started, read, connected to",
-        lambda work: 4 * 0.5 * work.repetitions)
+        lambda work: 4 * 0.15 * work.repetitions)
 def starts(work: Work) -> Json:
     rows: list[Json] = []
     for number in range(work.repetitions):
@@ -47,7 +47,7 @@ TRIGGERS = (819, 1228, 1843)
 
 
 @source("expansions", "clients one by one over the first three expansions, with the broker's memory before and after each",
-        lambda work: 3.5 * work.repetitions)
+        lambda work: 1.3 * work.repetitions)
 def expansions(work: Work) -> Json:
     rows: list[Json] = []
     for number in range(work.repetitions):
@@ -79,7 +79,7 @@ def read_expansions(folder: Path) -> Json:
 
 
 @source("overflow", "6 000 clients of a pool of at most 1 000 objects and a broker of at most 5 000 connections, overflow to the "
-                    "heap and refused", lambda work: 4.0 * (1 if work.quick else 2))
+                    "heap and refused", lambda work: 2.0 * (1 if work.quick else 2))
 def overflow(work: Work) -> Json:
     rows: list[Json] = []
     for number in range(1 if work.quick else 2):
@@ -106,7 +106,7 @@ BURST, AT_ONCE = 10_000, 16  # more at once would wait for this client and for o
 
 
 @source("burst", "10 000 clients at once to a pool of 64 objects: connects by whether an expansion was under way",
-        lambda work: 4.0 * work.repetitions)
+        lambda work: 1.0 * work.repetitions)
 def burst_while_expanding(work: Work) -> Json:
     rows: list[Json] = []
     for number in range(work.repetitions):
@@ -134,7 +134,7 @@ def read_burst(folder: Path) -> Json:
 
 
 @source("reuse-rate", "one client that connects and leaves: 50 times a second on sync with sweeps each second, 1 000 times on blocks",
-        lambda work: (6 if work.quick else 21) + 1.5 * work.repetitions)
+        lambda work: (6 if work.quick else 21) + 0.3 * work.repetitions)
 def reuse_rate(work: Work) -> Json:
     """The slow clients of all repetitions run side by side, each with a broker of its own: they are idle most of the time."""
     seconds = 5 if work.quick else 20

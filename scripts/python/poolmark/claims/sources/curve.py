@@ -50,7 +50,7 @@ probe = 0
 subscribe = true
 """
 MOST = 100_000
-CELL_S = {10_000: 16.0, 100_000: 100.0}  # of 100 000 most is the wait for sockets in TIME-WAIT
+CELL_S = {10_000: 9.0, 100_000: 76.0}  # of 100 000 most is the wait for sockets in TIME-WAIT
 
 
 def brokers_for(connections: int) -> int:

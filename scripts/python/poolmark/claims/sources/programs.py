@@ -55,7 +55,7 @@ def read_connects(folder: Path) -> Json:
                      for number in range(1, count + 1)]}
 
 
-@source("connects", "5 000 raw connects as fast as they go, then at half of that rate, open loop", lambda work: 4.0 * work.repetitions)
+@source("connects", "5 000 raw connects as fast as they go, then at half of that rate, open loop", lambda work: 1.5 * work.repetitions)
 def connect_rates(work: Work) -> Json:
     rows: list[Json] = []
     for number in range(work.repetitions):
@@ -91,7 +91,7 @@ def hot_brokers(work: Work, stack: contextlib.ExitStack, hosts: int) -> int:
 
 
 @source("hot", "poolmark-hot: reuse, memory of 1 611 connections, cycles through 1 631 hosts, memory pressure",
-        lambda work: 8.0 * work.repetitions + 3)
+        lambda work: 5.0 * work.repetitions + 1)
 def hot(work: Work) -> Json:
     program = str(work.build / "poolmark-hot")
     found: Json = {}
@@ -107,7 +107,7 @@ def hot(work: Work) -> Json:
 
 SIZES = (64, 256, 1024, 4096, 16384)
 FILTER = r"^lifo/(blocks|direct-glibc)/(64|256|1024|4096|16384)$|^lifo/(blocks|direct-glibc)/1024/threads:10$"
-ROUND_S = 12 * 0.2
+ROUND_S = 12 * 0.07
 ROUNDS, BUDGET_S = 9, 300
 
 
@@ -140,7 +140,7 @@ def samples_of(folder: Path) -> Json:
 
 
 @source("typed", "bench: a map of 16 entries taken, filled, emptied and given back, with the pool and without",
-        lambda work: 0.5 * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
+        lambda work: 0.25 * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
 def typed(work: Work) -> Json:
     return read_typed(benchmarks(work, "^typed_map/(sync|direct-glibc)/256$").parent)
 
@@ -162,7 +162,7 @@ def counted_calls(text: str) -> dict[str, int]:
 
 
 @source("syscalls", "strace of 1 000 cycles of 1 000 blocks of 16 KiB: blocks, malloc, and the harness alone",
-        lambda work: 8.0 * (1 if work.quick else work.repetitions))
+        lambda work: 18.0 * (1 if work.quick else work.repetitions))
 def syscalls(work: Work) -> Json:
     strace = shutil.which("strace")
     if not strace:
