@@ -213,6 +213,10 @@ static void stop_counting(struct broker *broker, struct broker_statistics *stati
     broker_stop(broker);
     broker_statistics(broker, &last);
     statistics->counts = last.counts;
+    statistics->longest_turn_ns = last.longest_turn_ns; // of a turn that the counters have, too
+    statistics->most_work = last.most_work;
+    statistics->memory.peak = last.memory.peak;
+    statistics->memory.refused = last.memory.refused;
 }
 
 // Serves until a signal or an error. `statistics` gets the final values.

@@ -456,7 +456,7 @@ def test_the_front_page_has_the_claims_that_are_furthest_off():
     made = {"startup-time": (8.0, "8 s", verdict.FAILS), "preheat-1024-objects": (36.0, "36 MB", verdict.FAILS), "startup-memory": (1e9, "much", verdict.NOISY)}
     told = document.furthest({"summary": {"claims": [{"id": name, "value": value, "shown": shown, "verdict": what}
                                                      for name, (value, shown, what) in made.items()]}})
-    assert [line.split(" | ")[1] for line in told.splitlines()[2:]] == ["36 MB |", "8 s |"], told
+    assert [line.split(": ")[-1] for line in told.splitlines()[2:]] == ["**36 MB** |", "**8 s** |"], told
     gain = claim(unit="% faster", low=20.0, high=30.0)
     assert document.distance(gain, -50.0) == pytest.approx(math.log(1.2 / 0.5)) and document.distance(gain, 25.0) == 0
     assert document.distance(claim(unit="n", low=None, high=0.0), 4.0) == math.inf

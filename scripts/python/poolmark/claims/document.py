@@ -51,7 +51,7 @@ def furthest(data: RecordData) -> str:
     rows = [row for row in (data["summary"] or {})["claims"] if row["verdict"] == FAILS]
     rows.sort(key=lambda row: -distance(claims[row["id"]], row["value"]))
     lines = ["| said | measured here |", "|---|---|"]
-    lines += [f"| {markdown(claims[row['id']].says)} | {markdown(row['shown'])} |" for row in rows[:FURTHEST]]
+    lines += [f"| {markdown(claims[row['id']].says)} | {markdown(claims[row['id']].metric)}: **{markdown(row['shown'])}** |" for row in rows[:FURTHEST]]
     return "\n".join(lines) + "\n"
 
 
