@@ -98,7 +98,7 @@ help:
 	@echo 'make fuzz-options  fuzz the command lines of broker and generator'
 	@echo 'make faults        every allocation and system call of the broker fails once; FAULTS="--every 10": a sample'
 	@echo 'make count         mosquitto_sub counts MESSAGES (1000000) of the generator at each QoS'
-	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
+	@echo 'make fuzz-records  read RECORDS (10000) records changed at random, each by one of the readers'
 	@echo 'make fuzz-suites   read SUITES (10000) files of suites and mixes changed at random'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make kills         kill -9 of the broker at KILLS (10000) writes of its state file: nothing acknowledged is lost'
@@ -312,16 +312,16 @@ $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
 	$(call say,FUZZER,$@)
 	$(Q)clang -std=c11 $(warnings) $(defines) $(includes) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
 	    $(filter-out $(wildcard wire/fuzz_*.c),$(wildcard wire/*.c))
-# Tries RECORDS changed records: no record and no raw file may end a reader in a traceback.
+# Tries RECORDS changed records: no record and no raw file may end a reader in a traceback, or print what is not safe to show.
 RECORDS ?= 10000
 .PHONY: fuzz-records
 fuzz-records: test-deps
-	@POOLMARK_FUZZ_COUNT=$(RECORDS) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/py/test_hostile.py
+	@POOLMARK_FUZZ_COUNT=$(RECORDS) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/py/test_hostile.py
 # Tries SUITES changed files of suites and mixes: each fault is told with its line.
 SUITES ?= 10000
 .PHONY: fuzz-suites
 fuzz-suites: test-deps programs
-	@POOLMARK_FUZZ_COUNT=$(SUITES) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/py/test_hostile_files.py
+	@POOLMARK_FUZZ_COUNT=$(SUITES) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/py/test_hostile_files.py
 # An independent count: mosquitto_sub gets what the generator says it sent.
 MESSAGES ?= 1000000
 .PHONY: count

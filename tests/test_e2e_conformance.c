@@ -140,6 +140,34 @@ static void test_mqtt_4_3_1_1_qos_0_is_sent_once_without_dup(void **state)
     disconnect_both(&fixture);
 }
 
+// The session of a client that has published it, and has ended by a clean session of the same client.
+static void test_mqtt_3_1_2_7_retained_messages_outlive_their_publishers_session(void **state)
+{
+    struct raw_client publisher, late;
+    assert_false(raw_connect_kept(&publisher, process_port(*state), "owner"));
+    raw_publish_done(&publisher, "left", "x", 1, true);
+    raw_disconnect(&publisher);
+    raw_connect_clean(&publisher, process_port(*state), "owner");
+    raw_disconnect(&publisher);
+    raw_connect_clean(&late, process_port(*state), "late");
+    assert_int_equal(raw_subscribe(&late, "left", 0), 0);
+    struct mqtt_publish publish = raw_receive_publish(&late);
+    assert_true(publish.retain && publish.payload.bytes == 1);
+    raw_publish(&late, "left", "", 0, true);
+    raw_expect_publish(&late, "left", "", 0);
+    raw_disconnect(&late);
+}
+
+// At its beginning too: a topic with it is another one than without.
+static void test_mqtt_1_5_3_3_the_byte_order_mark_is_not_stripped(void **state)
+{
+    struct fixture fixture = connect_both(state, "\xEF\xBB\xBFmark", 0);
+    raw_publish(&fixture.client, "mark", "without", 0, false);
+    raw_publish(&fixture.client, "\xEF\xBB\xBFmark", "with", 0, false);
+    raw_expect_publish(&fixture.watcher, "\xEF\xBB\xBFmark", "with", 0);
+    disconnect_both(&fixture);
+}
+
 // e with an acute accent as one character, and as two: no normalization makes them one topic.
 static void test_mqtt_4_7_3_4_topics_are_not_normalized(void **state)
 {
@@ -163,6 +191,8 @@ int main(void)
         cmocka_unit_test(test_mqtt_3_3_1_3_dup_of_the_publisher_is_not_passed_on),
         cmocka_unit_test(test_mqtt_3_3_1_7_a_retained_message_of_qos_0_takes_the_place_of_the_one_before),
         cmocka_unit_test(test_mqtt_4_3_1_1_qos_0_is_sent_once_without_dup),
+        cmocka_unit_test(test_mqtt_3_1_2_7_retained_messages_outlive_their_publishers_session),
+        cmocka_unit_test(test_mqtt_1_5_3_3_the_byte_order_mark_is_not_stripped),
         cmocka_unit_test(test_mqtt_4_7_3_4_topics_are_not_normalized),
     };
     return cmocka_run_group_tests(tests, process_group_lean, process_group_stop);

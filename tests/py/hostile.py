@@ -1,39 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes hostile records: small copies of runs, changed at random (by a seed), and read by every reader.
+"""Makes hostile records: small copies of runs, changed at random (by a seed), and read by the readers.
 
+    made = Originals(folder)
     for number in range(count):
-        readers(make_hostile(folder, originals, random.Random(f"{seed}/{number}")))
+        with made.changed(random.Random(f"{seed}/{number}")) as record:
+            readers(record, rng)
 
 For any content of a record or raw file, a reader must give a figure or a PoolmarkError that names the place. Anything else is a
-traceback for the user.
+traceback for the user. hostile_readers.py has the readers, and what they may print.
+
+An original stays in memory, and a change writes only the files that it changes and takes them back: that is what makes a million of
+them possible. In half of the changed records every checksum and the seal are made anew, as an attacker would: a reader that refuses
+what was edited goes on there.
 """
 import contextlib
-import io
+import hashlib
+import itertools
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
-from poolmark import cli
-from poolmark.records import summary
-from poolmark.run import merge
-from poolmark.verify import verify
-from poolmark.compare import change_points, compare, history, verdict_markdown, verdict_out, verdict_page
-from poolmark.model import plot
-from poolmark.report import report
-from poolmark.ci import trend
 from poolmark.base.errors import PoolmarkError
-from poolmark.records.read_record import load
-from poolmark.records.record import files_of
+from poolmark.records.read_record import Run, load
+from poolmark.records.record import SEAL, files_of
+from poolmark.verify.complaints import complaints
+
+
+
+def nested(levels: int):
+    value: list = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
 
 WILD = [None, True, False, 0, -1, 1, 2**62, -2**62, 1e308, -1e308, 5e-324, 0.5, "", "x", "0", "-1", "1e9", "\x1b[2J\x1b[31m", "\u202e",
         "<script>alert(1)</script>", "|*_`[a](b)", "a\nb\r\n", "../../etc/passwd", "/etc/passwd", "\0", "\ud800", "=cmd()", "é" * 300,
-        "a" * 5000, [], {}, [None], [[]], {"": None}, {"value": None}, [1, "x", None], {"a": {"b": []}},
+        "```\n<script>alert(1)</script>\n", "}\n```\n<script>alert(1)</script>", "\u2028<script>alert(1)</script>", "{{ 7*7 }}", "%s%n", "--out=/",
+        "a" * 5000, "9" * 5000, "\u0663", "\u00b2", "--steps " + "9" * 5000, "x" * 300, -0.0, nested(70), nested(400), [], {}, [None], [[]], {"": None}, {"value": None}, [1, "x", None], {"a": {"b": []}},
         {"value": 1, "unit": "", "better": "lower"}, {"value": -5, "unit": "ns", "better": "higher", "samples": []}]
 NAMES = ["", "value", "unit", "metrics", "config", "phases", "files", "folder", "scenario", "connections", "time", "step.10.user_bytes",
-         "step.x.owned", "connect.p99", "latency", "latency_qos0", "memory", "round_1", "round_x", "engine", "strategy", "workload"]
-WORDS = [b"", b"-1", b"99999999999999999999999", b"nan", b"inf", b"1e5", b"x", b"\x1b[31m", b"\xff", b",", b",,,,", b'"', b"\n", b"\0",
+         "step.x.owned", "connect.p99", "latency", "latency_qos0", "memory", "round_1", "round_x", "engine", "strategy", "workload",
+        "step.010.user_bytes", "step.0.user_bytes", "step." + "9" * 150 + ".user_bytes", "round_\u00b2", "round_" + "9" * 5000, "steps", "x" * 300,
+        "cells/" + "\u00e9" * 200 + "/memory.csv", "run.json/x", ".", "a/" * 450 + "b", "late.messages.lost"]
+WORDS = [b"", b"-1", b"99999999999999999999999", b"nan", b"inf", b"1e5", b"x", b"9" * 400, b" 1", b"1_0", "\u0663".encode(), b"-0", b"1e999", b"NaN", b"y" * 140_000, b"\x1b[31m", b"\xff", b",", b",,,,", b'"', b"\n", b"\0",
          b"Tag=", b"Tag=connect", b"#", b"HISTFAAAAA", "é".encode()]
+METRICS = 10        # of a cell, in a small copy: the others are more of the same, and slow
+VARIANTS = 4        # of a run, each with other metrics
+SMALL = 12_000      # bytes of a record that is taken as often as any
 
 
 def nodes(value, path=()):
@@ -50,21 +66,23 @@ def at(value, path):
     return value
 
 
-def spoil_json(data, rng) -> None:
-    paths = list(nodes(data))
+def spoil_json(data, rng, paths=None) -> None:
+    """One change. `paths`: the nodes, where they are known; some may be gone."""
+    paths = list(nodes(data)) if paths is None else paths
     path = rng.choice(paths)
-    holder, key = at(data, path[:-1]), path[-1]
-    act = rng.randrange(6)
-    if act == 0:
-        del holder[key]
-    elif act == 1 and isinstance(holder, dict):
-        holder[rng.choice(NAMES)] = holder.pop(key)
-    elif act == 2:
-        holder[key] = json.loads(json.dumps(at(data, rng.choice(paths))))
-    elif act == 3 and isinstance(holder, dict):
-        holder[rng.choice(NAMES)] = rng.choice(WILD)
-    else:
-        holder[key] = rng.choice(WILD)
+    with contextlib.suppress(KeyError, IndexError, TypeError):      # gone, by a change before
+        holder, key = at(data, path[:-1]), path[-1]
+        act = rng.randrange(6)
+        if act == 0:
+            del holder[key]
+        elif act == 1 and isinstance(holder, dict):
+            holder[rng.choice(NAMES)] = holder.pop(key)
+        elif act == 2:
+            holder[key] = json.loads(json.dumps(at(data, rng.choice(paths))))
+        elif act == 3 and isinstance(holder, dict):
+            holder[rng.choice(NAMES)] = rng.choice(WILD)
+        else:
+            holder[key] = rng.choice(WILD)
 
 
 def spoil_bytes(content: bytes, rng) -> bytes:
@@ -89,104 +107,130 @@ def spoil_bytes(content: bytes, rng) -> bytes:
     return b"\n".join(lines)
 
 
-def small_copy(run: Path, to: Path, cells: int) -> Path:
-    """A run with only its first cells, their raw files and inner records. The list of files is new, so checksums match."""
+def sealed(content: bytes) -> bytes:
+    return f"{hashlib.sha256(content).hexdigest()}  run.json\n".encode()
+
+
+def small_copy(run: Path, to: Path, cells: int, rng, raw: bool = True, number: int = 0) -> Path:
+    """A run with a few of its cells. With their raw files and inner records, which have all of their metrics, or without, as a committed
+    copy may leave them out; then with a few metrics of each. Its list of files and its seal are new, so that they hold. `number`: copies
+    of different numbers are different runs."""
     run_folder = load(run).folder
     data = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
-    data["cells"] = data["cells"][:cells]
-    data["command"] = data["command"][:20]
+    first = rng.randrange(max(1, len(data.get("cells", ())) - cells + 1))
+    data["cells"] = data.get("cells", [])[first:first + cells]
+    data["command"], data["id"] = data["command"][:20], f"{data['id'].rpartition('-')[0]}-{number:04x}"
     ids = [cell["id"] for cell in data["cells"]]
     to.mkdir(parents=True)
-    for name in data["files"]:
+    for name in data["files"] if raw else ():
         if (run_folder / name).is_file() and any(name.startswith(f"cells/{one}/") for one in ids) and not name.endswith(".log"):
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(run_folder / name, to / name)
-    data["files"] = files_of(to)
-    (to / "run.json").write_text(json.dumps(data), encoding="utf-8")
+    for cell in data["cells"] if not raw else ():
+        few = set(rng.sample(sorted(cell["metrics"]), min(METRICS, len(cell["metrics"]))))
+        cell["metrics"] = {name: one for name, one in cell["metrics"].items() if name in few}
+        cell["commands"] = [words[:20] for words in cell.get("commands", [])]
+    named = {name: one for name, one in data["files"].items() if any(name in cell.get("files", {}).values() for cell in data["cells"])}
+    data["files"] = named | files_of(to)
+    content = json.dumps(data).encode()
+    (to / "run.json").write_bytes(content)
+    (to / SEAL).write_bytes(sealed(content))
     return to
 
 
-def make_hostile(folder: Path, original: Path, rng) -> Path:
-    """A copy of `original` with one to four changes, most of them in its records."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(original, folder)
-    records = sorted(folder.rglob("run.json"))
-    others = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
+@dataclass
+class Original:
+    """A small run: as it was, in a folder and in memory, and a second folder in which it is changed."""
+    run: Run
+    other: Run                      # a second small copy of the same run
+    folder: Path
+    files: dict[str, bytes]
+    records: dict[str, list]        # run.json of it and of the records in it -> the nodes
+    others: list[str]               # raw files
+
+
+@dataclass
+class Changed:
+    folder: Path
+    original: Original
+    names: list[str]        # of the files that differ
+
+
+class Originals:
+    def __init__(self, scratch: Path, reference: Path, rng, names=(), variants: int = VARIANTS) -> None:
+        self.all: list[Original] = []
+        for record in sorted(reference.iterdir()):
+            if (record / SEAL).is_file() and (not names or record.name in names):
+                copies = [load(small_copy(record, scratch / "whole" / f"{record.name}-{number}", rng.choice((1, 1, 4)), rng, number == 0, number))
+                          for number in range(variants)]
+                for number, run in enumerate(copies):
+                    self._add(run, copies[number - 1], scratch / "changed" / run.folder.name)
+        assert self.all
+        # A large one takes longer, and most of it is more of the same.
+        self.weights = list(itertools.accumulate(min(1.0, (SMALL / sum(map(len, one.files.values()))) ** 1.5) for one in self.all))
+
+    def _add(self, run: Run, other: Run, folder: Path) -> None:
+        shutil.copytree(run.folder, folder)
+        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        records = {one: list(nodes(json.loads(content))) for one, content in files.items() if Path(one).name == "run.json"}
+        self.all.append(Original(run, other, folder, files, records, [one for one in files if one not in records and Path(one).name != SEAL]))
+
+    def whole(self) -> list[Original]:
+        """Those of which nothing is refused for what was left out of them."""
+        return [one for one in self.all if not complaints(one.run, present=True)[0]]
+
+    @contextlib.contextmanager
+    def changed(self, rng) -> Iterator[Changed]:
+        """One of them with one to four changes, most of them in its records."""
+        original = rng.choices(self.all, cum_weights=self.weights)[0]
+        files = spoiled(original, rng, rng.random() < 0.5)
+        try:
+            for name, content in files.items():
+                (original.folder / name).write_bytes(content)
+            yield Changed(original.folder, original, list(files))
+        finally:
+            for name in files:
+                (original.folder / name).write_bytes(original.files[name])
+
+
+def spoiled(original: Original, rng, seal_again: bool) -> dict[str, bytes]:
+    """{name: content} of the files that are changed. `seal_again`: and of what makes the checksums and seals hold again, as far as the record
+    can still be read."""
+    made: dict[str, bytes] = {}
+    data: dict[str, object] = {}        # of records that are changed as JSON; written once
     for _ in range(rng.randint(1, 4)):
-        if others and rng.random() < 0.35:
-            path = rng.choice(others)
-            path.write_bytes(spoil_bytes(path.read_bytes(), rng))
+        if original.others and rng.random() < 0.35:
+            name = rng.choice(original.others)
+            made[name] = spoil_bytes(made.get(name, original.files[name]), rng)
             continue
-        path = folder / "run.json" if rng.random() < 0.7 else rng.choice(records)
-        if rng.random() < 0.1:
-            path.write_bytes(spoil_bytes(path.read_bytes(), rng))
-            continue
-        with contextlib.suppress(ValueError):
-            data = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-            if isinstance(data, dict) and data:
-                spoil_json(data, rng)
-                path.write_text(json.dumps(data), encoding="utf-8")
-    return folder
+        name = "run.json" if rng.random() < 0.7 else rng.choice(list(original.records))
+        if name not in data:
+            data[name] = json.loads(original.files[name])
+        spoil_json(data[name], rng, original.records[name])
+    whole = data.pop("run.json", None)
+    for name, one in data.items():
+        made[name] = content_of(one, rng)
+    if seal_again:
+        made |= {str(Path(name).with_name(SEAL)): sealed(made[name]) for name in data}
+        whole = json.loads(original.files["run.json"]) if whole is None and made else whole
+        with contextlib.suppress(TypeError, AttributeError, KeyError):
+            whole["files"].update({name: {"sha256": hashlib.sha256(one).hexdigest(), "bytes": len(one)} for name, one in made.items() if name in whole["files"]})
+    if whole is not None:
+        made["run.json"] = content_of(whole, rng)
+        if seal_again:
+            made[SEAL] = sealed(made["run.json"])
+    return made
 
 
-def _compare(run, other):
-    for pair in ((run.data, other.data), (other.data, run.data)):
-        found = compare.compare(*pair)
-        verdict_out.as_table(found, True), verdict_markdown.as_markdown(found), verdict_out.as_junit(found)
-        json.dumps(verdict_out.as_json(found)), verdict_page.as_html(found, draw=lambda specs: [json.dumps(one) for one in specs])
+def content_of(data, rng) -> bytes:
+    content = json.dumps(data).encode()
+    return spoil_bytes(content, rng) if rng.random() < 0.1 else content
 
 
-def _report(run):
-    source = report.verified([run])
-    drawn = report.charts(source)
-    values = report.context(source, drawn, run.folder)
-    page = report.render("report.md", values) + report.render("report.html", values | {
-        "drawing": report.drawing(drawn, [])})
-    page.encode("utf-8")
-
-
-def _history(run, folder):
-    (folder / "history.sqlite").unlink(missing_ok=True)
-    db = history.open_history(folder / "history.sqlite")
+def loaded(record: Changed) -> Run | None:
+    """None when the door refuses it; the refusal can be printed."""
     try:
-        history.append(db, run.data, "no regression")
-        every = history.series(db, history.fingerprint(run.data))
-        points = change_points.find_all([one.values for one in every])
-        found = list(zip(every, points, change_points.last_nights([one.values for one in every], points), strict=True))
-        trend.page(found, draw=lambda specs: [json.dumps(one) for one in specs]).encode("utf-8"), trend.lines(found)
-    finally:
-        db.close()
-
-
-NEED = ("--connections", "300k", "--rate", "20k/s", "--p99", "20ms", "--connects", "100", "--cores", "8", "--memory", "1GiB", "--reserve", "20%")
-
-
-def _capacity(*words):
-    options, module = cli.parser("capacity")
-    module.run(options.parse_args(list(map(str, words))))
-
-
-def readers(folder: Path, other, scratch: Path, rng) -> int:
-    """Calls three random readers; returns how many accepted it. Exceptions other than PoolmarkError pass through."""
-    out = scratch / "merged"
-    shutil.rmtree(out, ignore_errors=True)
-    try:
-        run = load(folder)
+        return load(record.folder)
     except PoolmarkError as error:
         str(error).encode("utf-8", "backslashreplace")
-        return 0
-    calls = [
-        lambda: verify.verify(folder, True), lambda: _report(run), lambda: _compare(run, other), lambda: _history(run, scratch),
-        lambda: _capacity(folder), lambda: _capacity(folder, "--markdown"), lambda: _capacity(folder, "--check"),
-        lambda: _capacity(folder, other.folder, "--check", "--json"), lambda: _capacity(folder, *NEED), lambda: _capacity(folder, *NEED, "--markdown"),
-        lambda: _capacity(folder, other.folder, *NEED, "--strategy", "slab", "--what-if", "shape=classic", "--json"),
-        lambda: summary.terminal(run.data, []), lambda: summary.markdown(run.data, "x", []), lambda: summary.csv(run.data),
-        lambda: plot.memory_spec(run, "x"),
-        lambda: merge.run(SimpleNamespace(runs=[folder, other.folder], out=str(out), allow_different=["host", "build"])),
-    ]
-    taken = 0
-    for call in rng.sample(calls, 3):
-        with contextlib.suppress(PoolmarkError), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            call()
-            taken += 1
-    return taken
+        return None

@@ -21,7 +21,8 @@ def test_the_document_is_as_the_records_give_it(poolmark):
 
 
 def test_what_nobody_has_measured_says_so_and_how_to_measure_it(tmp_path):
-    for name, command in (("tried", "make fuzz"), ("soak", "make soak"), ("attacks", "scripts/poolmark suite attack")):
+    for name, command in (("tried", "make fuzz"), ("soak", "make soak"), ("attacks", "scripts/poolmark suite attack"), ("short", "make kills"),
+                          ("short", "make soak"), ("short", "scripts/poolmark suite attack")):
         told = robustness.TABLES[name](tmp_path)
         assert command in told and robustness.UNKNOWN in told
     assert robustness.attacks(tmp_path).count("\n| `") == len(ATTACKS) + 1
@@ -56,7 +57,8 @@ def test_a_command_that_fails_or_says_nothing_gives_no_count(tmp_path, monkeypat
 
 @pytest.mark.parametrize("name, output, count", [
     ("fuzz", "stat::number_of_executed_units: 12\nstat::number_of_executed_units: 30\n", 42), ("pools", "1 rounds\n41 rounds\n1 passed, 0 failed", 42),
-    ("records", "make fuzz-records RECORDS=100000\n1 passed", 100_000), ("faults", "ab\n42 passed, 3 skipped in 5 s", 42),
+    ("records", "\n1000000 changed records: 700 taken by the door, 600 of them by a reader; 60 calls of commands\n1 passed", 1_000_000),
+    ("suites", "100000 changed files: 700 taken\n.1 passed", 100_000), ("faults", "ab\n42 passed, 3 skipped in 5 s", 42),
     ("model", "2 threads: 40 states, 9 steps\nmistake x found: y (2 threads, after 9 states)\n3 threads: 2 states, 1\n", 42),
     ("connection", "stat::number_of_executed_units: 42\n", 42), ("allocations", "42 allocations and 9 calls failed; 3 starts refused", 42),
     ("calls", "9 allocations and 42 calls failed; 3 starts refused", 42), ("kills", "42 kills in 9 orders of acts: nothing", 42),

@@ -46,11 +46,12 @@ def test_the_page_and_its_raw_files_are_served(served):
 
 
 @pytest.mark.parametrize("path", ["secret.txt", "run/link.txt", "run/../secret.txt", "%2e%2e/%2e%2e/etc/passwd", "run/%2e%2e/secret.txt",
-                                  "", "run/", "run/cells", "nothing"])
-def test_nothing_else_is_served(served, path):
+                                  "", "run/", "run/cells", "nothing", "%00", "run/%00/x", "%ff%fe", "//[x", "a" * 5000, "run/" + "b" * 300])
+def test_nothing_else_is_served(served, path, capfd):
     with pytest.raises(urllib.error.HTTPError) as told:
         get(f"http://127.0.0.1:{served[1]}/{path}")
     assert told.value.code == 404
+    assert "Traceback" not in capfd.readouterr().err    # of the server, on the terminal of who started it
 
 
 def test_a_port_that_is_taken_is_named(served, tmp_path):

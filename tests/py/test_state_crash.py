@@ -199,7 +199,7 @@ def test_many_kills(folder):
     while kills < KILLS:
         kills += kill_everywhere(folder, seed, KILLS - kills)
         seed += 1
-    print(f"{kills} kills in {seed - 2} orders of acts: nothing acknowledged was lost")
+    print(f"\n{kills} kills in {seed - 2} orders of acts: nothing acknowledged was lost")
 
 
 def test_a_loss_would_be_found(tmp_path):

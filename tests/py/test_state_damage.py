@@ -125,13 +125,16 @@ def test_rows_that_name_what_is_gone_are_dropped(path, table, column):
 @pytest.mark.parametrize("wrong", [
     "DROP TRIGGER session_end", "DROP TABLE received", "ALTER TABLE will RENAME COLUMN message TO number", "ALTER TABLE message DROP COLUMN qos",
     "UPDATE sqlite_schema SET sql = replace(sql, ' STRICT', '') WHERE name = 'message'",
-    "UPDATE sqlite_schema SET sql = replace(sql, 'DELETE FROM received', 'DELETE FROM delivery') WHERE type = 'trigger'"])
+    "UPDATE sqlite_schema SET sql = replace(sql, 'DELETE FROM received', 'DELETE FROM delivery') WHERE type = 'trigger'",
+    # Each of these would lose what is acknowledged, at writes that succeed.
+    "CREATE TRIGGER lose AFTER INSERT ON delivery BEGIN DELETE FROM delivery WHERE id = new.id; END",
+    "CREATE UNIQUE INDEX one ON message(substr(topic, 1, 2), id)", "CREATE UNIQUE INDEX same ON message(topic)"])
 def test_other_tables_than_those_of_the_schema_are_refused(path, wrong):
     change(filled(path), "PRAGMA writable_schema=ON", wrong)
     refused(path, 2, "damaged")
 
 
 def test_a_table_of_somebody_else_is_no_damage(path):
-    change(filled(path), "CREATE TABLE notes(text)", "CREATE INDEX of_retain ON message(retain)")
+    change(filled(path), "CREATE TABLE notes(text UNIQUE)", "CREATE INDEX of_retain ON message(retain)", "CREATE UNIQUE INDEX of_notes ON notes(text)")
     with StateBroker(path) as broker:
         assert broker.port and broker.stop() == 0

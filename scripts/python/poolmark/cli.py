@@ -114,6 +114,9 @@ def run_command(name: str, argv: list[str]) -> int:
     except PoolmarkError as error:
         print(f"poolmark {name}: {lines(writable(str(error)))}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:    # a folder that may not be read, a full disk: what no command has a sentence of its own for
+        print(f"poolmark {name}: {lines(writable(str(error.filename or 'the system')))}: {error.strerror or type(error).__name__}", file=sys.stderr)
+        return 1
     except SystemExit as ended:  # argparse: --help, or a wrong call
         return int(ended.code or 0)
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from poolmark.base.errors import RecordError
 from poolmark.base.forms import RecordData, Row
+from poolmark.base.units import signed
 
 # Sources of user memory, the best first: the first that was read is used.
 USER_COLUMNS = ("target_private_bytes", "target_pss_bytes", "target_rss_bytes")
@@ -42,18 +43,22 @@ def read_csv(path: Path, text_columns: tuple[str, ...]) -> list[Row]:
         lines = lines[:-1]
     rows: list[Row] = []
     reader = csv.reader(lines)
-    head = next(reader, None)
+    try:
+        every = list(reader)
+    except csv.Error as error:
+        raise RecordError(path, f"line {reader.line_num}", str(error)) from error
+    head = every[0] if every else None
     if not head:
         raise RecordError(path, "line 1", "there is no header")
-    for number, cells in enumerate(reader, start=2):
+    for number, cells in enumerate(every[1:], start=2):
         if len(cells) != len(head):
             raise RecordError(path, f"line {number}", f"has {len(cells)} fields, the header has {len(head)}")
         row: Row = {}
         for name, cell in zip(head, cells, strict=True):
-            try:
-                row[name] = cell if name in text_columns else int(cell) if cell else None
-            except ValueError as error:
-                raise RecordError(path, f"line {number}, {name}", f"{cell[:40]!r} is not a whole number") from error
+            value = cell if name in text_columns else signed(cell) if cell else None
+            if cell and value is None:
+                raise RecordError(path, f"line {number}, {name}", f"{cell[:40]!r} is not a whole number")
+            row[name] = value
         rows.append(row)
     return rows
 

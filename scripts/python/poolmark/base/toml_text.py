@@ -11,8 +11,11 @@ from pathlib import Path
 
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import FileFaults
-from poolmark.base.forms import Json
+from poolmark.base.forms import Json, Place
 from poolmark.base.paths import for_people
+from poolmark.base.toml_lines import line_at, lines_of
+
+MOST_LEVELS = 32    # of tables and lists in a file
 
 
 def _fault(path: Path, line: int | None, text: str) -> FileFaults:
@@ -54,6 +57,19 @@ def _decoded(path: Path, content: bytes) -> str:
         raise _fault(path, line, f"byte 0x{content[error.start]:02x} is not UTF-8, and TOML is UTF-8 text; save the file as UTF-8") from error
 
 
+def _check_values(path: Path, text: str, data: Json) -> None:
+    """UsageError for a number that TOML does not have, and for what is nested so deep that readers would not come to its end."""
+    left: list[tuple[Place, object]] = [((), data)]
+    while left:
+        place, value = left.pop()
+        if len(place) > MOST_LEVELS:
+            raise UsageError(f"{path}: {'.'.join(map(str, place[:3]))} is nested more than {MOST_LEVELS} levels deep")
+        if isinstance(value, int) and not -1 << 63 <= value < 1 << 63:
+            raise _fault(path, line_at(lines_of(text), place), f"{place[-1]} has a number of more than 64 bits, and TOML has none")
+        if isinstance(value, (dict, list)):
+            left += [((*place, key), one) for key, one in (value.items() if isinstance(value, dict) else enumerate(value))]
+
+
 def read_text(path: Path) -> tuple[str, Json]:
     """(text, its TOML). UsageError names the file, and the line that is not TOML or not UTF-8."""
     try:
@@ -61,8 +77,12 @@ def read_text(path: Path) -> tuple[str, Json]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return text, tomllib.loads(text)
+        data = tomllib.loads(text)
     except RecursionError as error:
         raise UsageError(f"{path}: not TOML: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise _fault(path, *_told(error, text)) from error
+    except ValueError as error:     # a number of more digits than Python reads
+        raise UsageError(f"{path}: not TOML: {error}") from error
+    _check_values(path, text, data)
+    return text, data

@@ -11,8 +11,24 @@ _BYTES = {"": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB"
 _SECONDS = {"": 1.0, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+# A number as people write it, which a float holds: \d would take the digits of every script, and a float ends at 309 digits.
+NUMBER = r"([0-9]{1,40}(?:\.[0-9]{1,40})?)"
+
+
+def whole(text: str) -> int | None:
+    """A whole number of a file or a name, below 2^63; None for any other text. int() takes more: blanks, 1_0, the digits of every script, and it
+    raises ValueError for too many. isdigit() takes a superscript, which int() does not."""
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) and int(text) < 1 << 63 else None
+
+
+def signed(text: str) -> int | None:
+    """The same, and below 0."""
+    value = whole(text.removeprefix("-"))
+    return -value if value is not None and text.startswith("-") else value
+
+
 def _split(text: object, table: Mapping[str, float], what: str) -> tuple[str, float]:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", str(text).strip().replace("_", ""))
+    match = re.fullmatch(rf"{NUMBER}([A-Za-z]*)", str(text).strip().replace("_", ""))
     if not match or match[2] not in table:
         raise UsageError(f"{str(text)!r} is not {what}")
     return match[1], table[match[2]]

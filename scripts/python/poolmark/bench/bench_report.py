@@ -45,7 +45,8 @@ def read_json(path: Path) -> Json:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RecordError(path, "", f"is larger than {MAX_BYTES >> 20} MiB")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        # A number of more digits than a float has is none: figures() takes finite ones.
+        data = json.loads(path.read_text(encoding="utf-8"), parse_int=lambda digits: int(digits) if len(digits) <= 20 else math.inf)
     except OSError as error:
         raise RecordError(path, "", f"cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

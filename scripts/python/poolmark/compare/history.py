@@ -75,7 +75,7 @@ def parts_of(whole: str) -> tuple[str, Json]:
     digest, _, text = whole.partition(" ")
     try:
         known = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         known = {"unreadable": text}
     return digest, known if isinstance(known, dict) else {"unreadable": text}
 

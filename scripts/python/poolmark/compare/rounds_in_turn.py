@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from poolmark.base.forms import CellData, Config, MetricData, RecordData
+from poolmark.base.units import whole
 from poolmark.bench.bench_statistics import known
 from poolmark.bench.full_speed import IN_TURN
 from poolmark.bench.in_turn import BLOCK, SIDES
@@ -81,8 +82,8 @@ def join(record: Record, runs: Sequence[Run], copy: Callable[[Run, CellData], Pa
             add_samples(made, cell["metrics"])
             raw, done = copy(run, cell), before.get(cell["id"], 0)
             for key, name in cell.get("files", {}).items():
-                number = key.removeprefix(ROUND)
-                made.data["files"].setdefault(f"{ROUND}{done + int(number)}" if number.isdigit() else key, (raw / name).as_posix())
+                number = whole(key.removeprefix(ROUND))
+                made.data["files"].setdefault(key if number is None else f"{ROUND}{done + number}", (raw / name).as_posix())
             before[cell["id"]] = done + int(run.data["config"]["rounds"])
 
 

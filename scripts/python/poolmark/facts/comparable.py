@@ -46,8 +46,9 @@ def settings(host: Mapping[str, Any]) -> dict[str, object]:
 
 def is_another(key: str, ours: object, theirs: object) -> bool:
     """Whether a setting differs. The kernel takes tcp_mem from the memory it finds, which varies between boots."""
-    if key == "limits.tcp_mem_pages" and isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return any(abs(one - other) * 16 > max(one, other) for one, other in zip(ours, theirs, strict=True))
+    lists = [one for one in (ours, theirs) if isinstance(one, list) and all(type(number) is int for number in one)]
+    if key == "limits.tcp_mem_pages" and len(lists) == 2 and len(lists[0]) == len(lists[1]):
+        return any(abs(one - other) * 16 > max(one, other) for one, other in zip(*lists, strict=True))
     return ours != theirs
 
 

@@ -19,7 +19,7 @@ from poolmark.base.forms import Json
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import nearest
 from poolmark.base.options import MOST_CONNECTIONS, count
-from poolmark.base.units import parse_bytes, parse_seconds, show_bytes, show_count, show_ns
+from poolmark.base.units import NUMBER, parse_bytes, parse_seconds, show_bytes, show_count, show_ns
 
 KB = {"k": 1000, "K": 1000, "M": 10**6, "G": 10**9, "T": 10**12}
 PER_S = {"": 1.0, "/s": 1.0, "/min": 60.0, "/h": 3600.0}
@@ -59,7 +59,7 @@ def _refuse(text: str, what: str, examples: str) -> argparse.ArgumentTypeError:
 
 def rate(text: str) -> float:
     """20k/s, 20000, 1.2M/min, as a rate a second."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG]?)(/\w+)?", text.strip().replace("_", ""))
+    match = re.fullmatch(rf"{NUMBER}([kKMG]?)(/\w+)?", text.strip().replace("_", ""))
     if not match or (match[3] or "") not in PER_S:
         raise _refuse(text, "a rate", "20k/s, 1500, 1.2M/min")
     value = float(match[1]) * {"": 1, **KB}[match[2]] / PER_S[match[3] or ""]
@@ -68,7 +68,7 @@ def rate(text: str) -> float:
 
 def percent(text: str) -> float:
     """20% as 0.2."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    match = re.fullmatch(rf"{NUMBER}\s*%", text.strip())
     if not match:
         raise _refuse(text, "a percentage", "20%, 12.5%")
     return _bounds_of("the reserve", text, float(match[1]), 0, 90, lambda one: f"{one:g}%") / 100
@@ -93,7 +93,7 @@ class Bytes:
 
 def each(text: str) -> Bytes:
     """Bytes of a connection: 15k, 15KB, 15KiB, 15000."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG])", text.strip().replace("_", ""))
+    match = re.fullmatch(rf"{NUMBER}([kKMG])", text.strip().replace("_", ""))
     try:
         value = int(float(match[1]) * KB[match[2]]) if match else parse_bytes(text)
     except UsageError:
@@ -115,7 +115,7 @@ def memory_words(asked: Asked) -> str:
     """What the bytes of a connection were taken for: "15k is 15 000 B (KB of 1 000; 15KiB would be 15 360 B)". "" without."""
     if asked.each_bytes is None:
         return ""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG])B?", asked.each_text.strip())
+    match = re.fullmatch(rf"{NUMBER}([kKMG])B?", asked.each_text.strip())
     told = f"{asked.each_text} is {show_count(asked.each_bytes)} B"
     if not match:
         return told

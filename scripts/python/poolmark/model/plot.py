@@ -19,7 +19,7 @@ MIB = 1 << 20
 def rows(run: Run) -> list[Json]:
     """User and kernel memory of each cell at each step, in MiB. Values not above zero are left out of the logarithmic axis."""
     found: list[tuple[str, str, float, float]] = []
-    for cell in run.data["cells"]:
+    for cell in run.data.get("cells", []):
         try:
             steps, _ = read_steps(cell)
         except PoolmarkError:

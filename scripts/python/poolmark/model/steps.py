@@ -12,6 +12,7 @@ from poolmark.base.forms import AnomalyData, CellData, value_of
 from poolmark.base.errors import UsageError
 from poolmark.base.paths import CALLED
 from poolmark.base.table import clean
+from poolmark.base.units import whole
 from poolmark.model.model import Model, Pools, Step, make_step
 from poolmark.records.measures import take_steps
 from poolmark.records.read_record import Run
@@ -33,7 +34,8 @@ def step_counts(cell: CellData) -> list[int]:
     """The steps that the generator was asked for; empty for another scenario."""
     match = re.search(r"--steps ([^\s;]+)", str(cell["config"].get("phases", "")))
     steps = match[1].split(",") if match else cell["config"].get("steps")
-    return [int(step) for step in steps if str(step).isdecimal()] if isinstance(steps, list) else []
+    counts = [whole(str(step)) for step in steps] if isinstance(steps, list) else []
+    return [count for count in counts if count is not None]
 
 
 def pools_of(cell: CellData, connections: int) -> Pools:

@@ -14,6 +14,7 @@ from pathlib import Path
 from poolmark.base.curves import read_csv
 from poolmark.base.errors import RecordError
 from poolmark.base.forms import PhaseData, RecordData, Row, Taker
+from poolmark.base.units import whole
 from poolmark.records.hlog import percentile_takes
 from poolmark.records.read_record import load
 
@@ -66,8 +67,7 @@ def percentile(values: list[int], percent: float) -> int | None:
 
 def instance_of(path: Path) -> int:
     """The number in broker-12/events.csv."""
-    number = path.parent.name.rpartition("-")[2]
-    return int(number) if number.isdigit() else 0
+    return whole(path.parent.name.rpartition("-")[2]) or 0
 
 
 def gets_and_hits(path: Path, from_ns: int, to_ns: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from poolmark.base.errors import RecordError
 from poolmark.base.forms import CellData, Json, Taker, value_of
 from poolmark.records import phases
-from poolmark.records.read_record import load
+from poolmark.records.read_record import load, parse
 
 FILE = "attack.json"
 GOAL_NS = 10_000_000    # of the p99 of others under any attack
@@ -29,8 +29,8 @@ def write(folder: Path, told: Json) -> None:
 
 def _read(path: Path) -> Json:
     try:
-        told: Json = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        told: Json = parse(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
         raise RecordError(path, "", f"cannot be read: {error}") from error
     numbers = {key: told.get(key) for key in (*COUNTS, "stop_ns")} if isinstance(told, dict) else {"": told}
     for key, value in numbers.items():

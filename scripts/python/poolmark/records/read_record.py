@@ -13,6 +13,7 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
@@ -27,11 +28,14 @@ from poolmark.base.paths import SCHEMA as SCHEMA_FILE
 from poolmark.facts import metrics
 from poolmark.records import packed
 from poolmark.records.record import SCHEMA, SEAL, files_of, sha256
+from poolmark.records.schema import Fault, Schema
 
 SEALS_SINCE = (0, 2)     # version
 MAX_BYTES = 256 << 20
 MAX_INTEGER = 1 << 63
 MAX_REAL = 1e100        # far above any measurement; figures computed from it stay finite
+MAX_LEVELS = 64         # of objects and lists; who copies or prints deeper ones would not come to their end
+MAX_NAME, MAX_PART = 1000, 255      # bytes of a path, and of a name in it: no file system has longer ones
 # Older schema versions that are read: name -> function that converts to the next version. None so far.
 UPGRADES: dict[str, Callable[[Json], Json]] = {}
 
@@ -59,10 +63,10 @@ class Run:
 
     def file(self, name: str) -> Path:
         """The path of one of its files. RecordError when it is missing or outside of the folder."""
-        path = (self.folder / name).resolve()
+        path = Path(os.path.realpath(self.folder / name))   # resolve() raises RuntimeError for a loop of links
         if not path.is_relative_to(self.folder.resolve()):
             raise RecordError(self.folder / "run.json", "files", f"{name!r} leads out of the run's folder")
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise RecordError(self.folder / name, "", "is named in the record and is not there")
         return path
 
@@ -111,12 +115,27 @@ def field_name(path: Iterable[str | int]) -> str:
 def _find_refused(value: object, path: Place = ()) -> tuple[Place, _Refused] | None:
     if isinstance(value, _Refused):
         return path, value
+    if len(path) > MAX_LEVELS:
+        raise RecursionError
     items: Iterable[tuple[str | int, object]] = ()
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         found = _find_refused(item, (*path, key)) if isinstance(item, (dict, list, _Refused)) else None
         if found:
+            return found
+    return None
+
+
+def _find_no_text(value: object, path: Place = ()) -> Place | None:
+    """The place of a text, or of a name, with half of a surrogate pair: it is no Unicode, and could not be written anywhere."""
+    if isinstance(value, str):
+        return path if any("\ud800" <= letter <= "\udfff" for letter in value) else None
+    items: Iterable[tuple[str | int, object]] = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found = _find_no_text(key, path) if isinstance(key, str) else None
+        found = found if found is not None else _find_no_text(item, (*path, key))
+        if found is not None:
             return found
     return None
 
@@ -137,36 +156,34 @@ def parse(text: str, name: Path | str) -> Any:
     if refused:
         path, what = refused
         raise RecordError(name, field_name(path), f"{what.text} is not a number that a record may hold")
+    # A file is UTF-8, so only an escape can bring half of a pair.
+    place = _find_no_text(value) if re.search(r"\\u[dD][89a-fA-F]", text) else None
+    if place is not None:
+        raise RecordError(name, field_name(place), "is not Unicode text: half of a surrogate pair")
     return value
 
 
 @functools.cache
-def _validator() -> Any:
-    import jsonschema
-
-    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    # JSON Schema takes 1.0 for an integer; readers that count with it do not.
-    whole = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=whole)(schema)
+def form_of_records() -> Schema:
+    return Schema(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
 
 
-def _complaint(error: Any) -> str:
-    shown = reprlib.repr(error.instance)
-    match error.validator:
+def _complaint(fault: Fault) -> str:
+    shown = reprlib.repr(fault.value)
+    match fault.rule:
         case "type":
-            types = error.validator_value
-            wanted = types if isinstance(types, str) else " or ".join(types)
+            wanted = fault.wanted if isinstance(fault.wanted, str) else " or ".join(fault.wanted)
             return f"{shown} is not of type {wanted}"
         case "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
+            missing = [name for name in fault.wanted if name not in fault.value]
             return f"{', '.join(map(repr, missing))} is missing"
         case "enum":
-            return f"{shown} is none of {', '.join(map(str, error.validator_value))}"
+            return f"{shown} is none of {', '.join(map(str, fault.wanted))}"
         case "const":
-            return f"{shown} is not {error.validator_value!r}"
+            return f"{shown} is not {fault.wanted!r}"
         case "pattern":
-            return f"{shown} does not have the form {error.validator_value}"
-    return f"{shown} breaks the rule '{error.validator}' of the schema"
+            return f"{shown} does not have the form {fault.wanted}"
+    return f"{shown} breaks the rule '{fault.rule}' of the schema"
 
 
 _fitting: set[bytes] = set()        # checksums of contents that fit the schema and the domains of its metrics
@@ -179,6 +196,19 @@ def _below_0(one: Mapping[str, Any], name: str) -> Iterable[tuple[Place, object]
         return []
     places: list[Place] = [("value",), *(("samples", i) for i in range(len(figures) - 1))]
     return [(place, figure) for place, figure in zip(places, figures, strict=True) if figure is not None and figure < 0]
+
+
+def _long_names(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """(field, text) of each path that no file can have: the system refuses even to look for it."""
+    paths: list[tuple[Place, str]] = [(("files", name), name) for name in data.get("files", {})]
+    for i, cell in enumerate(data.get("cells", [])):
+        paths += [(("cells", i, "id"), cell["id"])]
+        paths += [(("cells", i, "files", key), name) for key, name in cell.get("files", {}).items()]
+        paths += [(("cells", i, "phases", j, "folder"), phase["folder"]) for j, phase in enumerate(cell.get("phases", []))]
+    for place, path in paths:
+        encoded = path.encode("utf-8", "surrogatepass")
+        if len(encoded) > MAX_NAME or any(len(part) > MAX_PART for part in encoded.split(b"/")):
+            yield field_name(place), f"{reprlib.repr(path)} is longer than the name of any file"
 
 
 def _outside(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -194,8 +224,8 @@ def _outside(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 def complaints(data: Mapping[str, Any], at_most: int = 20) -> list[tuple[str, str]]:
     """Faults of a record's data as (field, text), in the record's order."""
     found: list[tuple[str, str]] = []
-    for error in _validator().iter_errors(data):
-        found.append((field_name(error.absolute_path), _complaint(error)))
+    for fault in form_of_records().faults(data):
+        found.append((field_name(fault.place), _complaint(fault)))
         if len(found) == at_most:
             return found
     if not found:
@@ -203,7 +233,7 @@ def complaints(data: Mapping[str, Any], at_most: int = 20) -> list[tuple[str, st
         twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
         if twice is not None:
             found.append(("cells", f"two of them have the id {reprlib.repr(twice)}"))
-        found += itertools.islice(_outside(data), at_most - len(found))
+        found += itertools.islice(itertools.chain(_long_names(data), _outside(data)), at_most - len(found))
     return found
 
 
@@ -310,7 +340,7 @@ def bad_files(run: Run) -> dict[str, str]:
     """{name: fault} of the listed files that exist and have changed since the end of the run."""
     bad: dict[str, str] = {}
     for name, wanted in run.data.get("files", {}).items():
-        if not (run.folder / name).exists():
+        if not os.path.exists(run.folder / name):
             continue
         try:
             path = run.file(name)
@@ -332,7 +362,7 @@ def check_files(run: Run, present: bool = False) -> list[str]:
     wrong = [run.broken_seal] if run.broken_seal else []
     wrong += [f"{name}: {text}" for name, text in bad_files(run).items()]
     if not present:
-        wrong += [f"{name}: is named in the record and is not there" for name in listed if not (run.folder / name).exists()]
+        wrong += [f"{name}: is named in the record and is not there" for name in listed if not os.path.exists(run.folder / name)]
     for cell in run.data.get("cells", []):
         wrong += [f"{name}: named by cell {cell['id']} and not in the list of files"
                   for name in cell.get("files", {}).values() if name not in listed]

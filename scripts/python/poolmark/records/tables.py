@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.escape import lines
 from poolmark.base.forms import Json, RecordData
 from poolmark.records import beside, summary
 
@@ -20,7 +21,8 @@ def documents(data: RecordData, title: str, ratios: list[Json]) -> dict[str, str
 
 
 def terminal(data: RecordData, ratios: list[Json]) -> str:
-    return beside.terminal(data) if beside.asked(data) else summary.terminal(data, ratios)
+    """To be printed: without control characters, whatever the record's names and texts have."""
+    return lines(beside.terminal(data) if beside.asked(data) else summary.terminal(data, ratios))
 
 
 def write(folder: Path, data: RecordData, title: str, ratios: list[Json]) -> None:

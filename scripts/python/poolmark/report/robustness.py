@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark robustness: the tables of docs/robustness.md, each line with the command that repeats it.
+"""scripts/poolmark robustness: the tables of docs/robustness.md and the short one of README.md, each line with the command that repeats it.
 
 Figures come from results/reference/: the record `attack` of the suite, the record `soak`, and counts.json, which --measure writes. A
-line whose figure nobody has measured says so. --write renews the tables in the document; --check compares them, exit code 1.
+line whose figure nobody has measured says so. --write renews the tables in the documents; --check compares them, exit code 1.
 """
 import argparse
+import functools
 import json
 import os
 import re
@@ -27,8 +28,9 @@ from poolmark.verify import reference
 from poolmark.verify.reference import REFERENCE, UNKNOWN, record_of, source, table
 
 DOCUMENT = Path("docs/robustness.md")
+DOCUMENTS = (DOCUMENT, Path("README.md"))
 COUNTS = "robustness/counts.json"
-OWN = ("results/reference/robustness", "docs/robustness.md")    # what these commands write: it changes no program
+OWN = ("results/reference/robustness", *map(str, DOCUMENTS))    # what these commands write: it changes no program
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,15 @@ FAULTS = ("/usr/bin/python3", "-m", "pytest", "-q", "tests/honesty")
 LINES = {
     "fuzz": Line("inputs of the MQTT codec by libFuzzer, under ASan and UBSan", ("make", "fuzz", "FUZZ_SECONDS=600"),
                  r"number_of_executed_units:\s*(\d+)"),
-    "connection": Line("inputs of whole connections by libFuzzer, under ASan and UBSan", ("make", "fuzz-connection", "FUZZ_SECONDS=600"),
+    "connection": Line("inputs of whole connections by libFuzzer, under ASan and UBSan", ("make", "fuzz-connection", "FUZZ_SECONDS=300"),
                        r"number_of_executed_units:\s*(\d+)"),
-    "options": Line("command lines of broker and generator by libFuzzer, under ASan and UBSan", ("make", "fuzz-options", "FUZZ_SECONDS=600"),
+    "options": Line("command lines of broker and generator by libFuzzer, under ASan and UBSan", ("make", "fuzz-options", "FUZZ_SECONDS=300"),
                     r"number_of_executed_units:\s*(\d+)"),
     "pools": Line("rounds of random calls, threads and failures of every pool, under ASan",
-                  ("make", "fuzz-pools", "B=build/fuzz-pools", "CHECK=1", "SAN=address", "FUZZ_SECONDS=600"), r"^(\d+) rounds$"),
-    "records": Line("records changed at random and read by every reader", ("make", "fuzz-records", "RECORDS=100000"), r"RECORDS=(\d+)"),
-    "suites": Line("files of suites and mixes changed at random and read", ("make", "fuzz-suites", "SUITES=100000"), r"SUITES=(\d+)"),
+                  ("make", "fuzz-pools", "B=build/fuzz-pools", "CHECK=1", "SAN=address", "FUZZ_SECONDS=300"), r"^(\d+) rounds$"),
+    "records": Line("records changed at random and read, no traceback and nothing printed that is not safe to show", ("make", "fuzz-records", "RECORDS=1000000"),
+                    r"^(\d+) changed records: "),
+    "suites": Line("files of suites and mixes changed at random and read", ("make", "fuzz-suites", "SUITES=100000"), r"^(\d+) changed files: "),
     "allocations": Line("allocations of the broker that failed, each once", ("make", "faults"), r"^(\d+) allocations and \d+ calls failed"),
     "calls": Line("system calls of the broker that failed, each once", ("make", "faults"), r"^\d+ allocations and (\d+) calls failed"),
     "kills": Line("kills of the broker at writes of its state file, nothing acknowledged lost", ("make", "kills"), r"^(\d+) kills in "),
@@ -176,18 +179,70 @@ def attacks(root: Path) -> str:
          "end after SIGTERM"], [attack_row(attack, cells.get(attack, [])) for attack in (attacked.CALM, *ATTACKS)])
 
 
-TABLES = {"tried": tried, "soak": soak, "attacks": attacks}
+# --- the short table of README.md
+
+# (what, names of counts, command)
+TRIED = (
+    ("bad inputs by fuzzers, under sanitizers: the codec, whole connections, command lines", ("fuzz", "connection", "options"),
+     "make fuzz fuzz-connection fuzz-options"),
+    ("records of runs, and suites, changed at random and read: no traceback", ("records", "suites"), "make fuzz-records fuzz-suites"),
+    ("allocations of the broker, and system calls, that failed, each once", ("allocations", "calls"), "make faults"),
+    ("faults injected into real runs, each noticed", ("faults",), "/usr/bin/python3 -m pytest -q tests/honesty"),
+    ("kills of the broker while it writes its state: nothing acknowledged lost", ("kills",), "make kills"),
+    ("messages counted by mosquitto_sub: none lost, none twice", ("count",), "make count"),
+)
 
 
-def filled(text: str, root: Path) -> str:
+def _soak_row(root: Path) -> list[str]:
+    run = record_of("soak", root)
+    if run is None:
+        return ["hours of soak with clients that are killed", UNKNOWN, "`make soak`"]
+    value = {name: one["value"] for name, one in run.data["metrics"].items()}
+    more = value["soak.memory_more"]
+    return ["hours of soak with clients that are killed",
+            f"{run.data['config']['seconds'] / 3600:.3g}; {show_count(value['soak.messages_checked'])} messages, {show_count(value['soak.messages_lost'])} lost; memory at "
+            f"the end {'-' if more is None else f'{more:+.2f} %'}, descriptors {show_count(value['soak.descriptors_more'])} more, objects in use "
+            f"{show_count(value['soak.objects_left'])}", "`make soak`"]
+
+
+def _attack_row(root: Path) -> list[str]:
+    """The worst of all attacks: what others felt, and the highest memory, as a share of its bound."""
+    run = record_of("attack", root)
+    words = "others while one attacks, the worst: p99 of a delivery, of an arrival; the broker's highest memory, of the bound that it computed"
+    command = "`scripts/poolmark suite attack`"
+    if run is None:
+        return [words, UNKNOWN, command]
+    named = [(attack, cell) for cell in run.data["cells"] if (attack := attacked.attack_of(cell)) not in (None, attacked.CALM)]
+    told: list[str] = []
+    for what, _ in attacked.OTHERS:
+        felt = max(((found[what], attack) for attack, cell in named if what in (found := attacked.others(cell))), default=None)
+        told.append(f"{show(felt[0], 'ns')} (`{felt[1]}`)" if felt else "-")
+    memory: list[tuple[float, str]] = []
+    for attack, cell in named:
+        highest, bound = (worst([cell], name) for name in attacked.MEMORY)
+        if highest is not None and bound:
+            memory.append((highest / bound, f"{show_bytes(highest)} of {show_bytes(bound)} (`{attack}`)"))
+    return [words, "; ".join([", ".join(told), max(memory, default=(0.0, "-"))[1]]), command]
+
+
+def short(root: Path) -> str:
+    counts = read_counts(root)
+    rows = [[what, " + ".join(show_count(counts[name].count) if name in counts else UNKNOWN for name in names), f"`{command}`"] for what, names, command in TRIED]
+    return table(["tried", "how many", "repeat it"], [*rows, _soak_row(root), _attack_row(root)])
+
+
+TABLES = {"tried": tried, "soak": soak, "attacks": attacks, "short": short}
+
+
+def filled(text: str, root: Path, document: Path = DOCUMENT) -> str:
     """The document with its tables. UsageError for a block of an unknown name."""
-    return reference.filled(text, DOCUMENT, "robustness", TABLES, root)
+    return reference.filled(text, document, "robustness", TABLES, root)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measure", choices=sorted(LINES), help="run the command of this line, which may take long, and keep its count")
-    parser.add_argument("--write", action="store_true", help=f"renew the tables of {DOCUMENT}")
-    parser.add_argument("--check", action="store_true", help="exit 1 when the document's tables differ")
+    parser.add_argument("--write", action="store_true", help=f"renew the tables of {' and '.join(map(str, DOCUMENTS))}")
+    parser.add_argument("--check", action="store_true", help="exit 1 when the documents' tables differ")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -198,4 +253,4 @@ def run(args: argparse.Namespace) -> int:
         if not args.measure:
             print("\n".join(make(ROOT) for make in TABLES.values()), end="")
         return 0
-    return reference.renew(DOCUMENT, lambda text: filled(text, ROOT), args.write, "robustness")
+    return max(reference.renew(document, functools.partial(filled, root=ROOT, document=document), args.write, "robustness") for document in DOCUMENTS)

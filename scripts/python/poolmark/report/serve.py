@@ -23,7 +23,10 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 
     def translate_path(self, path: str) -> str:
         """The file, with links followed; "" for one outside of the folders."""
-        found = Path(os.path.realpath(super().translate_path(urllib.parse.urlsplit(path).path)))
+        try:
+            found = Path(os.path.realpath(super().translate_path(urllib.parse.urlsplit(path).path)))
+        except (OSError, ValueError):   # a NUL, or an address that urlsplit does not take
+            return ""
         return str(found) if any(found.is_relative_to(folder) for folder in self.folders) else ""
 
     def list_directory(self, path: str | os.PathLike[str]) -> None:

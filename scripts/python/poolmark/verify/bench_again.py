@@ -10,6 +10,7 @@ The cells are checked by recompute.bench_account.
 from poolmark.base.errors import RecordError
 from poolmark.base.forms import CellData
 from poolmark.base.table import csv_text
+from poolmark.base.units import whole
 from poolmark.bench import bench_plan, bench_report, bench_tables
 from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_headlines import headlines
@@ -32,8 +33,8 @@ def _bench(cell: CellData) -> Bench:
 
 
 def _rounds(cell: CellData) -> dict[int, str]:
-    return {int(key[len(ROUND):]): path for key, path in cell.get("files", {}).items()
-            if key.startswith(ROUND) and key[len(ROUND):].isdigit()}
+    return {number: path for key, path in cell.get("files", {}).items()
+            if key.startswith(ROUND) and (number := whole(key[len(ROUND):])) is not None}
 
 
 def add_rounds(run: Run, cell: CellData, series: Series) -> None:

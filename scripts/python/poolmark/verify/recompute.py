@@ -24,7 +24,7 @@ from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.base.forms import CellData, Metrics, PhaseData, RecordData, Row, value_of
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
-from poolmark.base.units import show_number
+from poolmark.base.units import show_number, whole
 from poolmark.verify import above, absent, anomalies, bench_again, bounds, counters, derived, kernel_counts, searches, soaks
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures, decided
@@ -365,13 +365,13 @@ def bench_account(run: Run, cell: CellData) -> Account:
     from poolmark.bench.full_speed import Speed
 
     account, where = Account(), f"{cell['id']}: "
-    rounds = {key: path for key, path in cell.get("files", {}).items() if key.startswith("round_") and key[6:].isdigit()}
+    rounds = {number: path for key, path in cell.get("files", {}).items() if key.startswith("round_") and (number := whole(key[6:])) is not None}
     series = Series(cast(Bench, None), speed=Speed.of(run.data))
     try:
-        for key, path in rounds.items():
+        for number, path in rounds.items():
             data = bench_report.read_json(run.file(path))
             # The name is not checked here, only the figures.
-            series.add(int(key[6:]), bench_report.figures(run.folder / path, data, data["benchmarks"][0]["name"]))
+            series.add(number, bench_report.figures(run.folder / path, data, data["benchmarks"][0]["name"]))
     except (RecordError, bench_report.NoFigure, KeyError, TypeError, IndexError, AttributeError) as error:
         if any(not (run.folder / path).exists() for path in rounds.values()):
             for name in cell["metrics"]:
