@@ -245,8 +245,8 @@ int64_t pool_trim(struct pool *pool);
 // or the batches they were made in (`fixed`, `expand`). A batch goes where at least as many are too many as it
 // has, and all of it is back. What open made is one batch, as is each preheat and each piece of an expansion: a
 // pool that made nothing since open gives nothing back, and only its bound is lower. Another thread's get or put
-// waits for the sorting of 1024 free objects at most. Until then the pool owns more than `max`, but gets beyond `max` objects
-// in use are overflow or refused. pool_stats tells the bound in force, pool_config_of the one asked for at
+// waits while 2048 free objects are sorted, some 50 us of processor time. Until all has gone back the pool owns
+// more than `max`, but gets beyond `max` objects in use are overflow or refused. pool_stats tells the bound in force, pool_config_of the one asked for at
 // open. 0; -ENOTSUP without POOL_CAP_RESIZES; -ERANGE: out of bounds; -ECANCELED: draining; -ENOMEM: the
 // bound is set, but `fixed` could not make again what an earlier resize gave back.
 int pool_resize(struct pool *pool, int64_t max) __attribute__((warn_unused_result));

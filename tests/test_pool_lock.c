@@ -57,6 +57,34 @@ static void test_one_at_a_time_with_inheritance(void **state)
     check_exclusion(true);
 }
 
+static void *yield_often(void *argument)
+{
+    struct shared *shared = argument;
+    for (int i = 0; i < ROUNDS / 100; i++) {
+        pool_lock_acquire(&shared->lock);
+        shared->count++;
+        pool_lock_yield(&shared->lock); // others may count meanwhile
+        shared->count++;
+        pool_lock_release_surely(&shared->lock);
+    }
+    return NULL;
+}
+
+static void test_a_holder_that_yields_has_the_lock_again(void **state)
+{
+    (void)state;
+    for (int inherits = 0; inherits <= pool_lock_can_inherit(); inherits++) {
+        struct shared shared = {.count = 0};
+        pool_lock_init(&shared.lock, inherits);
+        pthread_t threads[4];
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, i ? yield_often : count_up, &shared), 0);
+        for (int i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+        assert_int_equal(shared.count, ROUNDS + 3 * 2 * (ROUNDS / 100));
+    }
+}
+
 static void *take_once(void *argument)
 {
     struct shared *shared = argument;
@@ -167,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_at_a_time),
         cmocka_unit_test(test_one_at_a_time_with_inheritance),
+        cmocka_unit_test(test_a_holder_that_yields_has_the_lock_again),
         cmocka_unit_test(test_sleepers_wake_one_after_the_other),
         cmocka_unit_test(test_a_real_time_thread_gets_on_beside_an_ordinary_one),
     };

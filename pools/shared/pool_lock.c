@@ -63,6 +63,29 @@ void pool_lock_wake(struct pool_lock *lock)
     (void)futex(&lock->waiting, FUTEX_WAKE, 1, NULL);
 }
 
+void pool_lock_release_surely(struct pool_lock *lock)
+{
+    pool_lock_release(lock);
+    // A sleeper sets the word before it tries the lock: either it finds the lock free, or this thread sees the word.
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&lock->waiting, memory_order_relaxed) == POOL_LOCK_SLEEPER)
+        pool_lock_wake(lock);
+}
+
+void pool_lock_yield(struct pool_lock *lock)
+{
+    const struct timespec pause = {.tv_nsec = POOL_LOCK_YIELD_NS};
+    // Relaxed: a hint. A thread that falls asleep later is seen at the next yield.
+    bool sleeps = atomic_load_explicit(&lock->waiting, memory_order_relaxed) == POOL_LOCK_SLEEPER;
+    pool_lock_release_surely(lock);
+    if (sleeps)
+        nanosleep(&pause, NULL);
+    else
+        for (int i = 0; i < POOL_LOCK_SPINS; i++) // those that spin see it free
+            pool_lock_pause();
+    pool_lock_acquire(lock);
+}
+
 void pool_lock_sleep_on(_Atomic uint32_t *word, uint32_t seen)
 {
     const struct timespec timeout = {.tv_nsec = POOL_LOCK_SLEEP_NS};

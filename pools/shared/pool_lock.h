@@ -41,6 +41,13 @@ bool pool_lock_try_inheriting(struct pool_lock *lock);
 void pool_lock_acquire_inheriting(struct pool_lock *lock);
 void pool_lock_release_inheriting(struct pool_lock *lock);
 
+// For a holder with much to do, between two parts of it: lets those that wait have the lock, and acquires it again. A
+// release and an acquire alone do not: a sleeper takes longer to wake than the holder to come back.
+void pool_lock_yield(struct pool_lock *lock);
+// With the full fence that a release leaves out: misses no sleeper. For the end of rare work.
+void pool_lock_release_surely(struct pool_lock *lock);
+enum { POOL_LOCK_YIELD_NS = 50 * 1000 };
+
 // For a condition beside a lock. sleep_on sleeps while the word is `seen`, at most POOL_LOCK_SLEEP_NS.
 // wake_all wakes all sleepers, after the word was changed.
 void pool_lock_sleep_on(_Atomic uint32_t *word, uint32_t seen);

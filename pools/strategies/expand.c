@@ -150,7 +150,7 @@ static int expand_resize(struct pool *pool, int64_t max)
         expand_cut_growth_locked(pool);
     expand_set_trigger_locked(pool);
     pool_base_tell_max(&pool->base, stock->max);
-    pool_lock_release(&stock->lock);
+    pool_lock_release_surely(&stock->lock);
     return 0;
 }
 
@@ -161,7 +161,7 @@ static int64_t expand_drain(struct pool *pool)
     pool_lock_acquire(&stock->lock);
     expand_cut_growth_locked(pool);
     expand_set_trigger_locked(pool);
-    pool_lock_release(&stock->lock);
+    pool_lock_release_surely(&stock->lock);
     return bytes;
 }
 

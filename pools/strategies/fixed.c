@@ -88,7 +88,7 @@ static int fixed_resize(struct pool *pool, int64_t max)
     int64_t missing = wanted - stock->owned - stock->pending;
     bool makes = missing > 0 && stock_plan_locked(stock, missing);
     pool_base_tell_max(&pool->base, stock->max);
-    pool_lock_release(&stock->lock);
+    pool_lock_release_surely(&stock->lock);
     int code = makes ? stock_grow(stock, missing) : 0;
     return code == -ERANGE ? 0 : code; // another resize, to less, is in force by now
 }

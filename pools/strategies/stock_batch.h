@@ -21,7 +21,7 @@ void stock_shut_locked(struct stock *stock);
 
 // Of the free objects that are to be sorted: looks at STOCK_SORT_MOST. Those of retiring batches go home, the others
 // back into the stack. Returns whether some are left.
-enum { STOCK_SORT_MOST = 1024 };
+enum { STOCK_SORT_MOST = 2048 };
 bool stock_sort_some_locked(struct stock *stock);
 void stock_pause_locked(struct stock *stock); // lets others have the lock
 void stock_free_home(struct stock *stock);    // batches whose last object came home

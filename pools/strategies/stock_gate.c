@@ -4,8 +4,7 @@
 
 void stock_pause_locked(struct stock *stock)
 {
-    pool_lock_release(&stock->lock);
-    pool_lock_acquire(&stock->lock);
+    pool_lock_yield(&stock->lock);
 }
 
 int64_t stock_at_empty_locked(const struct stock *stock)

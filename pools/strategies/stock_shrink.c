@@ -55,7 +55,7 @@ static int64_t free_home_unlock(struct stock *stock)
         gone = batch;
     }
     stock_settle_locked(stock);
-    pool_lock_release(&stock->lock);
+    pool_lock_release_surely(&stock->lock);
     int64_t bytes = 0;
     while (gone) {
         struct stock_batch *batch = gone;
