@@ -73,3 +73,54 @@ def test_rounds_too_few_for_an_interval_are_told_and_off_is_off():
     runner = FakeRunner(lambda number: 20.0 if number % 2 else 80.0, narrow=0)
     bench_narrow.go_on(runner, None, 9, never())
     assert runner.rounds() == [9, 9, 9] and bench_narrow.told(runner) == [] and bench_narrow.reserve_s(runner, 585) == 0
+
+
+# The tails: on which side of the aim.
+
+class FakeTails(FakeRunner):
+    """`tail_ns(contender, round)`: the p99.99 of single gets."""
+
+    def __init__(self, tail_ns, rounds=3, narrow=10):
+        self.tail_ns, self.narrow, self.planned, self.told = tail_ns, narrow, 0, []
+        benches = [Bench("crowd", Contender(name, name), bench_plan.THE_SIZE, 16, True) for name in ("slab", "fixed", "expand", "bare")]
+        self.results = Results(benches)
+        self.record = SimpleNamespace(anomaly=lambda what, text: self.told.append((what, text)))
+        for number in range(1, rounds + 1):
+            for bench in benches:
+                self.run_one(bench, number, None)
+
+    def run_one(self, bench, number, children):
+        self.results.series[bench.name].add(number, Measured(90.0, {"p99_99_ns": self.tail_ns(bench.contender.name, number)}))
+
+
+def test_tails_go_on_until_each_is_on_one_side_of_the_aim_with_bare_beside():
+    def tail_ns(name, number):
+        return {"slab": 400.0, "fixed": 30_000.0, "expand": 30_000.0 if number in (1, 2) else 10_000.0 + number, "bare": 300.0}[name]
+
+    runner = FakeTails(tail_ns)
+    bench_narrow.go_on(runner, None, 3, never())
+    slab, fixed, expand, bare = runner.rounds()
+    assert slab == fixed == bench_narrow.ROUNDS_LEAST < expand == bare < bench_narrow.DECIDED_MAX
+    assert runner.planned == slab + fixed + expand + bare - 12
+    told = bench_narrow.told_decided(runner)
+    assert [one["contender"] for one in told] == ["slab", "fixed", "expand"] and all(one["decided"] for one in told) and not runner.told
+
+
+@pytest.mark.parametrize("deadline, rounds", [(never, bench_narrow.DECIDED_MAX), (lambda: 0.0, 3)], ids=["rounds", "time"])
+def test_a_tail_that_stays_on_both_sides_ends_at_its_bound_and_is_told(deadline, rounds):
+    runner = FakeTails(lambda name, number: 15_000.0 + 10_000 * (number % 2) if name == "fixed" else 400.0)
+    bench_narrow.go_on(runner, None, 3, deadline())
+    assert runner.rounds()[1] == runner.rounds()[3] == rounds
+    told = {one["contender"]: one for one in bench_narrow.told_decided(runner)}
+    assert not told["fixed"]["decided"] and told["fixed"]["rounds"] == rounds
+    (what, text) = next(one for one in runner.told if "fixed" in one[1])
+    assert what == "wide" and text.startswith(f"crowd: after {rounds} rounds p99.99 of fixed is 15 us to 25 us")
+    assert text.endswith("on which side of 20 us is not known")
+
+
+def test_a_budget_keeps_time_for_both_kinds_of_rounds():
+    assert bench_narrow.reserve_of({"lifo"}, 585) == 0
+    assert bench_narrow.reserve_of({"remote_1_1"}, 585) == bench_narrow.RESERVE_S
+    assert bench_narrow.reserve_of({"remote_1_1", "crowd"}, 585) == bench_narrow.RESERVE_MOST_S
+    assert bench_narrow.reserve_of({"remote_1_1", "crowd"}, 60) == 10
+    assert bench_narrow.tails(FakeTails(lambda name, number: 1.0, narrow=0)) == []

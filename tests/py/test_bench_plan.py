@@ -31,7 +31,7 @@ def test_direct_runs_once_for_each_allocator_and_malloc_by_a_pool_on_glibc():
 def test_a_set_is_part_of_the_next_larger():
     benches = bench_plan.expand(["lifo/malloc/64", "lifo_touch_line/direct/3072", "fifo/malloc/64", "fifo/malloc/3072",
                                  "fifo/direct/3072", "blowup_10s/malloc/3072"])
-    headlines, default, full = ({bench.name for bench in bench_plan.select(benches, name, None)} for name in bench_plan.SETS)
+    headlines, default, full = ({bench.name for bench in bench_plan.select(benches, name, None)} for name in ("headlines", "default", "full"))
     assert headlines < default < full and len(full) == len(benches)
     assert headlines == {f"lifo_touch_line/direct-{name}/3072" for name, _, _ in bench_plan.ON}  # including tuned allocators
     assert {"lifo/malloc/64", "fifo/malloc/3072", "fifo/direct-gperftools/3072"} <= default
@@ -42,6 +42,18 @@ def test_a_set_is_part_of_the_next_larger():
         bench_plan.select(benches, "default", "^fifo/.*/64$")
     with pytest.raises(UsageError, match="not a regular expression"):
         bench_plan.select(benches, "default", "(")
+
+
+@needs_program
+def test_the_set_wear_takes_four_minutes_at_most():
+    every = bench_plan.expand(bench_plan.listed(PROGRAM))
+    benches = bench_plan.select(every, "wear", None)
+    assert {bench.workload for bench in benches} == set(bench_plan.WEAR)
+    worn = {bench.contender.name for bench in benches if bench.workload == "wear"}
+    assert worn == {"slab-background", "direct-glibc", "direct-jemalloc"}
+    assert {"slab", "direct-gperftools"} <= {bench.contender.name for bench in benches if bench.workload == "mixed"}
+    assert not any(bench.contender.name.endswith("-tuned") for bench in benches)
+    assert sum(bench.estimate_s(0.03) for one in bench_plan.rounds(benches, None, 1) for bench in one) < 220
 
 
 def test_headlines_have_more_rounds_than_what_stands_beside():

@@ -132,6 +132,16 @@ def test_headlines_of_known_figures():
     assert found["remote_1_1, all of it: direct-slab / fastest allocator"].value is None
 
 
+def test_a_tail_stands_beside_what_the_host_does_without_a_pool():
+    found = {one.name: one for one in bench_headlines.headlines(results_of({
+        "realtime/fixed/3072": {"time": [90.0] * 6, "p99_99_ns": [3e6] * 6, "longest_ns": [9e6] * 6},
+        "realtime/bare/3072": {"time": [90.0] * 6, "p99_99_ns": [1e6, 2e6, 2e6, 2e6, 2e6, 4e6], "longest_ns": [8e6] * 6},
+    }))}
+    fixed = found["realtime: fixed, SCHED_FIFO, p99.99 of a get"]
+    assert fixed.note == "longest 9 ms; without a pool (bare) 2 ms (1 ms to 4 ms)" and fixed.told() == "at most 20 us: missed"
+    assert found["realtime: bare, SCHED_FIFO, p99.99 of a get"].note == "longest 8 ms"
+
+
 def test_what_the_use_of_objects_takes_by_itself_stands_beside_the_ratio():
     found = {one.name: one for one in bench_headlines.headlines(results_of({
         "burst_1000_touch_line/direct-slab/3072": {"time": [6.0, 6.0, 6.0]},
@@ -227,18 +237,19 @@ def test_the_heap_begins_elsewhere_in_each_round_and_for_all_contenders_alike():
     assert Attempt(one, 3, 2).heap_shift(7) != shifts[2]
 
 
-@pytest.mark.parametrize("target, values, told", [
-    ("at most 0.40", [0.30, 0.40, 0.31], "at most 0.40: reached"),
-    ("at most 0.40", [0.41, 0.50, 0.45], "at most 0.40: missed"),
-    ("at most 0.40", [0.30, 0.41, 0.31], "at most 0.40: open, the interval has both"),
-    ("below 1000", [900.0, 1000.0, 950.0], "below 1000: open, the interval has both"),
-    ("below 1000", [1000.0, 1001.0, 1000.0], "below 1000: missed"),
-    ("0", [0.0, 0.0, 0.0], "0: reached"),
-    ("0", [1.0, 1.0, 2.0], "0: missed"),
-    ("to compare", [1.0, 1.0, 2.0], "to compare"),
+@pytest.mark.parametrize("target, unit, values, told", [
+    ("at most 0.40", "x", [0.30, 0.40, 0.31], "at most 0.40 x: reached"),
+    ("at most 0.40", "x", [0.41, 0.50, 0.45], "at most 0.40 x: missed"),
+    ("at most 0.40", "x", [0.30, 0.41, 0.31], "at most 0.40 x: open, the interval has both"),
+    ("below 1000", "ns", [900.0, 1000.0, 950.0], "below 1 us: open, the interval has both"),
+    ("below 1000", "ns", [1000.0, 1001.0, 1000.0], "below 1 us: missed"),
+    ("at most 20000", "ns", [1000.0, 1001.0, 1000.0], "at most 20 us: reached"),
+    ("0", "", [0.0, 0.0, 0.0], "0: reached"),
+    ("0", "", [1.0, 1.0, 2.0], "0: missed"),
+    ("to compare", "x", [1.0, 1.0, 2.0], "to compare"),
 ])
-def test_an_aim_is_reached_by_the_whole_interval(target, values, told):
-    rows = bench_tables.headline_rows([bench_headlines.Headline("a", statistics.known(values), "x", target)])
+def test_an_aim_is_reached_by_the_whole_interval_and_has_its_unit(target, unit, values, told):
+    rows = bench_tables.headline_rows([bench_headlines.Headline("a", statistics.known(values), unit, target)])
     assert rows[0][4] == told
 
 

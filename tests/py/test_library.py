@@ -183,6 +183,16 @@ def test_the_example_server_serves(destination, tmp_path, language, kind):
         assert talk(program, strategy, environment).startswith(f"{strategy}: 80 gets, 80 puts, ")
 
 
+@pytest.mark.parametrize("kind", ["shared", "static"])
+def test_the_example_tells_what_a_get_costs(destination, tmp_path, kind):
+    program = tmp_path / "get-cost"
+    compile_with("c", ROOT / "examples" / "get-cost.c", program, link_flags(destination, kind))
+    where = {**os.environ, "LD_LIBRARY_PATH": f"{destination}{PREFIX}/lib"}
+    for words, told in ((["slab", "64"], r"called [0-9.]+ ns, compiled in [0-9.]+ ns\n"), (["fixed"], r"called [0-9.]+ ns\n")):
+        done = subprocess.run([str(program), *words], env=where, capture_output=True, text=True, check=True, timeout=60)
+        assert re.fullmatch(told, done.stdout)
+
+
 def test_the_example_names_what_is_wrong(destination, tmp_path):
     program = tmp_path / "echo-server"
     compile_with("c", ROOT / "examples" / "echo-server.c", program, link_flags(destination, "static"))

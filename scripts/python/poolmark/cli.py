@@ -61,7 +61,7 @@ EXIT_CODES = {
     "mix": "0 every sample is accounted for, 1 a client failed or was dropped, something was lost, not sent, at the wrong client, out of "
            "order, or came twice, at another QoS, under another topic or with another RETAIN flag against what was asked for, or the run "
            "was ended early, 2 wrong call",
-    "bench": "0 every benchmark measured, 1 one failed, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "
+    "bench": "0 every benchmark measured (`--check`: the tables are as the records give them), 1 one failed or a table differs, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "
              "(what was measured is kept)",
     "claims": "0 every claim has a verdict, 1 one could not be measured, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or "
               "SIGTERM (what was measured is kept)",

@@ -10,6 +10,7 @@ the end of its round while there is time. For benchmarks whose threads wait for 
 well enough (bench_narrow.py).
 """
 import argparse
+import importlib
 import os
 import secrets
 import sys
@@ -31,7 +32,7 @@ from poolmark.base.forms import Config, Json
 from poolmark.bench.full_speed import Speed
 from poolmark.bench.noise import Noise, Say, Teller
 from poolmark.base.options import count, span
-from poolmark.base.paths import RUNS, choose_build, for_people
+from poolmark.base.paths import RUNS, choose_build, for_people, need_checkout
 from poolmark.base.progress import Beat, Eta
 from poolmark.base.progress import span as span_text
 from poolmark.base.units import plural
@@ -46,8 +47,8 @@ DEFAULT_BUDGET_S = 585.0  # ten minutes with start and end
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", choices=plan.SETS, default="default", help="headlines: what a server does, three to ten minutes; "
-                        "default: at most ten, with what stands beside them; full: every workload, size, thread count and "
-                        "contender (hours; --filter picks some)")
+                        "default: at most ten, with what stands beside them; wear: memory after long use, mixed sizes, huge pages "
+                        "(four minutes); full: every workload, size, thread count and contender (hours; --filter picks some)")
     parser.add_argument("--filter", metavar="RE", help="only benchmarks whose name, WORKLOAD/CONTENDER/BYTES[/threads:N], "
                                                        "the regular expression finds")
     parser.add_argument("--repetitions", type=count(1, 1000), metavar="N", help=f"rounds ({plan.REPETITIONS} of the "
@@ -61,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "(summary.step_ns of its record, as 0.33ns); measured for a second otherwise")
     parser.add_argument("--narrow", type=count(0, 1000), default=bench_narrow.PERCENT, metavar="PERCENT",
                         help="rounds of remote_1_1 go on until the ratio to the fastest allocator is known to so many per cent, "
-                             f"or there are {bench_narrow.ROUNDS_MAX} ({bench_narrow.PERCENT}; 0: as many as the others)")
+                             f"or there are {bench_narrow.ROUNDS_MAX}; those of crowd and realtime until it is known whether the aim is "
+                             f"reached, or there are {bench_narrow.DECIDED_MAX} ({bench_narrow.PERCENT}; 0: as many as the others)")
     parser.add_argument("--allocator", action="append", default=[], metavar="PATH",
                         help="measure this shared library too, as direct-NAME; its checksum is recorded (more than once: more)")
     parser.add_argument("--pool", action="append", default=[], metavar="FILE",
@@ -76,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="measure this build as well, in turn with the other; the run's folder then has two records for compare, base "
                              "and candidate, and nothing is left out for the processor's speed")
     parser.add_argument("--list", action="store_true", help="name what would run, and end")
+    parser.add_argument("--write", action="store_true", help="measure nothing: renew the tables of docs/benchmarks.md from results/reference")
+    parser.add_argument("--check", action="store_true", help="measure nothing: exit 1 when these tables differ")
     parser.add_argument("--dry-run", action="store_true", help="print every command line and start nothing")
 
 
@@ -355,7 +359,7 @@ class Runner:
         self.record.data["config"]["allocators"] = self.allocators()
         self.record.data["summary"] = {
             "others_cpu_percent": self.noise.percent, "step_ns": self.speed.step_ns or None,
-            "narrow": bench_narrow.told(self),
+            "narrow": bench_narrow.told(self), "decided": bench_narrow.told_decided(self),
             # Of a part of the set: which contenders a headline would have needed. verify makes the headlines again.
             "planned": [{"workload": workload, "bytes": size, "threads": threads, "contenders": names}
                         for (workload, size, threads), names in self.results.planned.items()]
@@ -420,7 +424,7 @@ class Plan:
             say(text)
         if cleared:
             say(f"measured without what the environment tells allocators: {', '.join(cleared)}")
-        narrow = args.narrow if len(self.rounds) >= bench_narrow.ROUNDS_LEAST else 0
+        narrow = args.narrow if (args.repetitions or plan.REPETITIONS) >= bench_narrow.ROUNDS_LEAST else 0
         return Runner(record, self.program, self.benches, self.whole, args.min_time, args.again, narrow, (args.full_speed or 0.0) * 1e9)
 
 
@@ -448,7 +452,14 @@ def run_in_turn(args: argparse.Namespace, ours: Plan, seed: int) -> int:
     return code or int(found != ["complete", "complete"])
 
 
+# Tables of documents come of a later layer, which this one names and does not import (as verify/above.py does).
+DOCUMENT = "poolmark.report.bench_document"
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.write or args.check:
+        need_checkout("writing or checking documents")
+        return int(importlib.import_module(DOCUMENT).renew(args.write))
     seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
     budget_s = args.budget or (1e9 if args.set == "full" else DEFAULT_BUDGET_S)
     ours = Plan.of(args, args.build, seed)

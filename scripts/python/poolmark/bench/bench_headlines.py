@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from poolmark.bench import bench_statistics as statistics
-from poolmark.bench.bench_plan import BASE, DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, READY, THE_SIZE, USES
+from poolmark.bench.bench_plan import (BASE, DECIDED_POOLS, DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, READY, TAIL, TAIL_AIM_NS, THE_SIZE,
+                                       UNTIL_DECIDED, USES)
 from poolmark.bench.bench_results import Results, Series, alike
 from poolmark.base.units import show_ns
 
@@ -33,10 +34,11 @@ class Headline:
         if not aim or not self.value:
             return self.target
         bound, value = float(aim[2]), self.value
+        shown = f"{aim[1]}{show_ns(bound) if self.unit == 'ns' else f'{aim[2]} {self.unit}'.strip()}"
         reached, missed = value.sure_high <= bound, value.sure_low > bound
         if aim[1] == "below ":
             reached, missed = value.sure_high < bound, value.sure_low >= bound
-        return f"{self.target}: {'reached' if reached else 'missed' if missed else 'open, the interval has both'}"
+        return f"{shown}: {'reached' if reached else 'missed' if missed else 'open, the interval has both'}"
 
 
 def best(results: Results, workload: str, threads: int = 1) -> Series | None:
@@ -127,24 +129,32 @@ def growth(results: Results) -> list[Headline]:
 
 def tails(results: Results) -> list[Headline]:
     """Latency of single gets with many threads, or with threads of different priority."""
-    def longest(series: Series) -> str:
-        found = series.spread("longest_ns")
-        return f"longest {show_ns(found.median)}" if found else ""
-
     found = []
-    for workload, threads, what in (("crowd", 16, "16 threads"), ("realtime", 1, "SCHED_FIFO")):
-        for contender in (BEST, "fixed", "expand", FLOOR):
-            aim = BESIDE if contender == FLOOR else "at most 20000"
-            found.append(metric(results, workload, contender, f"{workload}: {contender}, {what}, p99.99 of a get", "p99_99_ns", "ns", aim,
-                                longest, threads))
+    for workload, threads, what in UNTIL_DECIDED:
+        bare = results.find(workload, FLOOR, THE_SIZE, threads)
+        host = bare.spread(TAIL) if bare else None
+
+        def beside(series: Series, host: statistics.Spread | None = host) -> str:
+            longest = series.spread("longest_ns")
+            told = [f"longest {show_ns(longest.median)}"] if longest else []
+            if host and series.bench.contender.name != FLOOR:
+                told.append(f"without a pool ({FLOOR}) {show_ns(host.median)} ({show_ns(host.sure_low)} to {show_ns(host.sure_high)})")
+            return "; ".join(told)
+
+        for contender in (*DECIDED_POOLS, FLOOR):
+            aim = BESIDE if contender == FLOOR else f"at most {TAIL_AIM_NS}"
+            found.append(metric(results, workload, contender, f"{workload}: {contender}, {what}, p99.99 of a get", TAIL, "ns", aim,
+                                beside, threads))
     return found
 
 
 def idle(results: Results) -> list[Headline]:
     """Memory that 1000 idle threads keep, for slab and every allocator; no single allocator is the rival here. In turn: their
-    caches after the threads had objects one by one. Otherwise: memory one second after all had objects at once, and then trimmed."""
+    caches after the threads had objects one by one. Otherwise: memory at the moment when all have put what they had at once, one
+    second later, and then trimmed."""
     found = []
     for workload, counter, what in (("idle_threads_in_turn", "idle_bytes", "objects had in turn"),
+                                    ("idle_threads", "idle_bytes", "as soon as all had theirs"),
                                     ("idle_threads", "idle_1s_bytes", "1 s after all had theirs"),
                                     ("idle_threads", "idle_trimmed_bytes", "then asked for all that is free")):
         names = [BEST, *(name for name in results.planned.get((workload, THE_SIZE, 1), ())
@@ -181,6 +191,8 @@ def headlines(results: Results) -> list[Headline]:
         *of_servers(results), *without_a_pool(results),
         quotient(results, f"lifo, a line: {DIRECT_SLAB}, 2 threads / 1 thread", ("lifo_touch_line", DIRECT_SLAB, 2),
                  ("lifo_touch_line", DIRECT_SLAB, 1), "at most 1.1"),
+        quotient(results, f"lifo, a line: {BEST} called, 2 threads / 1 thread", ("lifo_touch_line", BEST, 2), ("lifo_touch_line", BEST, 1),
+                 "at most 1.1"),
         quotient(results, f"lifo, untouched: {BEST}, 2 threads / 1 thread", ("lifo", BEST, 2), ("lifo", BEST, 1), "at most 1.1"),
         quotient(results, f"bound: {BEST}, overflow out / never full", ("bound_overflow", BEST, 1), ("bound", BEST, 1),
                  "at most 1.5"),

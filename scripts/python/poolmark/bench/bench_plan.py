@@ -59,7 +59,11 @@ DEFAULT_CONTENDERS = {
 }
 REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others; six are the fewest with a 95 % interval
 
-SETS = ("headlines", "default", "full")
+SETS = ("headlines", "default", "wear", "full")
+
+# The set wear: what memory looks like after long use, and mixed sizes. workload -> its contenders, a regular expression. One run of
+# the workload wear takes a minute, so it has the two allocators that a reader asks for first; the full set has all.
+WEAR = {"wear": "slab-background|direct-glibc|direct-jemalloc", "mixed": ".*", "cold_huge": ".*", "cold_preheated_huge": ".*"}
 
 # Beside the full set, a filter that names them (`--filter ^typed_`) selects these workloads: what pools of buffers, maps and JSON
 # texts save. The default set would take too long with them.
@@ -80,6 +84,12 @@ START_S = 0.015
 
 # (workload, threads) whose rounds go on until the ratio of slab to the fastest allocator is known well enough.
 UNTIL_NARROW: tuple[tuple[str, int], ...] = (("remote_1_1", 2), ("remote_1_1_touch_line", 2))
+
+# (workload, threads, words) whose rounds go on until the aim for the tail of a get is known to be reached or missed, by each of
+# these pools. `bare` takes part: what the host does to a call without a pool.
+UNTIL_DECIDED: tuple[tuple[str, int, str], ...] = (("crowd", 16, "16 threads"), ("realtime", 1, "SCHED_FIFO"))
+DECIDED_POOLS = ("slab", "fixed", "expand")
+TAIL, TAIL_AIM_NS = "p99_99_ns", 20000
 
 # Keeps freed memory instead of returning it at each 128 KiB; all else of glibc is unchanged.
 GLIBC_TUNED = (("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1073741824"),)
@@ -244,6 +254,9 @@ def in_set(bench: Bench, name: str) -> bool:
     headline, contender = is_among(bench, HEADLINES), bench.contender
     if contender.strategy == WRAPPED and contender.name != WRAPPED:
         return False
+    if name == "wear":
+        return bench.bytes == THE_SIZE and bench.threads == 1 and not contender.name.endswith(TUNED) and \
+            bool(contender.pool or re.fullmatch(WEAR.get(bench.workload, "-"), contender.name)) and bench.workload in WEAR
     if contender.name.endswith(TUNED) and not headline:
         return False
     if not contender.pool and not re.fullmatch(DEFAULT_CONTENDERS.get(bench.workload, ".*"), contender.name):

@@ -178,7 +178,7 @@ def headline_rows(found: list[Headline], only_measured: bool = False) -> list[li
     return rows
 
 
-HEADLINE_HEAD = ["headline", "median", "interval", "rounds", "aim", ""]
+HEADLINE_HEAD = ["headline", "median", "interval", "rounds", "aim", "beside it"]
 HEADLINE_ALIGN = "lrrlll"
 
 

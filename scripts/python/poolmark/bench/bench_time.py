@@ -13,15 +13,15 @@ def thought_s(rounds: list[list[Bench]], min_time_s: float, again: int) -> list[
 
 
 def enough_s(needed_s: float) -> int:
-    """A budget that covers `needed_s`, rounded up to 10 s, with the reserve for ratios that are not narrow yet."""
-    return math.ceil((needed_s + min(bench_narrow.RESERVE_S, needed_s / 9)) * 1.05 / 10) * 10
+    """A budget that covers `needed_s`, rounded up to 10 s, with the reserve for figures that are not known well enough yet."""
+    return math.ceil((needed_s + min(bench_narrow.RESERVE_MOST_S, needed_s / 5)) * 1.05 / 10) * 10
 
 
 def told_before(rounds: list[list[Bench]], min_time_s: float, budget_s: float) -> str:
     """How many rounds should fit the budget, by the estimates; "" without a budget. Repeated measurements use the time that is
     left."""
     once = thought_s(rounds, min_time_s, 0)
-    have_s = budget_s - min(bench_narrow.RESERVE_S, budget_s / 10)
+    have_s = budget_s - bench_narrow.reserve_of({bench.workload for benches in rounds for bench in benches}, budget_s)
     fit = max(1, sum(sum(once[:number]) <= have_s for number in range(1, len(rounds) + 1)))
     if budget_s >= 1e9:
         return ""
