@@ -144,7 +144,16 @@ static void take_pids(struct cgroup *cgroup, const char *folder, bool unified)
     int64_t refused;
     if (read_value(folder, "pids.events", text) && text_file_number(text, "max ", &refused) == 0)
         add(&cgroup->pids_refused, refused);
+    int64_t limit = -1, now = 0;
+    take_least(&limit, folder, "pids.max");
+    if (limit < 0)
+        return;
     take_least(&cgroup->pids_limit, folder, "pids.max");
+    if (read_value(folder, "pids.current", text))
+        now = strtoll(text, NULL, 10);
+    int64_t left = limit > now ? limit - now : 0;
+    if (cgroup->pids_left < 0 || left < cgroup->pids_left)
+        cgroup->pids_left = left;
 }
 
 // The folder of the process's group in that hierarchy, into `folder`. Returns the length of the part that is the top
@@ -213,7 +222,7 @@ static bool read_texts(const char *root, pid_t pid, char *mountinfo, char *group
 
 void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid)
 {
-    *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1, -1, false};
+    *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1, -1, -1, false};
     char *mountinfo = malloc(TEXT_SIZE), *groups = malloc(TEXT_SIZE);
     if (mountinfo && groups && read_texts(root, pid, mountinfo, groups)) {
         walk(cgroup, root, mountinfo, groups, "memory", take_memory);

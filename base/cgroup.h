@@ -21,6 +21,7 @@ struct cgroup { // -1: no limit, or it cannot be read
     int64_t throttled_periods; // so far, of all these groups: periods in which the quota was used up
     int64_t throttled_ns;
     int64_t pids_limit;   // processes and threads
+    int64_t pids_left;    // of these, so many may still be started: the least of the groups
     int64_t pids_refused; // so far, of all these groups: those that the limit refused
     bool cpu_unified;     // the CPU quota is of version 2: cpu.max; otherwise cpu.cfs_quota_us
 };

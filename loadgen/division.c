@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/division.h"
 
+#include "loadgen/engine.h"
 #include "loadgen/plan.h"
 
 #include <errno.h>
@@ -28,17 +29,58 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t unit_of(const struct division_request *request)
+{
+    return request->even ? 2 : 1;
+}
+
+// Of all ranks, at so many clients a worker.
+static int64_t workers_needed(const struct division_request *request, int64_t each)
+{
+    return up(request->split, each) + up(request->clients - request->split, each);
+}
+
+// The most workers of that rank: of those asked for, and to fit, as many as its room and its descriptors take.
+static int64_t workers_at_most(const struct division_request *request, int rank, int64_t each)
+{
+    const struct division_rank *of = &request->of[rank];
+    int64_t most = request->workers > 0 ? request->workers : INT32_MAX;
+    if (of->only_watches || (request->way == DIVISION_FIT && each > of->process_clients))
+        return 0;
+    return request->way == DIVISION_FIT ? least(most, of->room_clients / each) : most;
+}
+
+static int64_t workers_of_all(const struct division_request *request, int64_t each)
+{
+    int64_t workers = 0;
+    for (int rank = 0; rank < request->ranks; rank++)
+        workers += workers_at_most(request, rank, each);
+    return workers;
+}
+
+// The least share at which the workers that were asked for are enough, a hundredth more or less; where none is, that of all of
+// them.
+static int64_t share_of_workers(const struct division_request *request, int64_t ranks)
+{
+    int64_t unit = unit_of(request), first = up(up(request->clients, request->workers * ranks), unit) * unit;
+    for (int64_t share = first; share < request->clients + 2 * unit;
+         share += up(share / 128 + 1, unit) * unit)
+        if (workers_needed(request, share) <= workers_of_all(request, share))
+            return share;
+    return first;
+}
+
 // The clients of one worker.
 static int64_t share_of(const struct division_request *request)
 {
-    int64_t unit = request->even ? 2 : 1, cores = 0, ranks = 0, share = request->clients_per_worker;
+    int64_t unit = unit_of(request), cores = 0, ranks = 0, share = request->clients_per_worker;
     for (int rank = 0; rank < request->ranks; rank++) {
         const struct division_rank *of = &request->of[rank];
         ranks += !of->only_watches;
         cores += of->only_watches ? 0 : of->cores > 0 ? of->cores : 1;
     }
     if (share == 0 && request->workers > 0)
-        share = up(request->clients, request->workers * ranks);
+        share = share_of_workers(request, ranks);
     if (share == 0) {
         share = least(up(request->clients, cores), request->engine_clients);
         if (request->way == DIVISION_FIT)
@@ -60,10 +102,8 @@ static int next_of(const struct division *division, const struct division_reques
     int found = -1;
     double best = 0;
     for (int rank = 0; rank < request->ranks; rank++) {
-        int64_t room = request->of[rank].room_clients, each = division->clients_per_worker;
-        double part = request->way == DIVISION_FIT ? (double)room : 1;
-        bool full = request->way == DIVISION_FIT && (division->workers[rank] + 1) * each > room;
-        if (full || request->of[rank].only_watches)
+        double part = request->way == DIVISION_FIT ? (double)request->of[rank].room_clients : 1;
+        if (division->workers[rank] >= workers_at_most(request, rank, division->clients_per_worker))
             continue;
         double would = (division->workers[rank] + 1) / part;
         if (found < 0 || would < best) {
@@ -74,35 +114,79 @@ static int next_of(const struct division *division, const struct division_reques
     return found;
 }
 
+// --- refusals ----------------------------------------------------------------------------------------------
+
+// A process of that rank cannot hold the clients of a worker.
+static int refuse_process(const struct division_request *request, int rank, int64_t each, struct err *err)
+{
+    int64_t holds = request->of[rank].process_clients;
+    if (holds == request->engine_most)
+        return err_set(
+            err, -EINVAL,
+            "rank %d: %lld clients a worker are more than one process can hold there (%lld): give more "
+            "--workers or a smaller --clients-per-worker. The bound is this engine's own, and open files "
+            "do not move it",
+            rank, (long long)each, (long long)holds);
+    return err_set(
+        err, -EINVAL,
+        "rank %d: %lld clients a worker are more than one process can hold there (%lld, by its limit of open "
+        "files). Mend it there: ulimit -Hn %lld as root (nofile in /etc/security/limits.conf); or give more "
+        "--workers, or a smaller --clients-per-worker",
+        rank, (long long)each, (long long)holds, (long long)(each + ENGINE_OWN_DESCRIPTORS));
+}
+
+// All ranks together hold less than all clients: the rank that has least says why.
+static int refuse_all(const struct division_request *request, int64_t placed, int64_t each, struct err *err)
+{
+    int worst = -1;
+    int64_t has = INT64_MAX;
+    for (int rank = 0; rank < request->ranks; rank++) {
+        const struct division_rank *of = &request->of[rank];
+        if (of->only_watches)
+            continue;
+        if (request->way == DIVISION_FIT && each > of->process_clients)
+            return err_prefix(err, refuse_process(request, rank, each, err),
+                              "the ranks together have room for %lld of %lld clients", (long long)placed,
+                              (long long)request->clients);
+        if (of->room_clients < has) {
+            worst = rank;
+            has = of->room_clients;
+        }
+    }
+    bool by_workers =
+        request->workers > 0 && (request->way == DIVISION_EVEN || has >= request->workers * each);
+    if (by_workers)
+        return err_set(err, -EINVAL,
+                       "the ranks together have room for %lld of %lld clients: %lld a worker, and --workers "
+                       "gives each rank "
+                       "%lld. Mend it: more --workers, or a greater --clients-per-worker",
+                       (long long)placed, (long long)request->clients, (long long)each,
+                       (long long)request->workers);
+    const char *bound = worst >= 0 && request->of[worst].bound ? request->of[worst].bound : "";
+    return err_set(
+        err, -EINVAL, "the ranks together have room for %lld of %lld clients; rank %d for %lld%s%s",
+        (long long)placed, (long long)request->clients, worst, (long long)has, bound[0] ? ": " : "", bound);
+}
+
 int division_make(struct division *division, const struct division_request *request, struct err *err)
 {
     *division = (struct division){.way = request->way,
                                   .ranks = request->ranks,
                                   .clients_per_worker = share_of(request),
                                   .split = request->split};
-    for (int rank = 0; rank < request->ranks; rank++)
-        if (!request->of[rank].only_watches &&
-            division->clients_per_worker > request->of[rank].process_clients)
-            return err_set(
-                err, -EINVAL,
-                "rank %d: %lld clients a worker are more than one process can hold there (%lld): give "
-                "more --workers%s",
-                rank, (long long)division->clients_per_worker, (long long)request->of[rank].process_clients,
-                request->of[rank].process_clients == request->engine_most
-                    ? " or a smaller --clients-per-worker. The bound is this engine's own, and open files do "
-                      "not move it"
-                    : ", or raise the limit of open files");
+    int64_t each = division->clients_per_worker;
+    for (int rank = 0; rank < request->ranks && request->way == DIVISION_EVEN; rank++)
+        if (!request->of[rank].only_watches && each > request->of[rank].process_clients)
+            return refuse_process(request, rank, each, err);
     division->workers = calloc((size_t)request->ranks, sizeof *division->workers);
     if (!division->workers)
         return err_set(err, -ENOMEM, "out of memory for %d ranks", request->ranks);
-    int64_t each = division->clients_per_worker, split = request->split;
-    int64_t workers = up(split, each) + up(request->clients - split, each);
+    int64_t workers = workers_needed(request, each);
     for (int64_t i = 0; i < workers; i++) {
         int rank = next_of(division, request);
         if (rank < 0) {
             division_free(division);
-            return err_set(err, -EINVAL, "the ranks together have room for %lld of %lld clients",
-                           (long long)(i * each), (long long)request->clients);
+            return refuse_all(request, i * each, each, err);
         }
         division->workers[rank]++;
     }

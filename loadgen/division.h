@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How several ranks (hosts) divide the clients of a plan: workers of equal shares, and how many of them each rank has.
 //
-// Even: each rank has as many workers, give or take one. Fit: as many as its room (room.h) is a part of all rooms. The
-// division is a pure function of what the ranks said of themselves; one rank computes it and tells the others.
+// Even: each rank has as many workers, give or take one. Fit: as many as its room (room.h) is a part of all rooms; none where
+// a process may not have descriptors for the clients of one. With `workers` asked for no rank has more, and their clients are
+// as few as that allows. The division is a pure function of what the ranks said of themselves; one rank computes it and tells
+// the others.
 //
 //     struct division division;
 //     code = division_make(&division, &request, &err);
@@ -30,8 +32,10 @@ struct division {
 struct division_rank { // what a rank said of itself
     int64_t cores;
     int64_t process_clients; // the most of one process
-    int64_t room_clients;    // the most of the host
+    int64_t room_clients;    // the most of the rank, by its host's room
     bool only_watches;       // it has no clients
+    const char
+        *bound; // for people: what bounds the room, with the command that mends it; NULL: nothing is known
 };
 
 struct division_request {

@@ -5,8 +5,7 @@
 
 int64_t engine_process_clients(const struct engine *engine, int64_t descriptors)
 {
-    enum { OWN = 200 };
-    int64_t holds = descriptors - OWN > 2 ? descriptors - OWN : 2;
+    int64_t holds = descriptors > ENGINE_OWN_DESCRIPTORS + 2 ? descriptors - ENGINE_OWN_DESCRIPTORS : 2;
     return engine->clients_max < holds ? engine->clients_max : holds;
 }
 

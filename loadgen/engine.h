@@ -163,6 +163,8 @@ struct engine {
     void (*close)(struct engine_run *run);
 };
 
+enum { ENGINE_OWN_DESCRIPTORS = 200 }; // of a process besides its clients
+
 // The most clients of one process with so many descriptors: it needs some itself.
 int64_t engine_process_clients(const struct engine *engine, int64_t descriptors);
 

@@ -91,12 +91,13 @@ json_t *ranks_facts_json(const struct config *config, const struct ranks_asked *
         wrong = err.text;
     snprintf(run, sizeof run, "%016" PRIx64, asked->sum);
     int64_t holds = wrong ? 0 : engine_process_clients(engine, limit);
-    return json_pack("{s:s?,s:s,s:s,s:s,s:b,s:i,s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I}}", "wrong", wrong, "network",
-                     network, "build", build, "run", run, "only_watches", config->only_watch, "sources_here",
-                     here, "host", host_facts(), "process_clients", (json_int_t)holds, "ports_each",
-                     (json_int_t)(wrong ? 0 : ports_per_route(&ports)), "room", "memory_bytes",
+    return json_pack("{s:s?,s:s,s:s,s:s,s:b,s:i,s:o,s:I,s:I,s:{s:I,s:I,s:I,s:I,s:I}}", "wrong", wrong,
+                     "network", network, "build", build, "run", run, "only_watches", config->only_watch,
+                     "sources_here", here, "host", host_facts(), "process_clients", (json_int_t)holds,
+                     "ports_each", (json_int_t)(wrong ? 0 : ports_per_route(&ports)), "room", "memory_bytes",
                      (json_int_t)room.memory_bytes, "file_max", (json_int_t)room.file_max, "files",
-                     (json_int_t)room.files, "processors", (json_int_t)room.processors);
+                     (json_int_t)room.files, "processors", (json_int_t)room.processors, "processes",
+                     (json_int_t)room.processes);
 }
 
 // --- what rank 0 reads in it -------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ static int check_one(const struct ranks *ranks, int rank, struct err *err)
     return 0;
 }
 
-// Ranks with networks of their own take those of --source that they have.
+// Each rank takes those of --source that its host has.
 static int check_sources(const struct ranks *ranks, const struct config *config, struct err *err)
 {
     for (int rank = 0; config->sources.count > 0 && rank < ranks->size; rank++)
@@ -145,7 +146,15 @@ int ranks_facts_check(const struct ranks *ranks, const struct config *config, bo
                        ranks_facts_text(ranks->of[other].facts, "network")) == 0)
                 *apart = false;
     }
-    return *apart ? check_sources(ranks, config, err) : 0;
+    return check_sources(ranks, config, err);
+}
+
+int ranks_facts_beside(const struct ranks *ranks, int rank)
+{
+    int count = 0;
+    for (int other = 0; other < ranks->size; other++)
+        count += other == rank || ranks_facts_same_host(ranks, rank, other);
+    return count;
 }
 
 void ranks_facts_room(const struct ranks *ranks, const struct config *config, int rank, int64_t clients,
@@ -155,8 +164,13 @@ void ranks_facts_room(const struct ranks *ranks, const struct config *config, in
     struct room_facts has = {.memory_bytes = ranks_facts_number(facts, "memory_bytes"),
                              .file_max = ranks_facts_number(facts, "file_max"),
                              .files = ranks_facts_number(facts, "files"),
-                             .processors = ranks_facts_number(facts, "processors")};
-    room_judge(room, &has, config->engine, clients);
+                             .processors = ranks_facts_number(facts, "processors"),
+                             .processes = ranks_facts_number(facts, "processes")};
+    struct room_asked asked = {.engine = config->engine,
+                               .clients = clients,
+                               .ranks = ranks_facts_beside(ranks, rank),
+                               .workers = config->crew_count > 0 ? 0 : config->workers};
+    room_judge(room, &has, &asked);
 }
 
 // Ranks of one host share its room.

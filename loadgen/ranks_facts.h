@@ -26,7 +26,10 @@ json_t *ranks_facts_json(const struct config *config, const struct ranks_asked *
 int ranks_facts_check(const struct ranks *ranks, const struct config *config, bool *apart, struct err *err)
     __attribute__((warn_unused_result));
 
-// What the rank has room for, where its host is to hold so many clients.
+// The ranks on that rank's host, itself too.
+int ranks_facts_beside(const struct ranks *ranks, int rank);
+
+// What the rank's host has room for, where it is to hold so many clients of all its ranks.
 void ranks_facts_room(const struct ranks *ranks, const struct config *config, int rank, int64_t clients,
                       struct room *room);
 bool ranks_facts_same_host(const struct ranks *ranks, int a, int b);

@@ -158,35 +158,51 @@ static bool is_ready(const struct rank_state *of)
     return of->ready;
 }
 
+struct bound { // what bounds a rank's room
+    char text[520];
+};
+
+// The room of a host is for all of its ranks.
+static void tell_room(struct division_rank *of, struct bound *bound, const struct ranks *ranks,
+                      const struct config *config, int rank)
+{
+    const json_t *facts = ranks->of[rank].facts;
+    struct room room;
+    ranks_facts_room(ranks, config, rank, config->connections, &room);
+    snprintf(bound->text, sizeof bound->text, "%s: %s. Mend it there: %s", room.by, room.text, room.mend);
+    *of = (struct division_rank){.cores = ranks_facts_number(json_object_get(facts, "host"), "cores"),
+                                 .process_clients = ranks_facts_number(facts, "process_clients"),
+                                 .room_clients = room.clients / ranks_facts_beside(ranks, rank),
+                                 .only_watches = ranks_only_watches(ranks, rank),
+                                 .bound = room.by[0] ? bound->text : NULL};
+}
+
 static int divide(struct ranks *ranks, const struct config *config, bool apart, struct err *err)
 {
     struct division_rank *of = calloc((size_t)ranks->size, sizeof *of);
-    if (!of)
-        return err_set(err, -ENOMEM, "out of memory for %d ranks", ranks->size);
-    for (int rank = 0; rank < ranks->size; rank++) {
-        const json_t *facts = ranks->of[rank].facts;
-        struct room room;
-        ranks_facts_room(ranks, config, rank, 0, &room);
-        of[rank] =
-            (struct division_rank){.cores = ranks_facts_number(json_object_get(facts, "host"), "cores"),
-                                   .process_clients = ranks_facts_number(facts, "process_clients"),
-                                   .room_clients = room.clients,
-                                   .only_watches = ranks_only_watches(ranks, rank)};
+    struct bound *bounds = calloc((size_t)ranks->size, sizeof *bounds);
+    int code = -ENOMEM;
+    if (of && bounds) {
+        for (int rank = 0; rank < ranks->size; rank++)
+            tell_room(&of[rank], &bounds[rank], ranks, config, rank);
+        code = ranks_shares_make(&ranks->shares, config, of, apart, err);
+    } else {
+        err_set(err, code, "out of memory for %d ranks", ranks->size);
     }
-    int code = ranks_shares_make(&ranks->shares, config, of, apart, err);
     free(of);
+    free(bounds);
     return code;
 }
 
 static int check_room(const struct ranks *ranks, const struct config *config, struct err *err)
 {
     for (int rank = 0; rank < ranks->size; rank++) {
-        int64_t clients = ranks_shares_clients(&ranks->shares, rank), all = 0;
+        int64_t clients = ranks_shares_clients(&ranks->shares, rank), all = clients;
         struct room room;
         for (int other = 0; other < ranks->size; other++)
-            if (ranks_facts_same_host(ranks, rank, other))
+            if (other != rank && ranks_facts_same_host(ranks, rank, other))
                 all += ranks_shares_clients(&ranks->shares, other);
-        ranks_facts_room(ranks, config, rank, all > clients ? all : clients, &room);
+        ranks_facts_room(ranks, config, rank, all, &room);
         if (all > room.clients)
             return err_set(err, -EINVAL,
                            "rank %d has no room for its %lld clients%s: %s: %s. Mend it there: %s", rank,
@@ -230,18 +246,26 @@ void ranks_refuse(struct ranks *ranks)
         (void)!link_send(&ranks->link, RANKS_REFUSED, rank, NULL, 0);
 }
 
-// Ports are looked at by the plan, which only rank 0 has seen so far.
+// Ports are looked at by the plan, which only rank 0 has seen so far. Of --source each rank has those of its own host.
 static int check_ports(const struct ranks *ranks, const struct plan *plan, struct err *err)
 {
-    int64_t needed = plan_per_route(plan);
     for (int rank = 1; rank < ranks->size; rank++) {
-        int64_t has = ranks_facts_number(ranks->of[rank].facts, "ports_each");
-        if (needed > has && !ranks_only_watches(ranks, rank))
-            return err_set(
-                err, -EINVAL,
-                "rank %d has no room for its clients: they need %lld local ports a route, and there are "
-                "%lld. Mend it there: sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
-                rank, (long long)needed, (long long)has);
+        const json_t *facts = ranks->of[rank].facts;
+        struct plan theirs = *plan;
+        if (ranks_only_watches(ranks, rank))
+            continue;
+        int64_t sources = ranks_facts_number(facts, "sources_here");
+        if (sources > 0)
+            theirs.source_count = (int)sources;
+        int64_t needed = plan_per_route(&theirs), has = ranks_facts_number(facts, "ports_each");
+        if (needed > has)
+            return err_set(err, -EINVAL,
+                           "rank %d has no room for its clients: they need %lld local ports a route, and "
+                           "there are %lld. "
+                           "Mend it there: sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\", or "
+                           "more addresses "
+                           "of that host by --source, or more --target",
+                           rank, (long long)needed, (long long)has);
     }
     return 0;
 }

@@ -36,6 +36,7 @@ static void test_version_2_takes_the_least_of_all_ancestors(void **state)
     temp_dir_write(root, "/sys/fs/cgroup/outer/inner/pids.events", "max 2\n");
     temp_dir_write(root, "/sys/fs/cgroup/outer/pids.max", "40\n");
     temp_dir_write(root, "/sys/fs/cgroup/outer/pids.events", "max 3\n");
+    temp_dir_write(root, "/sys/fs/cgroup/outer/pids.current", "29\n");
     struct cgroup cgroup;
     cgroup_read(&cgroup, root, 7);
     assert_int_equal(cgroup.memory_limit_bytes, 1073741824);
@@ -44,6 +45,7 @@ static void test_version_2_takes_the_least_of_all_ancestors(void **state)
     assert_int_equal(cgroup.throttled_periods, 3);
     assert_int_equal(cgroup.throttled_ns, 1500000);
     assert_int_equal(cgroup.pids_limit, 40);
+    assert_int_equal(cgroup.pids_left, 11); // of the group above
     assert_int_equal(cgroup.pids_refused, 5);
     temp_dir_remove(root);
 }

@@ -34,10 +34,10 @@ static struct division_request request_of(int64_t clients, const struct division
     return (struct division_request){.clients = clients, .engine_clients = 1000, .ranks = RANKS, .of = of};
 }
 
-static const struct division_rank alike[RANKS] = {{2, 19000, 1000000, false},
-                                                  {2, 19000, 1000000, false},
-                                                  {2, 19000, 1000000, false},
-                                                  {2, 19000, 1000000, false}};
+static const struct division_rank alike[RANKS] = {{2, 19000, 1000000, false, NULL},
+                                                  {2, 19000, 1000000, false, NULL},
+                                                  {2, 19000, 1000000, false, NULL},
+                                                  {2, 19000, 1000000, false, NULL}};
 
 static void an_even_division_gives_all_as_many(void **state)
 {
@@ -107,8 +107,10 @@ static void where_each_rank_is_to_have_some_it_has(void **state)
 static void a_rank_that_only_watches_has_no_clients(void **state)
 {
     (void)state;
-    static const struct division_rank of[RANKS] = {
-        {2, 19000, 1000000, false}, {2, 100, 50, true}, {2, 19000, 1000000, false}, {0, 0, 0, true}};
+    static const struct division_rank of[RANKS] = {{2, 19000, 1000000, false, NULL},
+                                                   {2, 100, 50, true, NULL},
+                                                   {2, 19000, 1000000, false, NULL},
+                                                   {0, 0, 0, true, NULL}};
     for (int way = DIVISION_EVEN; way <= DIVISION_FIT; way++) {
         struct division_request request = request_of(40000, of);
         request.way = (enum division_way)way;
@@ -123,10 +125,10 @@ static void a_rank_that_only_watches_has_no_clients(void **state)
 static void a_fitting_division_follows_the_room(void **state)
 {
     (void)state;
-    static const struct division_rank of[RANKS] = {{2, 19000, 300000, false},
-                                                   {2, 19000, 100000, false},
-                                                   {2, 19000, 0, false},
-                                                   {2, 19000, 600000, false}};
+    static const struct division_rank of[RANKS] = {{2, 19000, 300000, false, NULL},
+                                                   {2, 19000, 100000, false, NULL},
+                                                   {2, 19000, 0, false, NULL},
+                                                   {2, 19000, 600000, false, NULL}};
     struct division_request request = request_of(100000, of);
     request.way = DIVISION_FIT;
     struct division division = divided(&request);
@@ -140,8 +142,10 @@ static void a_fitting_division_follows_the_room(void **state)
 static void a_fitting_division_never_exceeds_a_room(void **state)
 {
     (void)state;
-    static const struct division_rank of[RANKS] = {
-        {2, 19000, 5000, false}, {2, 19000, 5000, false}, {2, 19000, 5000, false}, {2, 19000, 5000, false}};
+    static const struct division_rank of[RANKS] = {{2, 19000, 5000, false, NULL},
+                                                   {2, 19000, 5000, false, NULL},
+                                                   {2, 19000, 5000, false, NULL},
+                                                   {2, 19000, 5000, false, NULL}};
     struct division_request request = request_of(19000, of);
     request.way = DIVISION_FIT;
     struct division division = divided(&request);
@@ -157,10 +161,10 @@ static void a_fitting_division_never_exceeds_a_room(void **state)
 static void a_share_that_a_process_cannot_hold_is_refused_by_the_ranks_number(void **state)
 {
     (void)state;
-    static const struct division_rank of[RANKS] = {{2, 19000, 1000000, false},
-                                                   {2, 19000, 1000000, false},
-                                                   {2, 800, 1000000, false},
-                                                   {2, 19000, 1000000, false}};
+    static const struct division_rank of[RANKS] = {{2, 19000, 1000000, false, NULL},
+                                                   {2, 19000, 1000000, false, NULL},
+                                                   {2, 800, 1000000, false, NULL},
+                                                   {2, 19000, 1000000, false, NULL}};
     struct division_request request = request_of(100000, of);
     struct division division = divided(&request); // by itself it takes what all can hold
     assert_int_equal(division.clients_per_worker, 800);
@@ -182,6 +186,76 @@ static void asked_workers_are_those_of_each_rank(void **state)
     for (int rank = 0; rank < RANKS; rank++)
         assert_int_equal(division.workers[rank], 3);
     division_free(&division);
+}
+
+// Also where workers of one side of the split cannot have clients of the other.
+static void no_rank_has_more_workers_than_were_asked_for(void **state)
+{
+    (void)state;
+    for (int64_t split = 1; split < 99; split++)
+        for (int way = DIVISION_EVEN; way <= DIVISION_FIT; way++) {
+            struct division_request request = request_of(100, alike);
+            request.workers = 2;
+            request.split = split;
+            request.way = (enum division_way)way;
+            struct division division = divided(&request);
+            for (int rank = 0; rank < RANKS; rank++)
+                assert_in_range(division.workers[rank], 0, 2);
+            division_free(&division);
+        }
+    struct division division;
+    struct division_request request = request_of(100, alike);
+    struct err err = {0};
+    request.workers = 2;
+    request.clients_per_worker = 5;
+    assert_int_equal(division_make(&division, &request, &err), -EINVAL);
+    assert_non_null(
+        strstr(err.text, "room for 40 of 100 clients: 5 a worker, and --workers gives each rank 2"));
+}
+
+// A rank whose processes cannot hold the clients of a worker has none, and the others have as many workers as before.
+static void a_fitting_division_counts_descriptors(void **state)
+{
+    (void)state;
+    static const struct division_rank of[RANKS] = {{2, 19000, 1000000, false, NULL},
+                                                   {2, 1000, 1000000, false, NULL},
+                                                   {2, 19000, 1000000, false, NULL},
+                                                   {2, 19000, 1000000, false, NULL}};
+    struct division_request request = request_of(12000, of);
+    request.workers = 2;
+    request.way = DIVISION_FIT;
+    struct division division = divided(&request);
+    assert_int_equal(division.workers[1], 0);
+    assert_in_range(division.clients_per_worker, 2000, 2040);
+    for (int rank = 0; rank < RANKS; rank++)
+        assert_in_range(division.workers[rank], 0, 2);
+    division_free(&division);
+    struct err err = {0};
+    request.way = DIVISION_EVEN;
+    assert_int_equal(division_make(&division, &request, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "rank 1: 1500 clients a worker"));
+    assert_non_null(strstr(err.text, "Mend it there: ulimit -Hn 1700 as root"));
+    request.way = DIVISION_FIT;
+    request.clients = 140000; // more than three ranks hold in six processes
+    assert_int_equal(division_make(&division, &request, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "have room for"));
+    assert_non_null(strstr(err.text, "Mend it there: ulimit -Hn"));
+}
+
+static void what_bounds_the_rank_with_least_room_is_told(void **state)
+{
+    (void)state;
+    static const struct division_rank of[RANKS] = {
+        {2, 19000, 5000, false, "memory: little"},
+        {2, 19000, 3000, false, "memory: least. Mend it there: buy"},
+        {2, 19000, 5000, false, "memory: little"},
+        {2, 0, 0, true, NULL}};
+    struct division_request request = request_of(19000, of);
+    struct division division;
+    struct err err = {0};
+    request.way = DIVISION_FIT;
+    assert_int_equal(division_make(&division, &request, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "rank 1 for 3000: memory: least. Mend it there: buy"));
 }
 
 static void the_first_clients_are_on_all_ranks(void **state)
@@ -211,6 +285,9 @@ int main(void)
         cmocka_unit_test(a_fitting_division_follows_the_room),
         cmocka_unit_test(a_fitting_division_never_exceeds_a_room),
         cmocka_unit_test(a_share_that_a_process_cannot_hold_is_refused_by_the_ranks_number),
+        cmocka_unit_test(no_rank_has_more_workers_than_were_asked_for),
+        cmocka_unit_test(a_fitting_division_counts_descriptors),
+        cmocka_unit_test(what_bounds_the_rank_with_least_room_is_told),
         cmocka_unit_test(the_first_clients_are_on_all_ranks),
         cmocka_unit_test(asked_workers_are_those_of_each_rank),
     };

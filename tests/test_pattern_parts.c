@@ -13,10 +13,10 @@
 
 enum { RANKS_MAX = 7 };
 
-static const struct division_rank alike[RANKS_MAX] = {{2, 19000, 1000000, false}, {2, 19000, 1000000, false},
-                                                      {2, 19000, 1000000, false}, {2, 19000, 1000000, false},
-                                                      {2, 19000, 1000000, false}, {2, 19000, 1000000, false},
-                                                      {2, 19000, 1000000, false}};
+static const struct division_rank alike[RANKS_MAX] = {
+    {2, 19000, 1000000, false, NULL}, {2, 19000, 1000000, false, NULL}, {2, 19000, 1000000, false, NULL},
+    {2, 19000, 1000000, false, NULL}, {2, 19000, 1000000, false, NULL}, {2, 19000, 1000000, false, NULL},
+    {2, 19000, 1000000, false, NULL}};
 
 static struct division divided(const struct pattern *pattern, int64_t clients, int ranks)
 {

@@ -70,7 +70,7 @@ static struct world *new_world(enum pattern_kind kind, int64_t topics, int64_t s
     set_pattern(world, SENSORS, kind, topics, lazy);
     set_pattern(world, SWITCH, PATTERN_FAN_OUT, 1, 0);
     for (int rank = 0; rank < RANKS_MOST; rank++)
-        world->of[rank] = (struct division_rank){2, 19000, 1000000, false};
+        world->of[rank] = (struct division_rank){2, 19000, 1000000, false, NULL};
     return world;
 }
 
