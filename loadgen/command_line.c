@@ -8,6 +8,7 @@
 #include "loadgen/engines/engines.h"
 #include "loadgen/host_options.h"
 #include "loadgen/identity_options.h"
+#include "loadgen/room.h"
 #include "loadgen/scenarios/open_suite.h"
 #include "loadgen/scenarios/scenarios.h"
 #include "loadgen/withheld.h"
@@ -491,5 +492,6 @@ json_t *command_line_describe(void)
     json_object_set_new(root, "scenarios", describe_scenarios(&all));
     json_object_set_new(root, "engines", engines_describe());
     json_object_set_new(root, "withheld", withheld_describe());
+    json_object_set_new(root, "room", room_describe());
     return root;
 }

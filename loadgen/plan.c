@@ -227,6 +227,19 @@ static const char *say_bound(const struct plan *plan, bool can_bind, char *text,
     return text;
 }
 
+// Where every address of 127/8 belongs to this host, the plan may take as many of them as it needs.
+static bool may_add_sources(const struct plan *plan, const struct plan_request *request)
+{
+    return request->can_bind && plan->source_count == 0 && plan->target_count > 0 && all_loopback(plan);
+}
+
+static int sources_at_most(const struct plan *plan, const struct plan_request *request)
+{
+    return may_add_sources(plan, request) ? PLAN_SOURCES_MAX
+           : plan->source_count > 0       ? plan->source_count
+                                          : 1;
+}
+
 // Finds routes for all clients. Adds sources (127.0.1.1, 127.0.1.2, ...) when the engine can bind, no source
 // was given, and all targets are on the loopback, where every address of 127/8 belongs to this host.
 static int find_routes(struct plan *plan, const struct plan_request *request, struct err *err)
@@ -236,7 +249,7 @@ static int find_routes(struct plan *plan, const struct plan_request *request, st
     int sources = plan->source_count > 0 ? plan->source_count : 1;
     if (needed <= (int64_t)sources * plan->target_count)
         return 0;
-    if (!request->can_bind || plan->source_count > 0 || !all_loopback(plan)) {
+    if (!may_add_sources(plan, request)) {
         char bound[320];
         return err_set(err, -EINVAL,
                        "%lld clients need %lld routes of at most %lld each (a route is one source address to "
@@ -289,7 +302,8 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
     if (per_worker < 1)
         per_worker = 1;
     per_worker = round_up(per_worker, unit);
-    if (per_worker > request->clients_max)
+    bool has_some = !request->rank_workers || request->rank_workers[request->rank] > 0;
+    if (has_some && per_worker > request->clients_max)
         return err_set(err, -EINVAL,
                        "%lld clients a worker are more than one process can hold (%lld): give more "
                        "--workers%s",
@@ -323,13 +337,23 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
     return 0;
 }
 
-int plan_check_targets(const char *const *texts, int count, struct err *err)
+static int read_addresses(struct plan *plan, const struct plan_request *request, struct err *err)
 {
-    struct plan plan = {.targets = calloc(PLAN_TARGETS_MAX, sizeof *plan.targets)};
-    if (!plan.targets)
-        return err_set(err, -ENOMEM, "out of memory for the targets");
-    int code = each_part(texts, count, add_target, &plan, err);
-    free(plan.targets);
+    plan->targets = calloc(PLAN_TARGETS_MAX, sizeof *plan->targets);
+    plan->sources = calloc(PLAN_SOURCES_MAX, sizeof *plan->sources);
+    if (!plan->targets || !plan->sources)
+        return err_set(err, -ENOMEM, "out of memory for the plan");
+    int code = each_part(request->targets, request->target_count, add_target, plan, err);
+    return code < 0 ? code : each_part(request->sources, request->source_count, add_source, plan, err);
+}
+
+int plan_count_routes(const struct plan_request *request, int *targets, int *sources, struct err *err)
+{
+    struct plan plan = {0};
+    int code = read_addresses(&plan, request, err);
+    *targets = plan.target_count;
+    *sources = code < 0 ? 0 : sources_at_most(&plan, request);
+    plan_free(&plan);
     return code;
 }
 
@@ -341,14 +365,7 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
                           .apart = request->apart,
                           .network_clients = request->network_clients,
                           .together = request->even && !request->spread_pairs ? 2 : 1};
-    plan->targets = calloc(PLAN_TARGETS_MAX, sizeof *plan->targets);
-    plan->sources = calloc(PLAN_SOURCES_MAX, sizeof *plan->sources);
-    int code = -ENOMEM;
-    if (!plan->targets || !plan->sources) {
-        err_set(err, code, "out of memory for the plan");
-        goto fail;
-    }
-    code = each_part(request->targets, request->target_count, add_target, plan, err);
+    int code = read_addresses(plan, request, err);
     if (code == 0 && plan->target_count == 0)
         code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
     if (code == 0 && request->mesh && plan->target_count > 1 && !request->spread_pairs)
@@ -357,8 +374,6 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
             "%d targets: with this --pattern publishers and subscribers come to different ones; say by "
             "--spread-pairs that they are one cluster",
             plan->target_count);
-    if (code == 0)
-        code = each_part(request->sources, request->source_count, add_source, plan, err);
     if (code == 0 && request->own_sources)
         code = keep_own_sources(plan, err);
     if (code == 0 && plan->source_count > 0 && !request->can_bind)

@@ -92,8 +92,10 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
 
-// Reads and finds targets as plan_make does, without a plan. -EINVAL likewise.
-int plan_check_targets(const char *const *texts, int count, struct err *err)
+// The most source addresses that connects may have from one host: those given; else those that plan_make adds where the engine
+// can bind and all targets are on the loopback; else the one that the kernel chooses. Into `*sources`, with `*targets`. -EINVAL
+// as plan_make, when addresses cannot be read or found.
+int plan_count_routes(const struct plan_request *request, int *targets, int *sources, struct err *err)
     __attribute__((warn_unused_result));
 
 // How many of its source addresses are of this host.

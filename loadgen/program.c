@@ -89,18 +89,19 @@ static int describe_program(const struct config *config)
 {
     json_t *root = command_line_describe();
     struct err err = {0};
-    struct plan plan;
+    struct run_plan_told told;
     if (config->scenario) {
-        if (plan_check_targets(config->targets.values, config->targets.count, &err) < 0 ||
-            run_plan_divide(&plan, config, &err) < 0) {
+        if (run_plan_tell(&told, config, &err) < 0) {
             json_decref(root);
             return complain(&err, EXIT_USAGE);
         }
         json_object_set_new(root, "plan",
-                            json_pack("{s:I,s:i,s:I,s:I}", "clients", (json_int_t)config->connections,
-                                      "workers", plan.workers, "clients_per_worker",
-                                      (json_int_t)plan.clients_per_worker, "connections_per_route",
-                                      (json_int_t)ports_per_route(&plan.ports)));
+                            json_pack("{s:I,s:i,s:I,s:I,s:I,s:i,s:i}", "clients",
+                                      (json_int_t)config->connections, "workers", told.plan.workers,
+                                      "clients_per_worker", (json_int_t)told.plan.clients_per_worker,
+                                      "connections_per_route", (json_int_t)ports_per_route(&told.plan.ports),
+                                      "process_clients", (json_int_t)told.process_clients, "targets",
+                                      told.targets, "sources", told.sources));
         json_object_set_new(root, "config", command_line_json(config));
     }
     return describe_print(root);

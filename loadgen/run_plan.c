@@ -38,7 +38,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
         .rank = division ? division->rank : 0,
         .rank_workers = division ? division->workers : NULL,
         .apart = division && division->apart,
-        .own_sources = division && division->apart && !config->only_watch,
+        .own_sources = (config->ranks || division) && !config->only_watch,
         .split = probes ? 0 : config->split,
         .even = probes || config->even,
         .spread_pairs = config->spread_pairs,
@@ -86,10 +86,8 @@ int run_plan_all(struct plan *plan, const struct config *config, struct err *err
     int code = fill_request(&request, config, config->connections, NULL, false, err);
     if (code == 0 && division)
         request.ranks = division->ranks;
-    if (code == 0 && division && division->apart) {
+    if (code == 0 && division && division->apart)
         request.network_clients = network_clients(config);
-        request.own_sources = !config->only_watch;
-    }
     return code < 0 ? code : plan_make(plan, &request, err);
 }
 
@@ -104,13 +102,16 @@ int run_plan_probes(struct plan *plan, const struct config *config, struct err *
     return make_plan(plan, config, config->probes, NULL, true, err);
 }
 
-int run_plan_divide(struct plan *plan, const struct config *config, struct err *err)
+int run_plan_tell(struct run_plan_told *told, const struct config *config, struct err *err)
 {
     struct plan_request request = {0};
-    *plan = (struct plan){.clients = config->connections, .ranks = 1};
+    *told = (struct run_plan_told){.plan = {.clients = config->connections, .ranks = 1}};
     int code = fill_request(&request, config, config->connections, NULL, false, err);
-    plan->ports = request.ports;
-    return code < 0 ? code : plan_divide(plan, &request, err);
+    if (code == 0)
+        code = plan_count_routes(&request, &told->targets, &told->sources, err);
+    told->plan.ports = request.ports;
+    told->process_clients = request.clients_max;
+    return code < 0 ? code : plan_divide(&told->plan, &request, err);
 }
 
 int run_plan_check(struct plan *plan, const struct config *config, struct err *err)

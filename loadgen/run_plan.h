@@ -20,8 +20,15 @@ int run_plan_probes(struct plan *plan, const struct config *config, struct err *
 int run_plan_check(struct plan *plan, const struct config *config, struct err *err)
     __attribute__((warn_unused_result));
 
-// Divides the clients among workers without looking at targets. There is nothing to free.
-int run_plan_divide(struct plan *plan, const struct config *config, struct err *err)
+struct run_plan_told {       // what is known of a plan before it is made
+    struct plan plan;        // the division alone, by one rank; there is nothing to free
+    int targets;             // 0: none were given
+    int sources;             // the most source addresses of a host (plan_count_routes)
+    int64_t process_clients; // the most that one process can hold here
+};
+
+// Divides the clients among workers, and finds the targets that are given.
+int run_plan_tell(struct run_plan_told *told, const struct config *config, struct err *err)
     __attribute__((warn_unused_result));
 
 #endif

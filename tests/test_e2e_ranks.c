@@ -385,6 +385,7 @@ static void nothing_is_opened_when_a_run_is_refused(void **state)
         {"publish", "--pattern", "fan-in", "--topic", "x/%i", NULL}, // the same topics on all ranks
         {"connect", "--connections", "100000000", NULL},             // no room
         {"connect", "--share", "odd", NULL},                         //
+        {"connect", "--source", "192.0.2.1", NULL},                  // for documentation: no host's
         {"connect", "--only-watch", NULL},                           // of rank 0 too, and nothing to watch
         {"connect", "--no-such-option", NULL}};
     struct process *broker = process_start_broker(NULL, NULL);

@@ -279,6 +279,33 @@ static void test_few_clients_leave_the_source_to_the_kernel(void **state)
     plan_free(&plan);
 }
 
+// What a plan may take, before it is made: `cluster` counts with it.
+static void test_routes_are_counted_as_a_plan_takes_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *targets, *sources;
+        bool can_bind;
+        int count, addresses;
+    } cases[] = {
+        {"127.0.0.1", NULL, true, 1, PLAN_SOURCES_MAX},   {"127.0.0.1,127.0.0.1:1884", NULL, false, 2, 1},
+        {"127.0.0.1,192.0.2.1", NULL, true, 2, 1},        {"192.0.2.1", "192.0.2.7,192.0.2.8", true, 1, 2},
+        {"127.0.0.1", "127.0.0.2,127.0.0.3", true, 1, 2}, {NULL, NULL, true, 0, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plan_request request = request_of(10);
+        struct err err = {0};
+        int targets, addresses;
+        request.targets = &cases[i].targets;
+        request.target_count = cases[i].targets ? 1 : 0;
+        request.sources = &cases[i].sources;
+        request.source_count = cases[i].sources ? 1 : 0;
+        request.can_bind = cases[i].can_bind;
+        assert_int_equal(plan_count_routes(&request, &targets, &addresses, &err), 0);
+        assert_int_equal(targets, cases[i].count);
+        assert_int_equal(addresses, cases[i].addresses);
+    }
+}
+
 static void test_an_address_twice_or_missing_is_named(void **state)
 {
     (void)state;
@@ -384,7 +411,9 @@ static void test_what_is_wrong_with_a_target_is_said(void **state)
         assert_refused(&request, cases[i].target);
         assert_refused(&request, cases[i].says);
         struct err err;
-        assert_int_equal(plan_check_targets(&cases[i].target, 1, &err), -EINVAL);
+        int targets, addresses;
+        request.target_count = 1;
+        assert_int_equal(plan_count_routes(&request, &targets, &addresses, &err), -EINVAL);
         assert_non_null(strstr(err.text, cases[i].says));
     }
     static const char *const sources[] = {"127.0.0.1"}, *const six[] = {"mqtt://[::1]"};
@@ -456,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_pairs_are_not_split),
         cmocka_unit_test(test_a_million_clients_find_routes_of_ten_thousand_on_one_port),
         cmocka_unit_test(test_few_clients_leave_the_source_to_the_kernel),
+        cmocka_unit_test(test_routes_are_counted_as_a_plan_takes_them),
         cmocka_unit_test(test_an_address_twice_or_missing_is_named),
         cmocka_unit_test(test_targets_may_be_several_with_commas_and_take_turns),
         cmocka_unit_test(test_a_pair_stays_on_one_target_unless_it_is_to_be_spread),

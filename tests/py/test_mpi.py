@@ -4,7 +4,6 @@ moved, ranks that are killed, a rank without room. tests/test_e2e_ranks*.c have 
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from poolmark.base.paths import build_dir
-from poolmark.facts import host
+from poolmark.facts import described, host
 
 sys.path.insert(0, str(ROOT / "tests" / "honesty"))
 from faults import Broker, needs_root  # noqa: E402
@@ -217,6 +216,8 @@ def test_a_clock_that_is_moved_is_found_within_its_bound(tmp_path):
     record = run.record()
     for one, moved_ns in zip(record["ranks"], (0, MOVED_NS, 0), strict=True):
         clock = one["clock"]
+        print(f"rank {one['rank']}: its clock was moved by {moved_ns / 1e6:g} ms; found {clock['offset_ns'] / 1e6:.4f} ms ahead, within {clock['bound_ns'] / 1e6:.4f} ms, "
+              f"off by {abs(clock['offset_ns'] - moved_ns) / 1e6:.4f} ms")
         assert abs(clock["offset_ns"] - moved_ns) <= clock["bound_ns"], clock
         assert abs(clock["first_offset_ns"] - moved_ns) <= clock["first_bound_ns"], clock
         # Otherwise the test says nothing. A message on one host takes some microseconds.
@@ -280,6 +281,22 @@ def test_a_rank_without_room_refuses_for_all_before_anything_is_opened(tmp_path)
     assert json.loads((tmp_path / "broker/run.json").read_text(encoding="utf-8"))["counters"]["opened"] == 0
 
 
+# A process of rank 1 holds 200 clients.
+@needs_mpi
+@pytest.mark.parametrize("share", ["even", "fit"])
+def test_a_rank_with_few_descriptors_is_refused_with_the_command_or_has_no_clients(tmp_path, poolmark, share):
+    with Broker("--record", tmp_path / "broker") as broker, Run(tmp_path, broker, "connect", "--engine", "raw", "--connections", 1800, "--workers", 2,
+                                                                "--share", share, "--settle", 0, rank_1="ulimit -n 400") as run:
+        assert run.end() == (0 if share == "fit" else 2), run.errors.read_text()
+    if share == "even":
+        assert "rank 1: 300 clients a worker are more than one process can hold there (200" in run.errors.read_text()
+        assert "Mend it there: ulimit -Hn 500 as root" in run.errors.read_text() and not run.record_dir.exists()
+        return
+    assert [one["clients"] for one in run.record()["ranks"]] == [900, 0, 900]
+    assert [one["workers"] for one in run.record()["ranks"]] == [2, 0, 2]
+    assert poolmark("verify", run.record_dir).returncode == 0
+
+
 @needs_mpi
 def test_alone_it_is_the_program_for_one_host(tmp_path):
     with Broker() as broker:
@@ -291,6 +308,4 @@ def test_alone_it_is_the_program_for_one_host(tmp_path):
 
 
 def test_the_kernels_part_of_a_client_is_half_of_what_both_ends_take():
-    source = (ROOT / "loadgen/room.c").read_text(encoding="utf-8")
-    told = re.search(r"KERNEL_END_BYTES = (\d+)", source)
-    assert told and int(told[1]) == host.KERNEL_BYTES // 2
+    assert described.loadgen(BUILD)["room"]["client_kernel_bytes"] == host.KERNEL_BYTES // 2
