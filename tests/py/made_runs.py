@@ -145,6 +145,29 @@ def make_bench(folder, number: int = 2) -> dict:
     return save(folder, _run("bench", number, cells, "bench"))
 
 
+def make_ranks(folder, number: int = 5) -> dict:
+    """A load over four ranks: one has a clock behind rank 0's, one was lost, one only watches a target on its host."""
+    def rank(at, clients, clock, **more):
+        return {"rank": at, "host": HOST, "clients": clients, "workers": 1, "clock": clock, "lost": False, "ended": "in order",
+                "counts": {"connected": clients, "failed": 0, "dropped": 0, "lost": 0}} | more
+
+    def clock(offset, bound):
+        return {"offset_ns": offset, "bound_ns": bound, "first_offset_ns": offset, "first_bound_ns": bound, "worst_bound_ns": bound,
+                "drift_ppb": 0.0, "drift_bound_ppb": 1.0, "measurements": 3}
+
+    (folder / "ranks/3").mkdir(parents=True)
+    (folder / "ranks/3/memory.csv").write_text("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes\n" + "".join(
+        f"{10 ** 15 + at * 10 ** 9},connect,{at * 100},{(10 + at) << 20},,{(5 + at) << 20}\n" for at in range(11)))
+    run = _run("load", number, [], "none") | {
+        "metrics": {"connect.p50": metric(1e6)}, "status": "incomplete", "config": {"scenario": "connect", "connections": 1000},
+        "ranks": [rank(0, 400, clock(0, 0)), rank(1, 300, clock(-5_000_000, 40_000)),
+                  rank(2, 300, None, lost=True, ended="silent for 20 s", counts={"connected": 200, "failed": 90, "dropped": 10, "lost": 7}),
+                  rank(3, 0, clock(1_500, 300), watched={"processes": 1, "start_rss_bytes": 10 << 20, "peak_rss_bytes": 20 << 20})]}
+    for name in ("suite", "cells", "libraries", "seed"):
+        del run[name]
+    return save(folder, run)
+
+
 def save(folder, run: dict) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     run["files"] = files_of(folder)

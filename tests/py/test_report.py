@@ -29,11 +29,12 @@ MODULES = ROOT / "third_party" / "node_modules"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A report of a suite and of a benchmark run, with its static charts."""
+    """A report of a suite, of a benchmark run and of a load over ranks, with its static charts."""
     folder = tmp_path_factory.mktemp("report")
     made_runs.make_suite(folder / "suite")
     made_runs.make_bench(folder / "bench")
-    report.make([load(folder / "suite"), load(folder / "bench")], folder / "out", folder / "svg")
+    made_runs.make_ranks(folder / "ranks")
+    report.make([load(folder / "suite"), load(folder / "bench"), load(folder / "ranks")], folder / "out", folder / "svg")
     return folder
 
 

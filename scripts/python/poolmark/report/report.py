@@ -99,7 +99,7 @@ def context(source: Source, drawn: list[Chart], out: Path) -> Json:
         named = f"{role}, ({run.id[-4:]}) in charts and tables: " if role else ""
         runs.append({"title": report_text.title(run), "role": named, "run": run.data, "answer": answer(source, run),
                      "tables": report_text.tables(source, run), "notes": report_text.notes(source, run),
-                     "accounts": report_text.account_tables(source, run),
+                     "accounts": report_text.account_tables(source, run), "ranks": report_text.ranks_table(run),
                      "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
                      "cite": report_text.cite(run), "damage": source.damage[run.id], "commands": commands[:RAW_SHOWN]})
     title = f"{runs[0]['title'].partition(':')[0]}, two runs: what changed" if roles[0] else runs[0]["title"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from poolmark.base.forms import Json
 from poolmark.records import beside
-from poolmark.report import beside_data, latency_data, memory_data, trade_data
+from poolmark.report import beside_data, latency_data, memory_data, ranks_data, trade_data
 from poolmark.report.names import colours
 from poolmark.report.source import Source
 
@@ -411,8 +411,22 @@ def _by_panel(rows: list[Json], layers: list[Json], step: int = 15) -> Json:
     return {"$schema": SCHEMA, "width": "container", "height": step * len(_order(rows, "figure")), "data": {"name": "rows"}, "layer": layers}
 
 
+def watched_in_time(source: Source) -> Chart:
+    rows = ranks_data.watched(source)
+    colour = _field("rank", "nominal", None, legend={"orient": "top", "symbolType": "stroke", "symbolStrokeWidth": 3})
+    dash = _field("memory", "nominal", None, legend={"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#888", "symbolSize": 400})
+    x = _field("time_s", "quantitative", "time, s")
+    line = {**_switch("rank"), "height": HEIGHT, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": {
+        "x": x, "y": _mib("memory_mib", "MiB"), "color": colour, "strokeDash": dash, "opacity": SHOWN, "tooltip": _tips(rows)}}
+    clients = {"height": 100, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": {
+        "x": x, "y": _field("connections", "quantitative", "connections", axis=COUNTS), "color": colour, "tooltip": _tips(rows)}}
+    spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "vconcat": [line, clients], "resolve": {"scale": {"x": "shared"}}, "usermeta": {"panels": 1}}
+    return Chart("memory-on-other-hosts", "Memory of targets on other hosts", "What a rank that only watches read of the processes on its host, and how many "
+                 "clients of all ranks were connected then. Time is by that host's clock, from its first reading.", spec, rows)
+
+
 ALL = (memory_curve, memory_curve_log, latency_by_step, latency_summary, trade, matrix, heat, memory_by_part, memory_by_account,
-       pools_in_time, percentiles, ccdf, memory_in_time, latency_in_time, boxes, trace, memory_back)
+       pools_in_time, watched_in_time, percentiles, ccdf, memory_in_time, latency_in_time, boxes, trace, memory_back)
 
 
 # Of a run with two sides: its cells are of many scenarios, which a chart of all of them mixes.

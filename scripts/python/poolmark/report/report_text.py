@@ -8,7 +8,7 @@ from poolmark.base.units import show, show_ns
 from poolmark.records import accounts, beside, summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
-from poolmark.report import apart
+from poolmark.report import apart, ranks_data
 from poolmark.report.answer import beforehand, loads_of
 from poolmark.report.bench_answer import FLOORS
 from poolmark.report.names import Name
@@ -140,6 +140,12 @@ def account_tables(source: Source, run: Run) -> list[Table]:
             head, rows = accounts.comparison(columns)
             found.append(Table(load, head, [[Field(text) for text in row] for row in rows]))
     return found
+
+
+def ranks_table(run: Run) -> list[Table]:
+    """A row for each rank of a load over several hosts."""
+    head, rows = ranks_data.table(run.data)
+    return [Table("", head, [[Field(text) for text in row] for row in rows])] if rows else []
 
 
 def _bench_table(cells: list[CellData]) -> tuple[list[str], list[list[Field]]]:

@@ -96,8 +96,10 @@ class Source:
     def rows(self, run: Run, cell: CellData, name: str) -> list[Row]:
         """The lines of a cell's CSV file; empty without one."""
         path = cell.get("files", {}).get(name)
-        if path is None:
-            return []
+        return [] if path is None else self.lines(run, path)
+
+    def lines(self, run: Run, path: str) -> list[Row]:
+        """The lines of one of a run's CSV files; empty when it cannot be read."""
         try:
             with open(self.open(run, path), newline="", encoding="utf-8", errors="replace") as file:
                 return [row for row in csv.DictReader(file) if None not in row.values()]
