@@ -54,6 +54,18 @@ def test_a_ratio_says_its_verdict():
     assert summary.ratio_line(cells, {**ratio, "within": 0.05}, None).endswith("8 / 2, 5 and 5 runs: the same within 5 % (-1.5 to +1.5 %)")
 
 
+@pytest.mark.parametrize("ours, theirs, told", [
+    ([0.0] * 6, [0.0] * 6, ": 0 (0 to 0) / 0 (0 to 0) 8 / 2, 6 and 6 runs: the same in every run"),
+    ([8000.0] * 3, [8000.0] * 3, ": 8 000 (8 000 to 8 000) / 8 000 (8 000 to 8 000) = 1.00 (1.00 to 1.00) 8 / 2, 3 and 3 runs: the same in every run"),
+    ([0.0, 0.0, 0.0, 3.0], [0.0] * 4, ": 0 (0 to 3) / 0 (0 to 0) 8 / 2, 4 and 4 runs: undecided: a value is 0")])
+def test_counts_are_the_same_when_no_run_has_another(ours, theirs, told):
+    cells = [{"config": {"ranks": ranks}, "metrics": {"messages.lost": {"value": value, "unit": "1", "better": "lower"}}}
+             for ranks, values in ((8, ours), (2, theirs)) for value in values]
+    ratio = {"metric": "messages.lost", "of": {"ranks": 8}, "to": {"ranks": 2}}
+    assert summary.ratio_line(cells, {**ratio, "within": 0.01}, None) == f"messages.lost{told}"
+    assert (summary.ratio_line(cells, ratio, None) is None) == (min(theirs) == 0)      # it has no ratio, and no verdict was asked for
+
+
 def test_the_orders_of_mann_whitney_are_counted_exactly():
     assert pairwise.mann_whitney(2, 2) == (1, 1, 2, 1, 1)
     assert sum(pairwise.mann_whitney(10, 12)) == 646646     # 22 over 10

@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import statistics
+from dataclasses import dataclass
 
 from poolmark.records import accounts, phases
 from poolmark.base import pairwise
@@ -218,7 +219,9 @@ def ratio_spread(ours: list[float], theirs: list[float]) -> tuple[float, float, 
 
 
 def alike(ours: list[float], theirs: list[float], within: float) -> str:
-    """Whether two sides are the same within a share, by the interval of 95 % of their ratio."""
+    """Whether two sides are the same within a share, by the interval of 95 % of their ratio. A count that is the same in every run has none."""
+    if len({*ours, *theirs}) == 1:
+        return "the same in every run"
     if min(*ours, *theirs) <= 0:
         return "undecided: a value is 0"
     found = sorted(math.log(one / other) for one in ours for other in theirs)
@@ -232,8 +235,25 @@ def alike(ours: list[float], theirs: list[float], within: float) -> str:
     return f"{'not the same' if high < least or low > most else 'undecided'}: {told}, where {100 * within:g} % are allowed"
 
 
-def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | None:
-    """One [[ratio]] of the suite with its spread: each repetition of one side over each of the other."""
+@dataclass(frozen=True)
+class Ratio:
+    """One [[ratio]] of a suite, of these cells."""
+
+    metric: str
+    unit: str
+    sides: tuple[str, str]      # what each is, such as 8 and 2
+    ours: list[float]
+    theirs: list[float]
+    verdict: str                # of `within`; "": it was not asked for
+
+    def middles(self) -> str:
+        """Medians with their ranges."""
+        return " / ".join(f"{show(statistics.median(found), self.unit)} ({show(min(found), self.unit)} to {show(max(found), self.unit)})"
+                          for found in (self.ours, self.theirs))
+
+
+def ratio_of(cells: list[CellData], ratio: Json, by_value: object = None) -> Ratio | None:
+    """None where a side has no value, or a ratio would be asked for and there is none."""
     def side(wanted: Json) -> list[float]:
         matching = (cell for cell in cells if all(cell["config"].get(key) == value for key, value in wanted.items()))
         found = (sound_value(cell["metrics"], ratio["metric"]) for cell in matching)
@@ -241,19 +261,23 @@ def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | No
 
     more = {ratio["by"]: by_value} if ratio.get("by") else {}
     ours, theirs = side({**ratio["of"], **more}), side({**ratio["to"], **more})
-    spread = ratio_spread(ours, theirs)
-    if spread is None:
+    if not ours or not theirs or ("within" not in ratio and ratio_spread(ours, theirs) is None):
         return None
     unit = next(cell["metrics"][ratio["metric"]]["unit"] for cell in cells if ratio["metric"] in cell["metrics"])
+    names = ["-".join(map(str, part.values())) for part in (ratio["of"], ratio["to"])]
+    return Ratio(ratio["metric"], unit, (names[0], names[1]), ours, theirs, alike(ours, theirs, ratio["within"]) if "within" in ratio else "")
 
-    def told(found: list[float]) -> str:
-        return f"{show(statistics.median(found), unit)} ({show(min(found), unit)} to {show(max(found), unit)})"
 
-    what = f", {ratio['by']} {str(by_value).lower()}" if more else ""
-    names = " / ".join("-".join(map(str, part.values())) for part in (ratio["of"], ratio["to"]))
-    verdict = f": {alike(ours, theirs, ratio['within'])}" if "within" in ratio else ""
-    return (f"{ratio['metric']}{what}: {told(ours)} / {told(theirs)} = {spread[0]:.2f} "
-            f"({spread[1]:.2f} to {spread[2]:.2f}) {names}, {len(ours)} and {len(theirs)} runs{verdict}")
+def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | None:
+    """One [[ratio]] of the suite with its spread: each repetition of one side over each of the other."""
+    told = ratio_of(cells, ratio, by_value)
+    if told is None:
+        return None
+    what = f", {ratio['by']} {str(by_value).lower()}" if ratio.get("by") else ""
+    spread = ratio_spread(told.ours, told.theirs)
+    found = f" = {spread[0]:.2f} ({spread[1]:.2f} to {spread[2]:.2f})" if spread else ""
+    verdict = f": {told.verdict}" if told.verdict else ""
+    return (f"{told.metric}{what}: {told.middles()}{found} {' / '.join(told.sides)}, {len(told.ours)} and {len(told.theirs)} runs{verdict}")
 
 
 def ratio_lines(cells: list[CellData], ratios: list[Json]) -> list[str]:
