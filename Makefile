@@ -109,6 +109,7 @@ help:
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
 	@echo 'make pages         manual pages and completions, into build/pages/'
 	@echo 'make deb           Debian packages, into build/deb/'
+	@echo 'make slurm         four ranks under sbatch, by slurmctld and slurmd on hosts of network namespaces (root); names the packages'
 	@echo 'make mpi           build/poolmark-loadgen-mpi, the generator over several hosts; names the packages that it needs'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
 	@echo 'make install-library  only the library, into PREFIX'
@@ -131,6 +132,12 @@ million: all
 
 bench: all
 	@scripts/poolmark bench
+
+# On hosts of network namespaces, by Slurm's own daemons, which end with it. Installs nothing; says what it needs.
+SLURM_RANKS ?= 4
+.PHONY: slurm
+slurm: programs mpi
+	@scripts/poolmark cluster --namespaces $(SLURM_RANKS) --launcher slurm --run publish --engine raw --connections 4k --pairs 200 --qos 1 --publish-rate 1k --duration 5s
 
 claims: all
 	@scripts/poolmark claims

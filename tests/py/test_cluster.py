@@ -12,10 +12,8 @@ import pytest
 from poolmark import cli
 from poolmark.base.errors import UsageError
 from poolmark.base.paths import build_dir
-from poolmark.cluster import asked, calls, mpirun, room
+from poolmark.cluster import asked, calls, mpirun
 from poolmark.cluster.asked import Asked, Host
-from poolmark.facts import host
-from poolmark.facts.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).resolve().parent / "fakes"
@@ -79,57 +77,6 @@ def test_without_ranks_each_slot_has_one():
         asked.ranks_of(4, (Host("a", 2), Host("b")))
     with pytest.raises(UsageError, match="how many ranks"):
         asked.ranks_of(None, ())
-
-
-# --- room
-
-
-def connect(clients):
-    return calls.make("connect", ["connect", "--engine", "raw", "--connections", str(clients)], BUILD)
-
-
-def test_a_rank_gets_whole_workers_and_no_rank_a_worker_more_than_that():
-    found = room.room_of(connect(1_000_000), Asked(ranks=4, hosts=tuple(Host(name) for name in "abcd"), cores=4, memory_bytes=16 << 30,
-                                                   descriptors=20_000, targets=("mqtt://b:1",)), BUILD)
-    worker = found.plan.clients_per_worker
-    assert 250_000 <= found.rank_clients < 250_000 + worker
-    assert found.rank_clients % make_plan(250_000, "raw", 20_000, 4).clients_per_worker == 0
-
-
-def test_memory_is_that_of_the_clients_ends_alone():
-    plan = make_plan(100_000, "raw", 20_000, 4)
-    limit = room.memory_limit(plan, 16 << 30, 4)
-    assert limit.carries == host.clients_that_fit("raw", 16 << 30, 20_000, 4)
-    assert host.generator_memory(make_plan(int(limit.carries), "raw", 20_000, 4)) <= (16 << 30) - host.SPARE_BYTES
-    assert host.generator_memory(make_plan(int(limit.carries) + 2000, "raw", 20_000, 4)) > (16 << 30) - host.SPARE_BYTES
-    both = host.memory_needed(plan)
-    assert host.generator_memory(plan) < both < 2 * both
-    server = plan.connections * (host.KERNEL_BYTES // 2 + host.connection_bytes("lean", None))
-    assert both >= host.generator_memory(plan) + server
-
-
-def test_one_target_has_routes_for_so_many_and_more_targets_for_more():
-    plan = make_plan(100_000, "raw", 20_000, 4)
-    assert room.routes_limit(plan, 1).carries == plan.connections_per_route
-    few, many = room.routes_limit(plan, 1), room.routes_limit(plan, 100)
-    assert few.share < 1 and "targets" in few.mend and many.share >= 1
-
-
-def test_what_does_not_fit_is_exit_1_with_the_command_that_mends_it(poolmark):
-    done = poolmark("cluster", "--hosts", "a,b", "--memory", "2GiB", "--cores", "4", *TARGET, "connect", "--engine", "raw", "--connections", "1M")
-    assert done.returncode == 1
-    assert "memory is too small. Mend it:" in done.stderr and "routes is too small. Mend it:" in done.stderr
-    assert done.stdout.startswith("mpirun ")            # it is printed all the same
-    done = poolmark("cluster", "--hosts", "a,b", "--memory", "2GiB", "--cores", "4", *TARGET, "--run", "connect", "--engine", "raw",
-                    "--connections", "1M")
-    assert done.returncode == 1 and "nothing was started" in done.stderr and done.stdout == ""
-
-
-def test_limits_of_this_machine_are_said_to_be_guesses_for_others(poolmark):
-    done = poolmark("cluster", "--hosts", "a,b", *TARGET, *CONNECT)
-    assert "as this machine has it" in done.stderr
-    done = poolmark("cluster", "--ranks", "2", *TARGET, *CONNECT)       # all on this machine: no guess
-    assert "as this machine has it" not in done.stderr
 
 
 # --- the line

@@ -6,10 +6,11 @@ import shutil
 import pytest
 
 from poolmark.base.paths import build_dir
-from poolmark.base.errors import PoolmarkError
+from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.cluster import calls, namespaces, rehearsal, stage
 from poolmark.cluster.rehearsal import CUT, KILL, Case, Size
 from poolmark.cluster.stage import Stage
+from poolmark.run import cluster_here
 
 SIZE = Size(ranks=4, raw=500, paho=50, pairs=10, rate=200, seconds=2)
 CASE = Case("raw-qos1", "raw", 2000, ())
@@ -61,6 +62,16 @@ def test_the_cases_are_both_engines_at_each_qos_and_two_faults():
     for case in cases:
         calls.make(case.name, case.words, build_dir())      # the generator takes each
     assert [case.name for case in rehearsal.cases(Size(4, 500, 0, 10, 200, 2))][:4] == ["raw-qos0", "raw-qos1", "raw-qos2", "link-down"]
+
+
+@pytest.mark.parametrize("words, told", [
+    (["--paho", "20"], "--paho 20: 100 pairs a host publish (--pairs 100), and a pair is two connections: give --pairs 10, or --paho 200 or more, or --paho 0"),
+    (["--raw", "150"], "--raw 150: 100 pairs a host publish (--pairs 100), and a pair is two connections: give --pairs 75, or --raw 200 or more"),
+    (["--paho", "1", "--pairs", "1"], "--paho 1: 1 pair a host publishes (--pairs 1), and a pair is two connections: give --paho 2 or more, or --paho 0")])
+def test_fewer_connections_than_publish_name_the_option_to_change(words, told):
+    with pytest.raises(UsageError) as error:
+        cluster_here.size_of(words, 4)
+    assert str(error.value).startswith(told)
 
 
 def test_a_line_that_says_that_messages_arrive_is_told_from_others():

@@ -56,7 +56,7 @@ EXIT_CODES = {
                 "record that cannot be used",
     "limit": "0 every contender has an answer, 1 one has none or is not clear or the search ended early, 2 wrong call, 129, 130 or 143 "
              "interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
-    "cluster": "0 printed, or every call was complete, 1 a host does not hold its share, or a call was not complete or not started, "
+    "cluster": "0 printed, or every call was complete, 1 a host does not hold its share, or a call was not complete or not started, or a table differs (`--check`), "
                "2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM",
     "mix": "0 every sample is accounted for, 1 a client failed or was dropped, something was lost, not sent, at the wrong client, out of "
            "order, or came twice, at another QoS, under another topic or with another RETAIN flag against what was asked for, or the run "

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import nearest
+from poolmark.base.units import parse_count
 from poolmark.facts import described
 from poolmark.records.attacked import CALM
 from poolmark.suites import suite_file
@@ -32,11 +33,15 @@ class Call:
     engine: str
     clients: int                # of all ranks together
     pairs: bool                 # clients come in pairs that stay on one rank
+    workers: int = 0            # of each rank, asked for; 0: not
+    clients_per_worker: int = 0     # the same
+
+    def unit(self) -> int:
+        return 2 if self.pairs else 1
 
     def share(self, ranks: int) -> int:
         """The most clients that a rank gets where shares are even."""
-        unit = 2 if self.pairs else 1
-        return math.ceil(math.ceil(self.clients / ranks) / unit) * unit
+        return math.ceil(math.ceil(self.clients / ranks) / self.unit()) * self.unit()
 
 
 def mpi_program(build: Path, asked: str | None) -> str:
@@ -45,13 +50,36 @@ def mpi_program(build: Path, asked: str | None) -> str:
     return asked or (str(built) if os.access(built, os.X_OK) else MPI)
 
 
+def without(words: Sequence[str], option: str) -> tuple[list[str], str | None]:
+    """(the words without that option and its value, the value; None: it is not there)."""
+    for at, word in enumerate(words):
+        if word == option and at + 1 < len(words):
+            return [*words[:at], *words[at + 2:]], words[at + 1]
+        if word.startswith(f"{option}="):
+            return [*words[:at], *words[at + 1:]], word.partition("=")[2]
+    return list(words), None
+
+
+def for_one(words: Sequence[str]) -> tuple[list[str], str | None]:
+    """The words of a call as one rank may take them: --workers are of each rank, and one rank alone may not have enough."""
+    return without(words, "--workers")
+
+
 def make(name: str, words: Sequence[str], build: Path) -> Call:
     """UsageError in the generator's own words when it would not take the call."""
-    told, wrong = described.ask(LOADGEN, words, build)
+    alone, workers = for_one(words)
+    asked = 0
+    if workers is not None:     # it reads the number: none of these clients are too many for one worker
+        told, wrong = described.ask(LOADGEN, ["connect", "--connections", "2", "--workers", workers], build)
+        if told is None:
+            raise UsageError(wrong)
+        asked = parse_count(workers)
+    told, wrong = described.ask(LOADGEN, alone, build)
     if told is None:
         raise UsageError(wrong)
     plan, config = told["plan"], told["config"]
-    return Call(name, tuple(words), str(config["engine"]), int(plan["clients"]), str(config.get("pattern")) == "pairs")
+    each = int(plan["clients_per_worker"]) if without(words, "--clients-per-worker")[1] is not None else 0
+    return Call(name, tuple(words), str(config["engine"]), int(plan["clients"]), str(config.get("pattern")) == "pairs", asked, each)
 
 
 def of_scenario(words: Sequence[str], build: Path) -> list[Call]:

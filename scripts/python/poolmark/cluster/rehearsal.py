@@ -28,6 +28,7 @@ FAULT_GUARD_S = 300.0   # a run that lost a rank ends long before its own end; t
 FAULT_LASTS = "1h"      # so it cannot have ended by itself
 LOST = "rank_lost"
 CUT, KILL = "cut", "kill"
+NAME = "rehearsal"      # what the command calls it
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) 
     return generator_memory(plan) + plan.connections * each + plan.instances * int(described.broker()["instance_bytes"])
 
 
-def _most(fits: Callable[[int], bool]) -> int:
+def most(fits: Callable[[int], bool]) -> int:
     """The most connections that fit, a multiple of 1 000."""
     low, high = 0, MOST_CONNECTIONS
     while high - low > 1000:
@@ -69,13 +69,8 @@ def _most(fits: Callable[[int], bool]) -> int:
 def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
                          strategy: str | None = None) -> int:
     """The most connections whose plan needs at most `memory_bytes` less the spare; a multiple of 1 000."""
-    return _most(lambda count: memory_needed(make_plan(count, engine, descriptor_limit, cores), shape, strategy)
+    return most(lambda count: memory_needed(make_plan(count, engine, descriptor_limit, cores), shape, strategy)
                  <= memory_bytes - SPARE_BYTES)
-
-
-def clients_that_fit(engine: str, memory_bytes: int, descriptor_limit: int, cores: int) -> int:
-    """The same of a host that has the generator alone."""
-    return _most(lambda count: generator_memory(make_plan(count, engine, descriptor_limit, cores)) <= memory_bytes - SPARE_BYTES)
 
 
 def descriptor_limit() -> int:

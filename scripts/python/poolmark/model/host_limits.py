@@ -47,8 +47,10 @@ def _pair(value: object, places: int) -> list[int] | None:
     return value if isinstance(value, list) and len(value) == places and all(_int(one) for one in value) else None
 
 
-def _not_recorded(name: str, where: str) -> Limit:
-    return Limit(name, None, "connections", None, f"{where} is not in the record", UNKNOWN, "-")
+def _not_recorded(name: str, where: str, look: str) -> Limit:
+    """`look`: the command that shows it on the host."""
+    return Limit(name, None, "connections", None, f"{where} is not in the record (a container's network does not show every limit of its machine), so "
+                 f"this limit is not judged; on the host: {look}", UNKNOWN, "-")
 
 
 def _setting(name: str, carries: float, connections: int | None, arithmetic: str, mend: str) -> Limit:
@@ -60,7 +62,7 @@ def _setting(name: str, carries: float, connections: int | None, arithmetic: str
 def descriptors(limits: Json, connections: int | None) -> Limit:
     found = _int(limits.get("nofile_hard"))
     if found is None:
-        return _not_recorded("descriptors of a process", "limits.nofile_hard")
+        return _not_recorded("descriptors of a process", "limits.nofile_hard", "ulimit -Hn")
     room = max(0, found - RESERVE)
     text = f"{show_count(found)} - {RESERVE} for all else = {show_count(room)} connections a process"
     if connections and room:
@@ -75,7 +77,7 @@ def descriptors(limits: Json, connections: int | None) -> Limit:
 def open_files(limits: Json, scale: float, connections: int | None) -> Limit:
     found = _int(limits.get("file_max"))
     if found is None:
-        return _not_recorded("open files of the host", "limits.file_max")
+        return _not_recorded("open files of the host", "limits.file_max", "sysctl fs.file-max")
     most = min(found, 1 << 62) if found >= 1 << 50 else round(found * scale)    # a system that sets no bound writes 2^63 - 1
     text = f"{show_count(most)} - {show_count(FILES_OF_ELSE)} for all else, one a connection"
     return _setting("open files of the host", most - FILES_OF_ELSE, connections, text,
@@ -85,7 +87,7 @@ def open_files(limits: Json, scale: float, connections: int | None) -> Limit:
 def ports(limits: Json, sources: int | None, connections: int | None) -> Limit:
     found = _pair(limits.get("port_range"), 2)
     if found is None or found[1] < found[0]:
-        return _not_recorded("ports of the clients", "limits.port_range")
+        return _not_recorded("ports of the clients", "limits.port_range", "sysctl net.ipv4.ip_local_port_range")
     each = found[1] - found[0] + 1
     text = f"{found[1]} - {found[0]} + 1 = {show_count(each)} from one address to one (address, port)"
     if sources is None:
@@ -103,7 +105,7 @@ def ports(limits: Json, sources: int | None, connections: int | None) -> Limit:
 def tcp_memory(limits: Json, scale: float, connections: int | None) -> Limit:
     found = _pair(limits.get("tcp_mem_pages"), 3)
     if found is None:
-        return _not_recorded("TCP memory (tcp_mem)", "limits.tcp_mem_pages")
+        return _not_recorded("TCP memory (tcp_mem)", "limits.tcp_mem_pages", "sysctl net.ipv4.tcp_mem")
     most = round(found[2] * scale)
     text = (f"({show_count(most)} - {show_count(TCP_BASE_PAGES)}) pages / {TCP_PAGES_EACH}: 1 connection in 10 has a segment under way; a slow "
             "reader takes up to 1 000 pages")

@@ -4,9 +4,10 @@
     scripts/poolmark cluster --hosts a,b,c --target mqtt://broker:1883 connect --connections 1M
     scripts/poolmark cluster --launcher slurm --ranks 8 --cores 4 --memory 16GiB --target mqtt://broker:1883 suite idle --only slab
     scripts/poolmark cluster --namespaces 4 --run rehearsal
+    scripts/poolmark cluster --namespaces 4 --launcher slurm --run connect --connections 4k
 
 It says in plain words whether each host holds its share, and prints what would start the run; --run starts it. Exit 0: printed, or every
-call was complete; 1: a host does not hold its share, or a call was not complete; 2: wrong call.
+call was complete; 1: a host does not hold its share, or a call was not complete, or --check: a table differs; 2: wrong call.
 """
 import argparse
 import shlex
@@ -19,10 +20,10 @@ from types import FrameType
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import MOST_CONNECTIONS, count, make_parser, size, span
-from poolmark.base.paths import RUNS, choose_build, for_people
+from poolmark.base.paths import ROOT, RUNS, choose_build, for_people, need_checkout
 from poolmark.cluster import asked as asking
 from poolmark.cluster import calls as calling
-from poolmark.cluster import kubernetes, mpirun, room, slurm
+from poolmark.cluster import document, kubernetes, mpirun, rehearsal, room, slurm
 from poolmark.cluster.asked import KUBERNETES, MPIRUN, SLURM, Asked
 from poolmark.cluster.calls import Call
 from poolmark.facts.children import Interrupted
@@ -32,7 +33,7 @@ from poolmark.run.suite import say
 from poolmark.suites.suite_check import MOST_RANKS
 
 MOST_CORES, MOST_MEMORY, LEAST_MEMORY = 4096, 1 << 46, 64 << 20
-SUITE, REHEARSAL, FORECAST = "suite", "rehearsal", "forecast"
+SUITE, REHEARSAL, FORECAST = "suite", rehearsal.NAME, "forecast"
 
 
 def percent(text: str) -> float:
@@ -71,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="make N hosts of network namespaces on this machine, and one for the broker; takes root")
     parser.add_argument("--delay", type=span(0, 1), default=0.0, metavar="D", help="of each link of these, one way (0)")
     parser.add_argument("--loss", type=percent, default=0.0, metavar="P%", help="of packets on each link of these (0)")
+    parser.add_argument("--write", action="store_true", help=f"alone: renew the table of {document.DOCUMENT} from results/reference/")
+    parser.add_argument("--check", action="store_true", help="alone: exit 1 where that table differs")
     parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
 
 
@@ -116,12 +119,13 @@ def calls_of(words: Sequence[str], build: Path) -> tuple[list[Call], list[str]]:
 
 
 def has_room(calls: Sequence[Call], asked: Asked, build: Path) -> bool:
-    """Says whether the hosts hold each call; of calls with the same clients the first alone."""
-    fits, told = True, set[tuple[str, int]]()
+    """Says whether the hosts hold each call; of calls that divide the same clients in the same way the first alone."""
+    fits, told = True, set[tuple[str, int, int, int]]()
     for call in calls:
-        if (call.engine, call.clients) in told:
+        division = (call.engine, call.clients, call.workers, call.clients_per_worker)
+        if division in told:
             continue
-        told.add((call.engine, call.clients))
+        told.add(division)
         found = room.room_of(call, asked, build)
         fits = fits and not found.missing()
         for line in found.lines():
@@ -194,6 +198,11 @@ def start(calls: Sequence[Call], asked: Asked, note: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.write or args.check:
+        if args.call or args.write and args.check:
+            raise UsageError("--write and --check stand alone: they start nothing")
+        need_checkout("cluster --write")
+        return document.renew(ROOT, args.write)
     build = choose_build(args.build)
     word = args.call[0] if args.call else ""
     try:

@@ -6,15 +6,16 @@ import math
 import shlex
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.options import count, make_parser, span
 from poolmark.base.paths import CALLED, RUNS, for_people
 from poolmark.base.table import markdown_table, markdown_text
-from poolmark.base.units import show_count
-from poolmark.cluster import growth, mpirun, namespaces, rehearsal
-from poolmark.cluster.asked import MPIRUN
+from poolmark.base.units import plural, show_count
+from poolmark.cluster import growth, mpirun, namespaces, rehearsal, slurm, slurm_here
+from poolmark.cluster.asked import MPIRUN, SLURM, Asked
 from poolmark.cluster.calls import Call
 from poolmark.cluster.stage import Stage
 from poolmark.facts import allowance, host
@@ -34,14 +35,17 @@ def check_options(args: argparse.Namespace) -> None:
     for option in ("hosts", "hostfile", "target", "ranks", "cores", "memory", "partition", "image", "claim"):
         if getattr(args, option):
             raise UsageError(f"--{option}: with --namespaces the hosts, their ranks and their broker are made here")
-    if args.launcher != MPIRUN:
-        raise UsageError(f"--launcher {args.launcher}: on hosts of namespaces mpirun starts the ranks")
+    of_calls = not args.call or args.call[0] != rehearsal.NAME
+    if args.launcher != MPIRUN and not (args.launcher == SLURM and of_calls):
+        raise UsageError(f"--launcher {args.launcher}: on hosts of namespaces mpirun starts the ranks, or of a scenario and a suite --launcher slurm")
 
 
-def need_stage(build: Path) -> str:
+def need_stage(build: Path, launcher: str = MPIRUN) -> str:
     """The MPI generator's path. UsageError where a program is missing, or hosts cannot be made."""
     if reason := namespaces.why_not():
         raise UsageError(f"--namespaces: {reason}")
+    if reason := slurm_here.why_not() if launcher == SLURM else None:
+        raise UsageError(f"--launcher slurm: {reason}; nothing was installed")
     return mpirun.need_programs(build)
 
 
@@ -94,10 +98,31 @@ def play_calls(stage: Stage, calls: Sequence[Call], broker: Sequence[str]) -> in
     return worst
 
 
+def play_by_slurm(stage: Stage, calls: Sequence[Call], broker: Sequence[str], args: argparse.Namespace) -> int:
+    """The job script of the calls, by sbatch of a Slurm that is made of these hosts and ends with this."""
+    say(stage.hosts.words())
+    stage.start_brokers(max(call.clients for call in calls), calls[0].engine, broker or BROKER_OPTIONS)
+    watched = tuple(word for child in stage.brokers for word in ("--watch-pid", str(child.pid)))
+    asked = Asked(launcher=SLURM, ranks=stage.ranks, cores=1, memory_bytes=(slurm_here.memory_mib() << 20) // (stage.ranks + 1), seconds=args.time,
+                  targets=(",".join(stage.urls),), share=args.share, out=str(stage.folder / "run"), name=args.name, program=stage.program)
+    text = slurm.script([replace(call, words=(*call.words, *watched)) for call in calls], asked)
+    (stage.folder / "slurm").mkdir()
+    with slurm_here.Slurm(stage.children, stage.hosts, [stage.host_of(rank) for rank in range(stage.ranks)], stage.folder / "slurm") as daemons:
+        said = daemons.call("sinfo", "-N", "-h", "-o", "%N %T %c").stdout.split("\n")
+        say(f"{daemons.version()}: {', '.join(line for line in said if line)} processors")
+        checked = daemons.validate(text, stage.folder)
+        say(f"sbatch --test-only: exit code {checked.returncode}: {checked.stderr.strip()}")
+        code = 1 if checked.returncode else daemons.submit(text, stage.folder, stage.folder / "sbatch.log", END_S)
+        print((stage.folder / "sbatch.log").read_text(encoding="utf-8") if not checked.returncode else "", end="")
+    for path in sorted(stage.folder.glob(f"{args.name}-*.log")):
+        print(path.read_text(encoding="utf-8", errors="replace"), end="")
+    return 0 if code == 0 else 1
+
+
 @contextlib.contextmanager
 def the_stage(args: argparse.Namespace, ranks: int, build: Path, fits: bool) -> Iterator[tuple[Stage, Path]]:
     """The hosts, and the folder of what is played on them. PoolmarkError when they have no room, with nothing started."""
-    program = need_stage(build)
+    program = need_stage(build, args.launcher)
     if not fits:
         raise PoolmarkError("this machine does not hold it; nothing was started")
     folder = folder_of(args)
@@ -114,7 +139,7 @@ def on_namespaces(args: argparse.Namespace, calls: Sequence[Call], broker: Seque
         say(f"{args.namespaces} hosts and one for the broker; --run makes them and plays {', '.join(call.name for call in calls)}")
         return 0 if fits else 1
     with the_stage(args, args.namespaces, build, fits) as (stage, folder):
-        worst = play_calls(stage, calls, broker)
+        worst = play_by_slurm(stage, calls, broker, args) if args.launcher == SLURM else play_calls(stage, calls, broker)
     say(f"{'complete' if worst == 0 else 'NOT complete'}: {for_people(folder)}")
     return worst
 
@@ -123,14 +148,17 @@ def size_of(words: Sequence[str], ranks: int | None) -> rehearsal.Size:
     parser = make_parser(prog="poolmark cluster rehearsal", description="what a run on several hosts promises, on hosts of network namespaces")
     parser.add_argument("--raw", type=count(2, 1_000_000), default=100_000, metavar="N", help="connections a host by engine raw (100k)")
     parser.add_argument("--paho", type=count(0, 1_000_000), default=10_000, metavar="N", help="the same by engine paho; 0: none (10k)")
-    parser.add_argument("--pairs", type=count(1, 100_000), default=100, metavar="N", help="of these that publish, a host (100)")
+    parser.add_argument("--pairs", type=count(1, 100_000), default=100, metavar="N", help="of these that publish, a host; a pair is two connections (100)")
     parser.add_argument("--rate", type=count(1, 10**9), default=2000, metavar="N", help="messages a second, all together (2000)")
     parser.add_argument("--for", dest="seconds", type=span(1, 3600), default=20.0, metavar="D", help="how long each publishes (20s)")
     given = parser.parse_args(list(words))
     if ranks is None or ranks < 2:
         raise UsageError("a rehearsal takes two hosts or more: --namespaces 4")
-    if given.raw < 2 * given.pairs or 0 < given.paho < 2 * given.pairs:
-        raise UsageError(f"--pairs {given.pairs}: of {min(given.raw, given.paho or given.raw)} connections a host; a pair is two of them")
+    for option, each, instead in (("raw", given.raw, ""), ("paho", given.paho, ", or --paho 0 for none by engine paho")):
+        if 0 < each < 2 * given.pairs:
+            fewer = f"give --pairs {each // 2}, or " if each > 1 else "give "
+            raise UsageError(f"--{option} {each}: {plural(given.pairs, 'pair')} a host {'publishes' if given.pairs == 1 else 'publish'} (--pairs {given.pairs}), "
+                             f"and a pair is two connections: {fewer}--{option} {2 * given.pairs} or more{instead}")
     return rehearsal.Size(ranks, given.raw, given.paho, given.pairs, given.rate, given.seconds)
 
 
