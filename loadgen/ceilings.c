@@ -304,13 +304,21 @@ static void judge_network(struct notes *notes, const struct ceiling_facts *facts
     judge_backlog(notes, facts);
     if (facts->harmed && (facts->tcp_pressures > 0 || facts->tcp_aborts > 0 ||
                           is_full(facts->tcp_pages, facts->tcp_max_pages))) {
+        char most[80];
+        snprintf(most, sizeof most, facts->tcp_max_pages > 0 ? ", of %" PRId64 " (tcp_mem)" : "",
+                 facts->tcp_max_pages);
         note(notes, "tcp_memory",
              "the kernel was short of TCP memory %" PRId64 " times and gave up %" PRId64
-             " connections for it; it had %" PRId64 " pages, of %" PRId64 " (tcp_mem)",
+             " connections for it, or because too many that were closed waited for an answer; it had %" PRId64
+             " pages%s",
              facts->tcp_pressures > 0 ? facts->tcp_pressures : 0,
-             facts->tcp_aborts > 0 ? facts->tcp_aborts : 0, facts->tcp_pages, facts->tcp_max_pages);
-        mend(notes, "sudo sysctl -w net.ipv4.tcp_mem=\"%" PRId64 " %" PRId64 " %" PRId64 "\"",
-             facts->tcp_max_pages, facts->tcp_max_pages * 3 / 2, facts->tcp_max_pages * 2);
+             facts->tcp_aborts > 0 ? facts->tcp_aborts : 0, facts->tcp_pages, most);
+        if (facts->tcp_max_pages > 0)
+            mend(notes, "sudo sysctl -w net.ipv4.tcp_mem=\"%" PRId64 " %" PRId64 " %" PRId64 "\"",
+                 facts->tcp_max_pages, facts->tcp_max_pages * 3 / 2, facts->tcp_max_pages * 2);
+        else // the network of a container shows neither
+            mend(notes, "on the machine itself: sysctl net.ipv4.tcp_mem net.ipv4.tcp_max_orphans shows the "
+                        "bounds; double them");
     }
     if (tally_failed(&facts->tally) > 0 && is_full(facts->tracked, facts->tracked_max)) {
         note(notes, "conntrack",

@@ -164,6 +164,9 @@ static void the_kernels_counters_tell_backlog_tcp_memory_processes_and_quota(voi
     facts.harmed = true;
     facts.tcp_pages = 990;
     check(&facts, "tcp_memory", "990 pages, of 1000", "tcp_mem");
+    facts.tcp_aborts = 7;
+    facts.tcp_max_pages = -1; // in the network of a container
+    check(&facts, "tcp_memory", "gave up 7 connections", "on the machine itself: sysctl net.ipv4.tcp_mem");
     facts = calm();
     facts.harmed = true;
     facts.pids_refused = 3;

@@ -41,9 +41,9 @@ def slurm(tmp_path):
 def test_a_call_is_played_under_sbatch(poolmark, tmp_path):
     tmp_path.chmod(0o755)
     done = poolmark("cluster", "--namespaces", "2", "--launcher", "slurm", "--out", tmp_path / "there", "--run", "connect", "--engine", "raw",
-                    "--connections", "200", "--prove", timeout=GUARD_S)
+                    "--connections", "200", "--prove", "--settle", "0", timeout=GUARD_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "sbatch --test-only: exit code 0: sbatch: Job 1 to start at" in done.stderr and "slurm 2" in done.stderr
+    assert "sbatch --test-only: exit code 0: sbatch: Job 1 to start at" in done.stderr and "slurm-wlm 2" in done.stderr
     record = json.loads((tmp_path / "there/run/run.json").read_text(encoding="utf-8"))
     assert record["status"] == "complete" and [one["clients"] for one in record["ranks"]] == [100, 100]
     assert record["metrics"]["clients.connected"]["value"] == 200
@@ -57,7 +57,7 @@ def test_scancel_ends_a_job_in_order(poolmark, slurm, tmp_path):
                                   tmp_path / "broker.log", read="stdout")
     slurm.children.read_until(broker, lambda line: line == "ready", GUARD_S)
     done = poolmark("cluster", "--launcher", "slurm", "--ranks", "2", "--cores", "1", "--memory", "2GiB", "--time", "10m", "--target", url, "--out",
-                    tmp_path / "cut", "connect", "--engine", "raw", "--connections", "200", "--hold", "1h")
+                    tmp_path / "cut", "connect", "--engine", "raw", "--connections", "200", "--settle", "0", "--hold", "1h")
     assert done.returncode == 0, done.stderr
     job = slurm.call("sbatch", f"--chdir={tmp_path}", text=done.stdout).stdout.split()[-1]
     memory = tmp_path / "cut/memory.csv"

@@ -19,7 +19,7 @@ from poolmark.base.table import text_table
 from poolmark.base.units import show, show_count
 from poolmark.cluster import calls, mpirun
 from poolmark.cluster.calls import Call
-from poolmark.cluster.stage import Stage
+from poolmark.cluster.stage import PROBES, Stage
 from poolmark.facts.children import Child
 from poolmark.records.read_record import load
 
@@ -146,7 +146,7 @@ def figures(record: RecordData) -> dict[str, str]:
 def run_case(stage: Stage, case: Case) -> Verdict:
     verdict, begun = Verdict(case), time.monotonic()
     call: Call = calls.make(case.name, [*case.words, "--json", "--quiet"], stage.build)
-    child = stage.start(call, case.name)
+    child = stage.start(call, case.name, PROBES if case.fault else ())
     stage.await_start(child, case.name)
     if case.fault:
         strike(stage, case, child)

@@ -32,7 +32,8 @@ BROKER = "broker"
 FIRST_PORT = 1883
 START_S, LOOK_S = 300.0, 0.2    # the generators' own limits (loadgen/mpi/main.c, ranks_start.h) come before
 RANK_VARIABLE = "OMPI_COMM_WORLD_RANK"      # OpenMPI gives it to each rank
-# How soon mpirun notices a daemon whose host is gone: probes of its connection to it.
+# How soon mpirun notices a daemon whose host is gone, where one is to go: probes of its connection to it. Otherwise it waits for minutes, as on
+# a network that is full for some seconds it should.
 PROBES = ("--mca", "oob_tcp_keepalive_time", "5", "--mca", "oob_tcp_keepalive_intvl", "2", "--mca", "oob_tcp_keepalive_probes", "3")
 
 
@@ -99,17 +100,17 @@ class Stage:
         hosts = tuple(Host(self.hosts.address(self.host_of(rank))) for rank in range(self.ranks))
         return Asked(ranks=self.ranks, hosts=hosts, targets=(",".join(self.urls),), out=str(out), program=self.program)
 
-    def words(self, call: Call, out: Path) -> list[str]:
-        """The whole command line, from this machine's own namespace."""
+    def words(self, call: Call, out: Path, probes: Sequence[str] = ()) -> list[str]:
+        """The whole command line, from this machine's own namespace. `probes`: PROBES, or none."""
         asked = self.asked(out)
         pids = [word for child in self.brokers for word in ("--watch-pid", str(child.pid))]
         more = ["--mca", "plm_rsh_agent", str(self.hosts.agent), "--mca", "plm_rsh_no_tree_spawn", "1", "--mca", "oob_tcp_if_include", LINK,
-                "--mca", "btl_tcp_if_include", LINK, *PROBES]
+                "--mca", "btl_tcp_if_include", LINK, *probes]
         return [*self.hosts.prefix(self.host_of(0)), *mpirun.command([*mpirun.program_words(call, asked, False), *pids], asked, more)]
 
-    def start(self, call: Call, name: str) -> Child:
+    def start(self, call: Call, name: str, probes: Sequence[str] = ()) -> Child:
         """Its record goes to the folder NAME, what it says to NAME.log."""
-        return self.children.start("mpirun", self.words(call, self.folder / name), self.folder / f"{name}.log", read="both")
+        return self.children.start("mpirun", self.words(call, self.folder / name, probes), self.folder / f"{name}.log", read="both")
 
     def await_start(self, child: Child, name: str) -> None:
         """Waits until the ranks are together: rank 0 then opens the record. Also returns when the child, or a broker, has ended. PoolmarkError
