@@ -98,7 +98,8 @@ def test_growth_by_the_load_says_its_bounds_and_when_it_may_begin():
 
 def test_the_generator_says_how_it_would_divide_its_clients():
     told, _ = described.ask("poolmark-loadgen", ["connect", "--connections", "10k", "--clients-per-worker", "500"], BUILD)
-    assert told["plan"] == {"clients": 10_000, "workers": 20, "clients_per_worker": 500, "connections_per_route": 10_000}
+    assert told["plan"] == {"clients": 10_000, "workers": 20, "clients_per_worker": 500, "connections_per_route": 10_000, "process_clients": 2000,
+                            "targets": 0, "sources": 1}
     assert "plan" not in described.loadgen(BUILD)
 
 
