@@ -33,9 +33,6 @@ NETWORK = "10.77"       # of the hosts; in no other namespace
 LINK = wire.DEVICE
 PORTS = "1024 65535"
 QUEUE_FRAMES = 100_000  # a link drops nothing of its own
-# By wire.py, which passes some ten thousands a second, so many frames would wait for many seconds behind a storm of connects or ends, and
-# with them what keeps mpirun's daemons alive. So the queue is short, and what finds it full is lost: TCP sends it again.
-WIRE_QUEUE_FRAMES = 5_000
 MOST_HOSTS = 200
 GUARD_S = 60.0          # only what hangs reaches it
 GRACE_S = 5.0
@@ -150,9 +147,9 @@ class Hosts:
         if keeper.stdout.readline() != "ready\n":
             raise PoolmarkError(f"the host {name} cannot be made: {keeper.stderr.read().strip()}")
 
-    def _give_address(self, name: str, queue: int = QUEUE_FRAMES) -> None:
+    def _give_address(self, name: str) -> None:
         self.on(name, "ip", "address", "add", f"{self.address(name)}/16", "dev", LINK)
-        self.on(name, "ip", "link", "set", LINK, "up", "txqueuelen", str(queue))
+        self.on(name, "ip", "link", "set", LINK, "up", "txqueuelen", str(QUEUE_FRAMES))
 
     def _switch(self) -> None:
         """A bridge, and a pair of devices from it to each host."""
@@ -184,7 +181,7 @@ class Hosts:
         if self._wire.stdout.readline() != "ready\n":
             raise PoolmarkError(f"no network can be made by wire.py: {self._wire.stderr.read().strip().splitlines()[-1:]}")
         for name in self.names:
-            self._give_address(name, WIRE_QUEUE_FRAMES)
+            self._give_address(name)
 
     def _make_links(self) -> None:
         self._switch()
