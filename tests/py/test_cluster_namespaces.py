@@ -181,6 +181,10 @@ def test_the_wire_gives_a_frame_to_the_card_that_it_is_for_and_to_all_others_bef
     card = bytes([2, 0, 0, 0, 0, 1])
     made.give(b"\xff" * 6 + card + b"to all", devices[0])
     assert [os.read(ends[i][0], 100)[12:] for i in (1, 2)] == [b"to all", b"to all"]
+    made.control = [devices[2]]     # a network of its own
+    made.devices = devices[:2]
+    made.give(b"\xff" * 6 + card + b"to all", devices[0])
+    assert os.read(ends[1][0], 100)[12:] == b"to all"
     made.at[card] = devices[0]
     made.give(card + b"\x02\0\0\0\0\x02" + b"to one", devices[1])
     assert os.read(ends[0][0], 100)[12:] == b"to one"
@@ -188,4 +192,4 @@ def test_the_wire_gives_a_frame_to_the_card_that_it_is_for_and_to_all_others_bef
         os.close(write)
         assert os.read(read, 100) == b""        # and nothing else came
         os.close(read)
-    assert made.counts() == {"taken": 0, "lost": 0, "passed": 3, "refused": 0}
+    assert made.counts() == {"taken": 0, "lost": 0, "passed": 4, "refused": 0}

@@ -5,6 +5,9 @@
         children.start("broker", [*hosts.prefix("broker"), "poolmark-broker", "--listen", f"{hosts.address('broker')}:1883"], log)
         hosts.cut("host2")              # its link goes down
 
+Each host has two links with the same delay and loss: one for the load, and one for the ranks' own words and mpirun's, as clusters have for
+their management. On one machine a storm of connections takes all that passes frames, and what it holds up would count as a host that is lost.
+
 Each host is a network and a name (UTS) namespace, kept by a process that sleeps. Nothing is made in the machine's own network: the switch
 is in a namespace too. So all of it goes with these processes, which end with this one, also when it is killed. The hosts share the
 machine's files, memory and processors.
@@ -29,8 +32,8 @@ from typing import Self
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.cluster import wire
 
-NETWORK = "10.77"       # of the hosts; in no other namespace
-LINK = wire.DEVICE
+NETWORK, CONTROL_NETWORK = "10.77", "10.78"     # of the hosts; in no other namespace
+LINK, CONTROL_LINK = wire.DEVICE, wire.CONTROL
 PORTS = "1024 65535"
 QUEUE_FRAMES = 100_000  # a link drops nothing of its own
 MOST_HOSTS = 200
@@ -94,6 +97,10 @@ class Hosts:
     def address(self, name: str) -> str:
         return f"{NETWORK}.0.{self.names.index(name) + 1}"
 
+    def control(self, name: str) -> str:
+        """Its address on the link for the ranks' own words."""
+        return f"{CONTROL_NETWORK}.0.{self.names.index(name) + 1}"
+
     def prefix(self, name: str) -> list[str]:
         """Words before a command that is to run on that host."""
         return ["nsenter", "--target", str(self.keepers[name].pid), "--net", "--uts", "--"]
@@ -112,11 +119,13 @@ class Hosts:
         return done.stdout
 
     def cut(self, name: str) -> None:
-        """The host's link goes down: nothing comes, nothing goes, nobody is told."""
-        self.on(name, "ip", "link", "set", LINK, "down")
+        """The host's links go down: nothing comes, nothing goes, nobody is told."""
+        for link in (LINK, CONTROL_LINK):
+            self.on(name, "ip", "link", "set", link, "down")
 
     def mend(self, name: str) -> None:
-        self.on(name, "ip", "link", "set", LINK, "up")
+        for link in (LINK, CONTROL_LINK):
+            self.on(name, "ip", "link", "set", link, "up")
 
     def processes(self, name: str | None = None) -> list[int]:
         """Processes on that host, or on all, without those that keep them."""
@@ -148,24 +157,28 @@ class Hosts:
             raise PoolmarkError(f"the host {name} cannot be made: {keeper.stderr.read().strip()}")
 
     def _give_address(self, name: str) -> None:
-        self.on(name, "ip", "address", "add", f"{self.address(name)}/16", "dev", LINK)
-        self.on(name, "ip", "link", "set", LINK, "up", "txqueuelen", str(QUEUE_FRAMES))
+        for link, address in ((LINK, self.address(name)), (CONTROL_LINK, self.control(name))):
+            self.on(name, "ip", "address", "add", f"{address}/16", "dev", link)
+            self.on(name, "ip", "link", "set", link, "up", "txqueuelen", str(QUEUE_FRAMES))
 
     def _switch(self) -> None:
-        """A bridge, and a pair of devices from it to each host."""
+        """A bridge for each link, and a pair of devices from it to each host."""
         self._keep(SWITCH, False)
-        self.on(SWITCH, "ip", "link", "add", "bridge", "type", "bridge")
-        self.on(SWITCH, "ip", "link", "set", "bridge", "up")
-        for number, name in enumerate(self.names, 1):
-            self.on(SWITCH, "ip", "link", "add", f"port{number}", "type", "veth", "peer", "name", LINK, "netns", str(self.keepers[name].pid))
-            self.on(SWITCH, "ip", "link", "set", f"port{number}", "master", "bridge", "up")
+        for link in (LINK, CONTROL_LINK):
+            self.on(SWITCH, "ip", "link", "add", f"br-{link}", "type", "bridge")
+            self.on(SWITCH, "ip", "link", "set", f"br-{link}", "up")
+            for number, name in enumerate(self.names, 1):
+                port = f"{link}-{number}"
+                self.on(SWITCH, "ip", "link", "add", port, "type", "veth", "peer", "name", link, "netns", str(self.keepers[name].pid))
+                self.on(SWITCH, "ip", "link", "set", port, "master", f"br-{link}", "up")
+        for name in self.names:
             self._give_address(name)
 
     def _netem(self) -> bool:
-        """Whether the kernel has netem; then every link has it."""
+        """Whether the kernel has netem; then all links have it."""
         rule = ["netem", "limit", str(QUEUE_FRAMES), "delay", f"{1e6 * self.delay_s:.0f}us", *(["loss", f"{100 * self.loss:g}%"] if self.loss else [])]
-        for number, name in enumerate(self.names):
-            done = _call([*self.prefix(name), "tc", "qdisc", "add", "dev", LINK, "root", *rule]) if shutil.which("tc") else None
+        for number, (name, link) in enumerate((name, link) for name in self.names for link in (LINK, CONTROL_LINK)):
+            done = _call([*self.prefix(name), "tc", "qdisc", "add", "dev", link, "root", *rule]) if shutil.which("tc") else None
             if done is None or done.returncode:
                 if number:
                     raise PoolmarkError(f"{name}: netem: {done.stderr.strip() if done else 'tc is gone'}")
@@ -193,7 +206,7 @@ class Hosts:
         # The devices of the switch go with its namespace; the hosts' ends go with them.
         self._end(self.keepers.pop(SWITCH))
         limit = time.monotonic() + GUARD_S
-        while any(_call([*self.prefix(name), "ip", "link", "show", LINK]).returncode == 0 for name in self.names):
+        while any(_call([*self.prefix(name), "ip", "link", "show", link]).returncode == 0 for name in self.names for link in (LINK, CONTROL_LINK)):
             if time.monotonic() > limit:
                 raise PoolmarkError("the links of the switch did not go with it")
             time.sleep(0.05)
@@ -208,7 +221,7 @@ class Hosts:
                 self._keep(name, True)
             self._make_links()
             self.folder = Path(tempfile.mkdtemp(prefix="poolmark-hosts-"))
-            cases = "\n".join(f"{name}|{self.address(name)}) pid={self.keepers[name].pid} ;;" for name in self.names)
+            cases = "\n".join(f"{name}|{self.address(name)}|{self.control(name)}) pid={self.keepers[name].pid} ;;" for name in self.names)
             self.agent.write_text(AGENT.format(cases=cases), encoding="utf-8")
             self.agent.chmod(0o700)
         except BaseException:

@@ -22,7 +22,7 @@ from poolmark.base.errors import PoolmarkError
 from poolmark.cluster import mpirun
 from poolmark.cluster.asked import Asked, Host
 from poolmark.cluster.calls import Call
-from poolmark.cluster.namespaces import LINK, Hosts
+from poolmark.cluster.namespaces import CONTROL_LINK, Hosts
 from poolmark.facts import allowance
 from poolmark.facts.children import Child, Children
 from poolmark.facts.plan import make_plan
@@ -97,15 +97,15 @@ class Stage:
     # --- the generator
 
     def asked(self, out: Path) -> Asked:
-        hosts = tuple(Host(self.hosts.address(self.host_of(rank))) for rank in range(self.ranks))
+        hosts = tuple(Host(self.hosts.control(self.host_of(rank))) for rank in range(self.ranks))
         return Asked(ranks=self.ranks, hosts=hosts, targets=(",".join(self.urls),), out=str(out), program=self.program)
 
     def words(self, call: Call, out: Path, probes: Sequence[str] = ()) -> list[str]:
         """The whole command line, from this machine's own namespace. `probes`: PROBES, or none."""
         asked = self.asked(out)
         pids = [word for child in self.brokers for word in ("--watch-pid", str(child.pid))]
-        more = ["--mca", "plm_rsh_agent", str(self.hosts.agent), "--mca", "plm_rsh_no_tree_spawn", "1", "--mca", "oob_tcp_if_include", LINK,
-                "--mca", "btl_tcp_if_include", LINK, *probes]
+        more = ["--mca", "plm_rsh_agent", str(self.hosts.agent), "--mca", "plm_rsh_no_tree_spawn", "1", "--mca", "oob_tcp_if_include", CONTROL_LINK,
+                "--mca", "btl_tcp_if_include", CONTROL_LINK, *probes]
         return [*self.hosts.prefix(self.host_of(0)), *mpirun.command([*mpirun.program_words(call, asked, False), *pids], asked, more)]
 
     def start(self, call: Call, name: str, probes: Sequence[str] = ()) -> Child:
