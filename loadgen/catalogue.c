@@ -276,7 +276,9 @@ const struct metric loadgen_catalogue[] = {
     {"schedule.lag_p99", "ns", "none", METRIC_TAIL,
      "how late the generator acted, against the intended times; past 1 ms an anomaly `late` says so"},
     {"generator.busiest_ran", "1", "none", METRIC_SECONDARY,
-     "share of the publishing in which the generator's busiest thread was on a CPU; near 1 it is the limit "
+     "share of the time in which the generator's busiest thread was on a CPU, while what the scenario is "
+     "about "
+     "went on (messages, connects, arrivals, changes of subscriptions); near 1 it is the limit "
      "(`summary.limit`)"},
     {"generator.busiest_waited", "1", "none", METRIC_SECONDARY,
      "share in which that thread was ready to run and had no CPU"},
@@ -406,5 +408,10 @@ const struct metric loadgen_catalogue[] = {
      "changes that were refused, lost, or not answered within `drain`" IN_PHASE},
     METRIC_LATENCY("GROUP.PHASE.subscribe", METRIC_PRIMARY, SUBSCRIBE IN_PHASE),
     METRIC_LATENCY("GROUP.PHASE.unsubscribe", METRIC_PRIMARY, UNSUBSCRIBE IN_PHASE),
+    {"GROUP.PHASE.generator.busiest_ran", "1", "none", METRIC_SECONDARY,
+     "share of the time of its acts in which the busiest thread of its workers was on a CPU, readers of its "
+     "messages among them" IN_PHASE},
+    {"GROUP.PHASE.generator.busiest_waited", "1", "none", METRIC_SECONDARY,
+     "share in which that thread was ready to run and had no CPU" IN_PHASE},
     {0},
 };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/describe.h"
 #include "loadgen/catalogue.h"
+#include "loadgen/command_table.h"
 #include "loadgen/engine.h"
 #include "loadgen/engines/engines.h"
 #include "loadgen/host_options.h"
@@ -18,199 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int parse_ports(const char *value, void *place, struct err *err)
-{
-    if (ports_way_parse(value, place) < 0)
-        return err_set(err, -EINVAL, "it takes kernel, range, bind or auto");
-    return 0;
-}
-
-#define AT(field) offsetof(struct config, field)
-#define FAR 1e18
-static const struct opt common[] = {
-    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Target and engine", NULL},
-    {"target", "URI", OPT_LIST, AT(targets), NULL, 0, 0, NULL,
-     "a broker, mqtt://HOST[:PORT], an IPv6 address in brackets, port 1883 when none is given; several "
-     "times, or several with commas: "
-     "clients are spread over them",
-     NULL},
-    {"engine", "NAME", OPT_PARSE, AT(engine), "paho", 0, 0, NULL,
-     "what drives the clients; --describe has what each can do and what it costs", engine_parse},
-    {"source", "ADDR", OPT_LIST, AT(sources), NULL, 0, 0, NULL,
-     "source addresses (raw); made up on the loopback when they are needed and none is given", NULL},
-    {"ports", "WAY", OPT_PARSE, AT(ports), "auto", 0, 0, NULL,
-     "who chooses the port that a client connects from (raw). kernel: the kernel searches one. range: each "
-     "client has its own, by IP_LOCAL_PORT_RANGE (Linux 6.3). bind: likewise, by bind, which keeps the port "
-     "from other programs. auto: range where it can be had, otherwise kernel",
-     parse_ports},
-    {"workers", "N", OPT_COUNT, AT(workers), "0", 0, 10000, NULL, "worker processes; 0: as many as it takes",
-     NULL},
-    {"clients-per-worker", "N", OPT_COUNT, AT(clients_per_worker), "0", 0, 1000000, NULL,
-     "clients of one process; 0: what the engine likes", NULL},
-    {"tokens", "N", OPT_COUNT, AT(tokens), "0", 0, 10000, NULL,
-     "workers that connect at a time when there is no --rate; 0: what the engine likes", NULL},
-    {"window", "N", OPT_COUNT, AT(window), "0", 0, 100000, NULL,
-     "connects under way at once in one worker; 0: what the engine likes", NULL},
-    {"share", "WAY", OPT_PARSE, AT(share), "even", 0, 0, NULL,
-     "how ranks (poolmark-loadgen-mpi) divide the clients: even; fit, by the room of each", division_parse},
-    {"open", "NAME", OPT_TEXT, AT(open), NULL, 0, 0, NULL,
-     "a scenario of the Open MQTT Benchmark Suite, in place of a scenario of ours; options that are given "
-     "beside it "
-     "count instead of its own: " OPEN_SUITE_NAMES,
-     NULL},
-    {"scale", "N", OPT_NUMBER, AT(scale), "1", 1e-6, 1, NULL,
-     "of --open: that share of its clients and rates", NULL},
-    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Connections", NULL},
-    {"rate", "N/s", OPT_RATE, AT(connect_rate_per_s), "0", 0, 1e9, NULL,
-     "connects a second, open loop; 0: as fast as it goes", NULL},
-    {"prove", NULL, OPT_FLAG, AT(prove), NULL, 0, 0, NULL,
-     "at the top, every client shows that it is alive: by PINGRESP, or PUBACK where the engine cannot ping",
-     NULL},
-    {"prefix", "TEXT", OPT_TEXT, AT(prefix_asked), NULL, 0, 0, NULL,
-     "client identifiers are TEXT-NUMBER; at most 15 letters and digits. Otherwise pm and 64 random bits, so "
-     "that "
-     "generators on one broker do not meet",
-     NULL},
-    {"keep-alive", "S", OPT_COUNT, AT(keep_alive_s), "0", 0, 65535, NULL,
-     "MQTT keep alive in seconds; 0: none", NULL},
-    {"timeout", "D", OPT_DURATION, AT(timeout_ns), "120s", 1e6, FAR, NULL,
-     "a connect that takes longer has failed", NULL},
-    {"qos", "N", OPT_COUNT, AT(qos), "0", 0, 2, NULL, "of messages and subscriptions: 0, 1 or 2", NULL},
-    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Record", NULL},
-    {"watch-pid", "PID", OPT_LIST, AT(watch), NULL, 0, 0, NULL,
-     "a process of the target: its memory is sampled; several times", NULL},
-    {"only-watch", NULL, OPT_FLAG, AT(only_watch), NULL, 0, 0, NULL,
-     "a rank above 0 (poolmark-loadgen-mpi): no clients, it watches processes of a target on its host", NULL},
-    {"record", "DIR", OPT_TEXT, AT(record_dir), NULL, 0, 0, NULL,
-     "write run.json, latency.hlog, memory.csv there", NULL},
-    {"beside", "NAME", OPT_TEXT, AT(beside), NULL, 0, 0, NULL,
-     "what else loads the target on purpose, such as an attack: its connections are no strangers'", NULL},
-    {"hgrm", NULL, OPT_FLAG, AT(hgrm), NULL, 0, 0, NULL,
-     "also write the percentiles of each latency there, NAME.hgrm, which HdrHistogram's plotters read", NULL},
-    {"self-latency", NULL, OPT_FLAG, AT(self_latency), NULL, 0, 0, NULL,
-     "first measure what the generator itself adds, against a peer that answers at once", NULL},
-    {"seed", "N", OPT_COUNT, AT(seed), "1", 0, FAR, NULL,
-     "of all randomness: %rand_N, sizes of messages, random intervals, jitter", NULL},
-    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "What is printed", NULL},
-    {"quiet", NULL, OPT_FLAG, AT(quiet), NULL, 0, 0, NULL, "no progress, no summary", NULL},
-    {"json", NULL, OPT_FLAG, AT(json), NULL, 0, 0, NULL,
-     "instead of the summary an object a second on stdout, each in a line; the last is the summary. "
-     "docs/commands.md "
-     "has the keys",
-     NULL},
-    {"metrics", "ADDR:PORT", OPT_TEXT, AT(metrics), NULL, 0, 0, NULL,
-     "serves the run for Prometheus there, at /metrics", NULL},
-    {"all", NULL, OPT_FLAG, AT(all), NULL, 0, 0, NULL,
-     "after the summary every figure by its name, as the record has them", NULL},
-    {0},
-};
-
-// --- rows of scenarios -------------------------------------------------------------------------------------
-
-enum { ROWS_MAX = 192, SCENARIOS_MAX = 16, HEADING_BYTES = 480, NAMES_BYTES = 200 };
-
-struct table {
-    struct opt rows[ROWS_MAX];
-    int count;
-    char headings[SCENARIOS_MAX][HEADING_BYTES];
-    int heading_count;
-    size_t bytes; // size of the parsed configuration
-};
-
-static bool is_in(const struct opt *rows, const char *option)
-{
-    for (const struct opt *row = rows; row->name || row->kind == OPT_HEADING; row++)
-        if (row->name && strcmp(row->name, option) == 0)
-            return true;
-    return false;
-}
-
-// Of the options of every run, --prove is only for scenarios that give the order.
-static bool takes(const struct scenario *scenario, const char *option)
-{
-    if (strcmp(option, "prove") == 0)
-        return scenario->proves;
-    return is_in(common, option) || is_in(identity_options, option) || is_in(scenario->options, option);
-}
-
-static bool has(const struct table *table, const char *option)
-{
-    for (int i = 0; i < table->count; i++)
-        if (table->rows[i].name && strcmp(table->rows[i].name, option) == 0)
-            return true;
-    return false;
-}
-
-static void put(struct table *table, const struct opt *row, size_t offset)
-{
-    if (table->count == ROWS_MAX - 1)
-        abort(); // more options than there is room for
-    table->rows[table->count] = *row;
-    table->rows[table->count++].offset += offset;
-}
-
-// "steps: connects in rising steps; ...; also --hold": an option of several scenarios is in the first's list.
-static const char *make_heading(struct table *table, const struct scenario *scenario)
-{
-    if (table->heading_count == SCENARIOS_MAX)
-        abort(); // as above
-    char *text = table->headings[table->heading_count++];
-    size_t used = (size_t)snprintf(text, HEADING_BYTES, "%s: %s", scenario->name, scenario->summary);
-    const char *joint = "; also";
-    for (const struct opt *row = scenario->options; row->name && used < HEADING_BYTES; row++)
-        if (has(table, row->name)) {
-            used += (size_t)snprintf(text + used, HEADING_BYTES - used, "%s --%s", joint, row->name);
-            joint = ",";
-        }
-    return text;
-}
-
-// The rows of every run, then under headings the rows of one scenario, or of each (NULL). They fill a struct
-// config. With the rows of each, the scenarios' options are stored one after another behind it, so that none
-// overwrites another's.
-static void make_table(struct table *table, const struct scenario *scenario)
-{
-    *table = (struct table){.bytes = sizeof(struct config)};
-    for (const struct opt *row = common; row->name || row->kind == OPT_HEADING; row++)
-        put(table, row, 0);
-    for (const struct opt *row = identity_options; row->name || row->kind == OPT_HEADING; row++)
-        put(table, row, 0);
-    for (const struct scenario *const *at = scenario_list(); *at; at++) {
-        if (scenario && *at != scenario)
-            continue;
-        put(table, &(struct opt){.kind = OPT_HEADING, .help = make_heading(table, *at)}, 0);
-        size_t offset = scenario ? offsetof(struct config, options) : table->bytes;
-        for (const struct opt *row = (*at)->options; row->name; row++)
-            if (!has(table, row->name))
-                put(table, row, offset);
-        size_t step = alignof(max_align_t);
-        table->bytes += scenario ? 0 : ((*at)->options_bytes + step - 1) / step * step;
-    }
-}
-
-// "connect, publish or steps": those that have the option, or all (NULL); `joint` stands before the last.
-static const char *join_scenarios(const char *option, const char *joint, char text[static NAMES_BYTES])
-{
-    const char *names[ROWS_MAX];
-    int count = 0;
-    for (const struct scenario *const *at = scenario_list(); *at && count < ROWS_MAX; at++)
-        if (!option || takes(*at, option))
-            names[count++] = (*at)->name;
-    size_t used = 0;
-    text[0] = '\0';
-    for (int i = 0; i < count && used < NAMES_BYTES; i++)
-        used += (size_t)snprintf(text + used, NAMES_BYTES - used, "%s%s",
-                                 i == 0                            ? ""
-                                 : i == count - 1 || *joint == '|' ? joint
-                                                                   : ", ",
-                                 names[i]);
-    return text;
-}
-
 static int find_scenario(const struct scenario **scenario, int argc, char **argv, int rest, struct err *err)
 {
-    char names[NAMES_BYTES];
-    join_scenarios(NULL, " or ", names);
+    char names[COMMAND_NAMES_BYTES];
+    command_table_join(NULL, " or ", names);
     if (rest >= argc)
         return err_set(err, -EINVAL, "no scenario: %s (see --help)", names);
     *scenario = scenario_find(argv[rest]);
@@ -222,15 +34,19 @@ static int find_scenario(const struct scenario **scenario, int argc, char **argv
 }
 
 // An option that the scenario does not have is refused, not silently ignored.
-static int check_own(const struct table *all, const struct scenario *scenario, int argc, char **argv,
+static int check_own(const struct command_table *all, const struct scenario *scenario, int argc, char **argv,
                      struct err *err)
 {
-    char names[NAMES_BYTES];
+    char names[COMMAND_NAMES_BYTES];
     for (int i = 0; i < all->count; i++) {
         const char *option = all->rows[i].name;
-        if (option && !takes(scenario, option) && opts_was_given(all->rows, argc, argv, option))
-            return err_set(err, -EINVAL, "--%s: scenario %s does not use it; it is for %s", option,
-                           scenario->name, join_scenarios(option, " and ", names));
+        if (!option || command_table_takes(scenario, option) || command_table_is_in_place(option) ||
+            !opts_was_given(all->rows, argc, argv, option))
+            continue;
+        if (command_table_is_refused(scenario, option))
+            return err_set(err, -EINVAL, "--%s: %s", option, scenario->why_refused);
+        return err_set(err, -EINVAL, "--%s: scenario %s does not use it; it is for %s", option,
+                       scenario->name, command_table_join(option, " and ", names));
     }
     return 0;
 }
@@ -273,8 +89,8 @@ static bool goes_on(int parsed)
 // in argv already.
 static int choose(struct first_pass *first, bool opened, int argc, char **argv, struct err *err)
 {
-    struct table all;
-    make_table(&all, NULL);
+    struct command_table all;
+    command_table_make(&all, NULL);
     struct config *unused = calloc(1, all.bytes);
     if (!unused)
         return err_set(err, -ENOMEM, "out of memory");
@@ -290,6 +106,9 @@ static int choose(struct first_pass *first, bool opened, int argc, char **argv, 
     int parsed = opts_parse(all.rows, unused, argc, argv, &rest, err);
     *first = (struct first_pass){.open = unused->open, .scale = unused->scale};
     free(unused);
+    if (goes_on(parsed) && first->open && !opened && rest < argc)
+        return err_set(err, -EINVAL, "--open %s: it stands in place of a scenario: without \"%s\"",
+                       first->open, argv[rest]);
     if (!goes_on(parsed) || (first->open && !opened))
         return parsed;
     if (!first->open && opts_was_given(all.rows, argc, argv, "scale"))
@@ -306,8 +125,8 @@ static int choose(struct first_pass *first, bool opened, int argc, char **argv, 
 static int parse_with(struct config *config, const struct scenario *scenario, int parsed, int argc,
                       char **argv, struct err *err)
 {
-    struct table table;
-    make_table(&table, scenario);
+    struct command_table table;
+    command_table_make(&table, scenario);
     int code = opts_parse(table.rows, config, argc, argv, NULL, err);
     config->scenario = scenario;
     if (code >= 0)
@@ -326,10 +145,10 @@ static int parse_with(struct config *config, const struct scenario *scenario, in
 // The words of --open, a scenario and pairs of option and value, without the options that argv has itself.
 static int put_opened(char **words, struct open_suite *open, int argc, char **argv)
 {
-    struct table all;
+    struct command_table all;
     int count = 0;
     const char *joint = " Given otherwise: "; // names these, behind what the scenario is
-    make_table(&all, NULL);
+    command_table_make(&all, NULL);
     words[count++] = open->words[0];
     for (int i = 1; i + 1 < open->count; i += 2) {
         if (opts_was_given(all.rows, argc, argv, open->words[i] + 2)) {
@@ -370,6 +189,13 @@ static int parse_opened(struct config *config, const struct first_pass *first, i
     return parsed;
 }
 
+bool command_line_gave(const char *option, int argc, char **argv)
+{
+    struct command_table all;
+    command_table_make(&all, NULL);
+    return opts_was_given(all.rows, argc, argv, option);
+}
+
 int command_line_parse(struct config *config, int argc, char **argv, struct err *err)
 {
     return command_line_parse_ranks(config, 1, argc, argv, err);
@@ -378,7 +204,7 @@ int command_line_parse(struct config *config, int argc, char **argv, struct err 
 int command_line_parse_ranks(struct config *config, int ranks, int argc, char **argv, struct err *err)
 {
     struct first_pass first = {.open = NULL};
-    *config = (struct config){.rank_count = ranks};
+    *config = (struct config){.rank_count = ranks, .program = COMMAND_ONE_RANK};
     int parsed = choose(&first, false, argc, argv, err);
     if (goes_on(parsed) && first.open)
         parsed = parse_opened(config, &first, argc, argv, err);
@@ -410,11 +236,12 @@ static const struct scenario *scenario_among(int argc, char **argv)
 void command_line_print_help(const char *program, int argc, char **argv, FILE *to)
 {
     const struct scenario *scenario = scenario_among(argc, argv);
-    struct table table;
-    char usage[NAMES_BYTES + 32], names[NAMES_BYTES];
-    make_table(&table, scenario);
+    struct command_table table;
+    char usage[COMMAND_NAMES_BYTES + 32], names[COMMAND_NAMES_BYTES];
+    command_table_make(&table, scenario);
+    command_table_leave_out(&table, scenario, program);
     snprintf(usage, sizeof usage, "%s --target URI [OPTION]...",
-             scenario ? scenario->name : join_scenarios(NULL, "|", names));
+             scenario ? scenario->name : command_table_join(NULL, "|", names));
     opts_print_help(table.rows, program, usage,
                     "Opens MQTT connections, publishes over them, and records latencies and memory.", to);
     if (!scenario)
@@ -430,45 +257,15 @@ void command_line_print_help(const char *program, int argc, char **argv, FILE *t
         "late, stalled\nor the limit has its figures, and the anomaly beside them.\n");
 }
 
-static json_t *texts(const struct opt_list *list)
-{
-    json_t *array = json_array();
-    for (int i = 0; i < list->count; i++)
-        json_array_append_new(array, json_string(list->values[i]));
-    return array;
-}
-
-json_t *command_line_json(const struct config *config)
-{
-    json_t *json =
-        json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:b, s:I, s:I}", "scenario", config->scenario->name,
-                  "engine", config->engine->name, "targets", texts(&config->targets), "sources",
-                  texts(&config->sources), "connections", (json_int_t)config->connections, "rate_per_s",
-                  config->connect_rate_per_s, "prove", (int)config->prove, "keep_alive_s",
-                  (json_int_t)config->keep_alive_s, "timeout_ns", (json_int_t)config->timeout_ns);
-    if (!json)
-        return NULL;
-    json_object_set_new(json, "identity", identity_json(&config->identity));
-    json_object_set_new(json, "clean_session", json_boolean(!config->keep_sessions));
-    if (config->beside)
-        json_object_set_new(json, "beside", json_string(config->beside));
-    if (config->open)
-        json_object_set_new(json, "open",
-                            json_pack("{s:s,s:f,s:s}", "name", config->open, "scale", config->scale, "is",
-                                      config->open_says));
-    config->scenario->describe(config, json);
-    return json;
-}
-
 // "measures_with": those of what it measures that it only does with an option.
-static json_t *describe_scenarios(const struct table *all)
+static json_t *describe_scenarios(const struct command_table *all)
 {
     json_t *list = json_array();
     for (const struct scenario *const *at = scenario_list(); *at; at++) {
         json_t *options = json_array();
         for (int i = 0; i < all->count; i++) {
             const char *option = all->rows[i].name;
-            if (option && takes(*at, option))
+            if (option && command_table_takes(*at, option))
                 json_array_append_new(options, json_string(option));
         }
         json_t *keys = (*at)->describe_keys ? (*at)->describe_keys() : NULL;
@@ -484,11 +281,12 @@ static json_t *describe_scenarios(const struct table *all)
     return list;
 }
 
-json_t *command_line_describe(void)
+json_t *command_line_describe(const char *program)
 {
-    struct table all;
-    make_table(&all, NULL);
-    json_t *root = describe_new("poolmark-loadgen", all.rows, loadgen_catalogue);
+    struct command_table all;
+    command_table_make(&all, NULL);
+    command_table_leave_out(&all, NULL, program);
+    json_t *root = describe_new(program, all.rows, loadgen_catalogue);
     json_object_set_new(root, "scenarios", describe_scenarios(&all));
     json_object_set_new(root, "engines", engines_describe());
     json_object_set_new(root, "withheld", withheld_describe());

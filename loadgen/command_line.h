@@ -17,10 +17,12 @@ int command_line_parse(struct config *config, int argc, char **argv, struct err 
 int command_line_parse_ranks(struct config *config, int ranks, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
 
-// With a scenario in argv, only the options that it uses.
+// With a scenario in argv, only the options that it takes there; of one rank none that is of several.
 void command_line_print_help(const char *program, int argc, char **argv, FILE *to);
+// Is the option among the words?
+bool command_line_gave(const char *option, int argc, char **argv);
 // --describe: options, scenarios with the options they use, engines with their limits and costs, metrics.
-json_t *command_line_describe(void);
+json_t *command_line_describe(const char *program);
 json_t *command_line_json(const struct config *config); // for the record
 
 // Frees what the options read from files. After any command_line_parse.

@@ -66,6 +66,7 @@ struct config {
     int crew_count;
 
     int rank_count;           // of the run; 1: it is alone
+    const char *program;      // what messages to people begin with; NULL: this is no program
     enum division_way share;  // how they divide the clients
     bool only_watch;          // this rank has none of them
     struct ranks *ranks;      // of several hosts (ranks.h); NULL: this one is alone

@@ -91,7 +91,9 @@ struct fleet_order {
                   // ARRIVE: how long clients try again
     int qos;
     int qos_below; // PUBLISH: how far the QoS of deliveries is below `qos`, because subscribers asked for less; 0 and up
-    bool retain;       // PUBLISH
+    bool retain; // PUBLISH
+    int64_t
+        load; // what orders of a kind add up to (load_kind.h): those with one number. Set by run.h; rising
     int payload_bytes; // PUBLISH, where worker_setup has no payloads
 };
 

@@ -15,6 +15,25 @@
 #define STARVED 0.25      // and one that waited so much may have missed what it was to read
 #define NO_CPU 0.05       // CPUs that were idle for less than this had nothing left for who waited
 
+// Of each kind: its acts, one of them, and what becomes of one.
+static const struct {
+    const char *acts, *one, *begun, *made;
+} words[LOAD_KINDS] = {
+    [LOAD_MESSAGES] = {"messages", "message", "sent", "arrived"},
+    [LOAD_CONNECTS] = {"connects", "connect", "begun", "succeeded"},
+    [LOAD_ARRIVALS] = {"arrivals", "arrival", "begun", "succeeded"},
+    [LOAD_CHANGES] = {"changes of subscriptions", "change of a subscription", "sent", "were answered"},
+};
+
+const char *limit_kind_name(enum load_kind kind)
+{
+    static const char *const names[] = {[LOAD_MESSAGES] = "messages",
+                                        [LOAD_CONNECTS] = "connects",
+                                        [LOAD_ARRIVALS] = "arrivals",
+                                        [LOAD_CHANGES] = "changes"};
+    return names[kind];
+}
+
 const char *limit_name(enum limit_by by)
 {
     static const char *const names[] = {[LIMIT_NONE] = "none",
@@ -72,7 +91,8 @@ static bool is_this_side(struct limit *limit, const struct limit_facts *facts, b
     return true;
 }
 
-// The limit is the target, or the host, where that left it no CPU. Of a target that stood still nobody knows.
+// The limit is the target, or the host, where that left it no CPU or kept its clients waiting. Of a target that stood still
+// nobody knows.
 __attribute__((format(printf, 3, 4))) static void
 blame_that_side(struct limit *limit, const struct limit_facts *facts, const char *format, ...)
 {
@@ -80,6 +100,13 @@ blame_that_side(struct limit *limit, const struct limit_facts *facts, const char
         say(limit, LIMIT_UNKNOWN,
             "the target was stopped, held by a debugger or frozen for about %.0f %% of the time",
             facts->target_stopped * 100);
+        return;
+    }
+    if (facts->queue_full) {
+        say(limit, LIMIT_HOST,
+            "the kernel dropped SYNs at a full accept queue (a listener's backlog), and clients tried again "
+            "after a "
+            "second or more");
         return;
     }
     // A target that had a CPU all the time was not kept from more by those that waited.
@@ -107,30 +134,44 @@ blame_that_side(struct limit *limit, const struct limit_facts *facts, const char
     va_end(args);
 }
 
-void limit_judge(struct limit *limit, const struct limit_facts *facts)
+// Acts that were begun in time were not had: the target, but where its clients were gone.
+static void judge_answers(struct limit *limit, const struct limit_facts *facts)
 {
-    bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS;
-    bool known = facts->ran + facts->waited > 0;
-    bool kept = paced && facts->had_per_s >= facts->asked_per_s * KEPT;
-    if (paced && facts->none_due)
-        say(limit, LIMIT_UNKNOWN, "no message was due");
-    else if (kept && !facts->late_receiver)
-        say(limit, LIMIT_NONE, "the rate was kept");
-    // All came, and later than the target had sent it.
-    else if (kept) {
-        if (!is_this_side(limit, facts, late))
-            blame_this_side(limit, facts, late);
-    } else if (paced && !late && facts->not_sent > 0)
+    if (facts->not_sent > 0 && facts->kind == LOAD_MESSAGES)
         say(limit, LIMIT_UNKNOWN,
             "%.0f messages were due and not sent: their clients were gone, or their sockets took no more",
             facts->not_sent);
+    else if (is_this_side(limit, facts, false))
+        ;
+    else if (facts->not_sent > 0)
+        blame_that_side(limit, facts,
+                        "%.0f %s were due while the client's before was not answered, or while it was gone; "
+                        "%.4g of %.4g "
+                        "a second %s",
+                        facts->not_sent, words[facts->kind].acts, facts->had_per_s, facts->asked_per_s,
+                        words[facts->kind].made);
+    else
+        blame_that_side(limit, facts, "%s were %s in time, and %.4g of %.4g a second %s",
+                        words[facts->kind].acts, words[facts->kind].begun, facts->had_per_s,
+                        facts->asked_per_s, words[facts->kind].made);
+}
+
+// The rate was not had, or none was asked for.
+static void judge_missing(struct limit *limit, const struct limit_facts *facts, bool paced, bool late)
+{
+    bool known = facts->ran + facts->waited > 0;
+    if (facts->failed_here > 0 && facts->failed_here >= facts->due * (1 - KEPT))
+        say(limit, LIMIT_HOST, "%.0f of %.0f %s failed here: %s", facts->failed_here, facts->due,
+            words[facts->kind].acts, facts->why_failed);
+    else if (paced && !late)
+        judge_answers(limit, facts);
     else if (is_this_side(limit, facts, late))
         ;
-    else if (paced && !late)
-        blame_that_side(limit, facts, "messages were sent in time, and %.4g of %.4g a second arrived",
-                        facts->had_per_s, facts->asked_per_s);
+    else if (!paced && facts->waits)
+        say(limit, LIMIT_UNKNOWN, "clients waited before they tried (--backoff), which is in the time too");
     else if (!known && facts->brief)
-        say(limit, LIMIT_UNKNOWN, "the publishing was too short to tell how busy the workers were");
+        say(limit, LIMIT_UNKNOWN, "the time of the %s was too short to tell how busy the workers were",
+            words[facts->kind].acts);
     else if (!known)
         say(limit, LIMIT_UNKNOWN, "this kernel does not say how busy the workers were");
     else if (late)
@@ -142,4 +183,20 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
             "target in "
             "the rest",
             facts->ran * 100, facts->waited * 100);
+}
+
+void limit_judge(struct limit *limit, const struct limit_facts *facts)
+{
+    bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS;
+    bool kept = paced && (facts->in_time || facts->had_per_s >= facts->asked_per_s * KEPT);
+    if (paced && facts->none_due)
+        say(limit, LIMIT_UNKNOWN, "no %s was due", words[facts->kind].one);
+    else if (kept && !facts->late_receiver)
+        say(limit, LIMIT_NONE, "the rate was kept");
+    // All came, and later than the target had sent it.
+    else if (kept) {
+        if (!is_this_side(limit, facts, late))
+            blame_this_side(limit, facts, late);
+    } else
+        judge_missing(limit, facts, paced, late);
 }

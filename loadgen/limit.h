@@ -2,12 +2,17 @@
 // The limit of a run: the generator or its target. A rate that the generator could not exceed says nothing
 // about the target.
 //
+// Judged for each kind of acts that has a rate, or goes as fast as it goes: messages, connects, arrivals, changes of
+// subscriptions.
+//
 // A generator with a free CPU and spare time waits for its target: the target is the limit. Without these the
 // generator is the limit, whether its workers send or receive. If it was ready to run and had no CPU, the limit is the
 // host, which both share; so it is if the target was. A rate that was had has no limit, however late acts were: the anomaly
 // `late` tells that.
 #ifndef POOLMARK_LOADGEN_LIMIT_H
 #define POOLMARK_LOADGEN_LIMIT_H
+
+#include "loadgen/load_kind.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,11 +26,18 @@ enum limit_by {
 };
 
 struct limit_facts {
+    enum load_kind kind;
     double asked_per_s; // 0: as fast as possible
     double had_per_s;
-    double not_sent;    // messages that were due
-    bool none_due;      // of messages, by the schedule
-    int64_t lag_p99_ns; // from the intended times to the acts; ignored without a schedule
+    bool in_time;       // all that were due were made, and the last as soon as the end of a schedule allows
+    double due;         // acts; 0: not known
+    double not_sent;    // of these, not begun
+    bool none_due;      // by the schedule
+    double failed_here; // connects that this host had no port, descriptor or memory for
+    const char *why_failed; // of these
+    bool queue_full;        // the kernel dropped SYNs at a full accept queue, and connects waited for that
+    bool waits;             // clients waited between their tries, as they were asked to
+    int64_t lag_p99_ns;     // from the intended times to the acts; ignored without a schedule
     // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known, and `brief`: because
     // the time was too short to tell.
     double ran, waited;
@@ -44,7 +56,8 @@ struct limit {
     char why[240];
 };
 
-const char *limit_name(enum limit_by by); // "generator", for records
+const char *limit_name(enum limit_by by);         // "generator", for records
+const char *limit_kind_name(enum load_kind kind); // "arrivals", likewise
 void limit_judge(struct limit *limit, const struct limit_facts *facts);
 
 #endif

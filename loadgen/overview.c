@@ -324,6 +324,29 @@ static void print_losses(const struct overview *overview, FILE *to)
 
 // --- the rest ----------------------------------------------------------------------------------------------
 
+// Who the limit was. Of a mix those rates alone that were not kept.
+static void print_limits(const struct summary *summary, FILE *to)
+{
+    int kept = 0, told = 0;
+    if (summary->limit.why[0])
+        fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(summary->limit.by), summary->limit.why);
+    for (int i = 0; i < summary->limit_count; i++) {
+        const struct summary_limit *one = &summary->limits[i];
+        char label[SUMMARY_NAME_BYTES + 16];
+        bool of_group = strchr(one->name, '.') != NULL;
+        kept += of_group && one->limit.by == LIMIT_NONE;
+        if (one->is_main || (of_group && one->limit.by == LIMIT_NONE))
+            continue;
+        told++;
+        snprintf(label, sizeof label, "limit%s%s", of_group ? "" : " of ", of_group ? "" : one->name);
+        fprintf(to, "%-*s%s%s%s: %s\n", LABEL, label, of_group ? one->name : "", of_group ? ": " : "",
+                limit_name(one->limit.by), one->limit.why);
+    }
+    if (kept > 0)
+        fprintf(to, "%-*snone: %d %srate%s of groups in phases kept\n", LABEL, "limit", kept,
+                told > 0 ? "other " : "", kept == 1 ? " was" : "s were");
+}
+
 static void print_target(const struct overview *overview, FILE *to)
 {
     static const struct {
@@ -398,15 +421,13 @@ static void print_all(const struct overview *overview, FILE *to)
 void overview_print(const struct overview *overview, FILE *to)
 {
     const char *record = overview->run->config->record_dir;
-    const struct limit *limit = &overview->summary->limit;
     print_head(overview, to);
     print_asked(overview, to);
     print_latencies(overview, to);
     print_groups(overview, to);
     print_steps(overview, to);
     print_losses(overview, to);
-    if (limit->why[0])
-        fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(limit->by), limit->why);
+    print_limits(overview->summary, to);
     for (int i = 0; i < overview->summary->verdict_count; i++)
         fprintf(to, "%-*s%s: %s: %s\n", LABEL, i == 0 ? "verdicts" : "", overview->summary->verdicts[i].name,
                 overview->summary->verdicts[i].verdict, overview->summary->verdicts[i].why);

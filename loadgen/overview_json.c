@@ -4,6 +4,7 @@
 #include "loadgen/engine.h"
 #include "loadgen/scenario.h"
 #include "loadgen/summary_ceilings.h"
+#include "loadgen/summary_limits.h"
 
 #include <math.h>
 
@@ -36,14 +37,12 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
 {
     const struct run *run = overview->run;
     const struct config *config = run->config;
-    const struct limit *limit = &overview->summary->limit;
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "schema",
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "schema",
         JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario", config->scenario->name,
         "engine", config->engine->name, "elapsed_s", (double)overview->took_ns / 1e9, "ended_early",
         text_or_null(run->broken), "connections_wanted", (json_int_t)(config->connections - config->later),
-        "limit",
-        limit->why[0] ? json_pack("{s:s, s:s}", "by", limit_name(limit->by), "why", limit->why) : json_null(),
+        "limit", summary_limit_json(overview->summary), "limits", summary_limits_json(overview->summary),
         "ceilings", summary_ceilings_json(overview->summary), "verdicts",
         summary_verdicts_json(overview->summary), "metrics", metrics_json(overview->summary), "doubts",
         doubts_json(overview->summary), "record", text_or_null(config->record_dir), "seconds_left_out",

@@ -8,6 +8,7 @@
 #include "base/describe.h"
 #include "loadgen/catalogue.h"
 #include "loadgen/command_line.h"
+#include "loadgen/command_table.h"
 #include "loadgen/overview.h"
 #include "loadgen/overview_json.h"
 #include "loadgen/program_ranks.h"
@@ -28,9 +29,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int complain(const struct err *err, int code)
+static int complain(const char *program, const struct err *err, int code)
 {
-    fprintf(stderr, "poolmark-loadgen: %s\n", err->text);
+    fprintf(stderr, "%s: %s\n", program, err->text);
     return code;
 }
 
@@ -87,13 +88,13 @@ static void describe(struct record *record, const struct config *config, const s
 // --describe: with a scenario also the division of its clients; targets that are given must be found.
 static int describe_program(const struct config *config)
 {
-    json_t *root = command_line_describe();
+    json_t *root = command_line_describe(config->program);
     struct err err = {0};
     struct run_plan_told told;
     if (config->scenario) {
         if (run_plan_tell(&told, config, &err) < 0) {
             json_decref(root);
-            return complain(&err, EXIT_USAGE);
+            return complain(config->program, &err, EXIT_USAGE);
         }
         json_object_set_new(root, "plan",
                             json_pack("{s:I,s:i,s:I,s:I,s:I,s:i,s:i}", "clients",
@@ -247,29 +248,30 @@ static int play(struct run *run, const struct config *config, struct record *rec
 static void tell_open(const struct config *config)
 {
     if (config->open && !config->quiet)
-        fprintf(stderr, "poolmark-loadgen: %s at scale %g: %s\n", config->open, config->scale,
+        fprintf(stderr, "%s: %s at scale %g: %s\n", config->program, config->open, config->scale,
                 config->open_says);
 }
 
 struct words { // the command line, and as it was given
+    const char *program;
     int argc, given;
     char **argv, **command;
 };
 
 // What the command line asks for, other than a run. Only rank 0 answers.
-static int answer(int parsed, const char *program, const struct config *config, const struct ranks *ranks,
+static int answer(int parsed, const struct config *config, const struct ranks *ranks,
                   const struct words *words)
 {
     if (ranks && !ranks_lead(ranks))
         return EXIT_OK;
     switch (parsed) {
     case OPTS_HELP:
-        command_line_print_help(program, words->argc, words->argv, stdout);
+        command_line_print_help(words->program, words->argc, words->argv, stdout);
         return EXIT_OK;
     case OPTS_DESCRIBE:
         return describe_program(config);
     default:
-        build_print_version(program);
+        build_print_version(words->program);
         return EXIT_OK;
     }
 }
@@ -298,11 +300,11 @@ static int run_begun(struct config *config, struct record *record)
     struct err err = {0};
     struct run run;
     struct summary summary = {.count = 0};
-    const char *status = "failed";
+    const char *status = "failed", *program = config->program;
     int code = play(&run, config, record, &summary, &status, &err);
     program_leave_out_lost(config->ranks, record);
     if (code < 0) {
-        complain(&err, EXIT_FAILED);
+        complain(program, &err, EXIT_FAILED);
         (void)!record_close(record, "failed", NULL);
         return EXIT_FAILED;
     }
@@ -314,7 +316,7 @@ static int run_begun(struct config *config, struct record *record)
                                 .took_ns = clock_now_ns() - run.started_ns,
                                 .all = config->all};
     if (record_close(record, status, &err) < 0) {
-        code = complain(&err, EXIT_FAILED);
+        code = complain(program, &err, EXIT_FAILED);
         overview.status = "unrecorded";
     }
     run.record = NULL;
@@ -323,7 +325,7 @@ static int run_begun(struct config *config, struct record *record)
     else if (!config->quiet)
         overview_print(&overview, stdout);
     else if (!config->record_dir && code != EXIT_OK)
-        fprintf(stderr, "poolmark-loadgen: %s: %s\n", overview.status,
+        fprintf(stderr, "%s: %s: %s\n", program, overview.status,
                 run_is_broken(&run)
                     ? run.broken
                     : "clients failed or were dropped, or something was lost; without --quiet "
@@ -332,15 +334,18 @@ static int run_begun(struct config *config, struct record *record)
     return code;
 }
 
-static int run_parsed(struct config *config, const struct words *words, struct ranks *ranks, bool alone)
+static int run_parsed(struct config *config, const struct words *words, struct ranks *ranks)
 {
     struct err err = {0};
     char text[sizeof err.text] = "";
     int in_use;
     int parsed = command_line_parse_ranks(config, ranks ? ranks->size : 1, words->argc, words->argv, &err);
+    config->program = words->program;
     if (parsed > OPTS_RUN)
-        return answer(parsed, alone ? "poolmark-loadgen" : "poolmark-loadgen-mpi", config, ranks, words);
-    if (parsed >= 0 && ((alone && config->share != DIVISION_EVEN) || (!ranks && config->only_watch)))
+        return answer(parsed, config, ranks, words);
+    bool alone = strcmp(words->program, COMMAND_ONE_RANK) == 0;
+    if (parsed >= 0 &&
+        ((alone && command_line_gave("share", words->argc, words->argv)) || (!ranks && config->only_watch)))
         parsed = err_set(&err, -EINVAL, "--%s: this is one rank; poolmark-loadgen-mpi has several, by mpirun",
                          config->only_watch ? "only-watch" : "share");
     if (parsed < 0)
@@ -350,9 +355,9 @@ static int run_parsed(struct config *config, const struct words *words, struct r
     struct ranks_asked asked = {.wrong = text[0] ? text : NULL};
     asked.sum = ranks && !asked.wrong ? program_sum(config) : 0;
     if (ranks && ranks_start(ranks, config, &asked, &err) < 0)
-        return ranks_lead(ranks) ? complain(&err, EXIT_USAGE) : EXIT_OK;
+        return ranks_lead(ranks) ? complain(words->program, &err, EXIT_USAGE) : EXIT_OK;
     if (parsed < 0)
-        return complain(&err, EXIT_USAGE);
+        return complain(words->program, &err, EXIT_USAGE);
     if (ranks && !ranks_lead(ranks))
         return program_follow(config, &err);
     // The page is opened when the workers are there (live_page.h); what is known before leaves no record.
@@ -361,12 +366,12 @@ static int run_parsed(struct config *config, const struct words *words, struct r
         err_set(&err, in_use, "--metrics %s: %s", address_format(&config->metrics_address, at),
                 strerror(-in_use));
         ranks_refuse(ranks);
-        return complain(&err, EXIT_FAILED);
+        return complain(words->program, &err, EXIT_FAILED);
     }
     struct record *record = NULL;
     if (begin(config, &record, words->given, words->command, &err) < 0) {
         ranks_refuse(ranks);
-        return complain(&err, EXIT_USAGE);
+        return complain(words->program, &err, EXIT_USAGE);
     }
     return run_begun(config, record);
 }
@@ -377,10 +382,10 @@ static int run_command(struct words *words, const struct loadgen_relay *relay)
     struct ranks *ranks = NULL;
     struct err err = {0};
     if (relay && relay->fd >= 0 && ranks_open(&ranks, relay->fd, &err) < 0)
-        return complain(&err, EXIT_FAILED);
+        return complain(words->program, &err, EXIT_FAILED);
     if (ranks && !ranks_lead(ranks))
         program_leave_to_leader(&words->argc, words->argv);
-    int code = run_parsed(&config, words, ranks, relay == NULL);
+    int code = run_parsed(&config, words, ranks);
     command_line_free(&config);
     ranks_close(ranks);
     return code;
@@ -397,15 +402,20 @@ static char **copy_of(int argc, char **argv)
 
 int loadgen_program(int argc, char **argv, const struct loadgen_relay *relay)
 {
+    const char *program = relay ? "poolmark-loadgen-mpi" : COMMAND_ONE_RANK;
     struct err err = {0};
     streams_open();
     if (time_namespace_join(&err) == -EXDEV)
-        return streams_close("poolmark-loadgen", complain(&err, EXIT_FAILED));
-    struct words words = {
-        .argc = argc, .given = argc, .argv = copy_of(argc, argv), .command = copy_of(argc, argv)};
-    int code = words.argv && words.command ? run_command(&words, relay)
-                                           : complain(&(struct err){.text = "out of memory"}, EXIT_FAILED);
+        return streams_close(program, complain(program, &err, EXIT_FAILED));
+    struct words words = {.program = program,
+                          .argc = argc,
+                          .given = argc,
+                          .argv = copy_of(argc, argv),
+                          .command = copy_of(argc, argv)};
+    int code = words.argv && words.command
+                   ? run_command(&words, relay)
+                   : complain(program, &(struct err){.text = "out of memory"}, EXIT_FAILED);
     free(words.argv);
     free(words.command);
-    return streams_close("poolmark-loadgen", code);
+    return streams_close(program, code);
 }

@@ -178,7 +178,7 @@ int ranks_follow(struct run *run)
     run_close_files(run);
     tell_curve(run);
     if (write_part(run, part) < 0) {
-        fprintf(stderr, "poolmark-loadgen: rank %d: cannot write its part\n", ranks->rank);
+        fprintf(stderr, "poolmark-loadgen-mpi: rank %d: cannot write its part\n", ranks->rank);
         fine = false;
     }
     char *text = json_dumps(part, JSON_COMPACT);

@@ -42,7 +42,7 @@ void run_anomaly(struct run *run, const char *what, const char *format, ...)
     if (run->record)
         record_anomaly(run->record, what, "%s", text);
     else if (!run->config->quiet)
-        fprintf(stderr, "poolmark-loadgen: %s: %s\n", what, text);
+        fprintf(stderr, "%s: %s: %s\n", run->config->program, what, text);
 }
 
 bool run_is_broken(const struct run *run)
@@ -291,19 +291,6 @@ static void hear_no_ends(struct run *run, const struct fleet_order *order)
     run_pause_census(run);
 }
 
-// What the workers here carry out: of a pattern this rank's part.
-static struct fleet_order own_order(const struct run *run, int share, const struct fleet_order *order)
-{
-    struct fleet_order own = *order;
-    const struct pattern *parts = run->ranks ? run->ranks->shares.of[share].parts : NULL;
-    if (!parts || order->pattern.kind == PATTERN_PAIRS)
-        return own;
-    own.pattern = parts[run->ranks->rank];
-    if (order->pattern.slow == 0) // nobody is in this order
-        own.pattern.slow = 0;
-    return own;
-}
-
 // Gives the order to all other ranks.
 static void give_ranks(struct run *run, int crew, const struct fleet_order *order, int64_t limit_ns)
 {
@@ -318,6 +305,7 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     bool shared = fleet == run->fleet; // with other ranks
     if (shared)
         ranks_measure_clocks(run->ranks);
+    run_begin_loads(run);
     if (!run->ranks || ranks_lead(run->ranks))
         order->at_ns = instant(run, order, fleet_workers(fleet));
     run->climbing = order->act == FLEET_CONNECT && fleet == run->fleet;
@@ -333,9 +321,10 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     hear_no_ends(run, order);
     if (shared)
         give_ranks(run, 0, order, limit_ns);
-    struct fleet_order own = own_order(run, 0, order);
+    struct fleet_order own = run_own_order(run, 0, order);
     fleet_give(fleet, &own);
     wait_for(run, fleet, order->at_ns + limit_ns);
+    run_end_loads(run, fleet == run->probes && order->act == FLEET_CONNECT ? 0 : run_loads_of(order));
     if (run->climbing)
         add_to_curve(run, true);
     run->climbing = false;
@@ -348,6 +337,7 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
     if (run_is_broken(run))
         return false;
     ranks_measure_clocks(run->ranks);
+    run_begin_loads(run);
     order->at_ns = beside->at_ns =
         instant(run, order, fleet_workers(run->fleet) + fleet_workers(run->probes));
     run->publishing = beside->act == FLEET_PUBLISH;
@@ -358,12 +348,13 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
     fleet_give(run->probes, beside);
     fleet_give(run->fleet, order);
     wait_for(run, NULL, order->at_ns + limit_ns);
+    run_end_loads(run, run_loads_of(order) | run_loads_of(beside));
     end_asked(run);
     return !run_is_broken(run);
 }
 
 // The common instant of orders to crews; on ranks above 0 rank 0 has set it.
-static int64_t place_acts(const struct run *run, struct crew_act acts[], int count)
+static int64_t place_acts(struct run *run, struct crew_act acts[], int count)
 {
     int workers = 0;
     int64_t at_ns = 0;
@@ -375,8 +366,11 @@ static int64_t place_acts(const struct run *run, struct crew_act acts[], int cou
         int64_t one_ns = instant(run, &acts[i].order, workers);
         at_ns = one_ns > at_ns ? one_ns : at_ns;
     }
-    for (int i = 0; i < count; i++)
+    run->load_number++;
+    for (int i = 0; i < count; i++) {
         acts[i].order.at_ns = at_ns;
+        acts[i].order.load = run->load_number;
+    }
     return at_ns;
 }
 
@@ -385,7 +379,9 @@ bool run_acts(struct run *run, struct crew_act acts[], int count, int64_t limit_
     if (run_is_broken(run))
         return false;
     ranks_measure_clocks(run->ranks);
+    run_begin_loads(run);
     int64_t at_ns = place_acts(run, acts, count);
+    unsigned kinds = 0;
     for (int i = 0; i < count; i++)
         run->publishing = run->publishing || acts[i].order.act == FLEET_PUBLISH;
     for (int i = 0; run->crews && i < run->config->crew_count; i++)
@@ -396,12 +392,14 @@ bool run_acts(struct run *run, struct crew_act acts[], int count, int64_t limit_
         hear_no_ends(run, &acts[i].order);
     ranks_give(run->ranks, run->phase, acts, count, limit_ns);
     for (int i = 0; i < count; i++) {
-        struct fleet_order own = own_order(run, acts[i].crew, &acts[i].order);
+        struct fleet_order own = run_own_order(run, acts[i].crew, &acts[i].order);
+        kinds |= run_loads_of(&own);
         if (acts[i].shown)
             asked_begin(&run->asked, &acts[i].order);
         fleet_give(run->crews[acts[i].crew].fleet, &own);
     }
     wait_for(run, NULL, at_ns + limit_ns);
+    run_end_loads(run, kinds);
     end_asked(run);
     return !run_is_broken(run);
 }

@@ -21,6 +21,7 @@
 #include "loadgen/fleet.h"
 #include "loadgen/kept.h"
 #include "loadgen/latency.h"
+#include "loadgen/loads.h"
 #include "loadgen/owners.h"
 #include "loadgen/plan.h"
 #include "loadgen/ranks.h"
@@ -110,10 +111,12 @@ struct run {
     struct ceilings ceilings;
     struct targets targets; // the watched processes
     struct stops stops;     // times in which they stood still
-    struct execs execs;     // those that executed another program
-    bool late_receiver;     // a worker did not read in time (receiving.h)
-    int64_t broken_ns;      // when the run ended early; 0: it did not
-    int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP
+    struct loads loads;  // how busy they were in orders; with crews in those given last, with `load_number`
+    int64_t load_number; // fleet_order.load; on other ranks as rank 0 gave it
+    struct execs execs;  // those that executed another program
+    bool late_receiver;  // a worker did not read in time (receiving.h)
+    int64_t broken_ns;   // when the run ended early; 0: it did not
+    int signals;         // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
     struct sampler_account sampler_account; // set when the files are closed
     struct csv_account log_account, steps_account, arrivals_account;
@@ -161,6 +164,14 @@ bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
 // The orderly end: disconnects all clients, also when the run is broken. Does nothing if the run was
 // interrupted or an order was broken off.
 void run_disconnect(struct run *run);
+
+// Of an order to all ranks what the workers here carry out: of a pattern this rank's part. `share`: its crew (run_own.c).
+struct fleet_order run_own_order(const struct run *run, int share, const struct fleet_order *order);
+
+// Reads what limits are judged by before orders are given, and when they are done (loads.h). `kinds`: of these orders.
+void run_begin_loads(struct run *run);
+void run_end_loads(struct run *run, unsigned kinds);
+unsigned run_loads_of(const struct fleet_order *order);
 
 // All fleets of the run: of the clients and the probes, or of the crews. Returns their number.
 int run_fleets(const struct run *run, struct fleet *fleets[RUN_FLEETS_MAX]);

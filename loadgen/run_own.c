@@ -46,3 +46,35 @@ void run_look_at_holders(struct run *run)
         holders_look(&run->owners, &run->plan, run->config->watch_pids, run->config->watch.count,
                      run->tally.count[TALLY_OPEN]);
 }
+
+void run_begin_loads(struct run *run)
+{
+    if (run->crews)
+        loads_forget(&run->loads);
+    loads_begin(&run->loads, run->config->watch_pids, stops_ns(&run->stops));
+}
+
+void run_end_loads(struct run *run, unsigned kinds)
+{
+    if (kinds != 0)
+        loads_end(&run->loads, run->config->watch_pids, kinds, stops_ns(&run->stops),
+                  run->phase_hist[LATENCY_LAG]);
+}
+
+unsigned run_loads_of(const struct fleet_order *order)
+{
+    int kind = loads_kind(order);
+    return kind < 0 ? 0 : 1U << kind;
+}
+
+struct fleet_order run_own_order(const struct run *run, int share, const struct fleet_order *order)
+{
+    struct fleet_order own = *order;
+    const struct pattern *parts = run->ranks ? run->ranks->shares.of[share].parts : NULL;
+    if (!parts || order->pattern.kind == PATTERN_PAIRS)
+        return own;
+    own.pattern = parts[run->ranks->rank];
+    if (order->pattern.slow == 0) // nobody is in this order
+        own.pattern.slow = 0;
+    return own;
+}

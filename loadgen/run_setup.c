@@ -417,6 +417,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
         (code = execs_open(&run->execs, config->watch_pids, config->watch.count, run->started_ns)) < 0)
         err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
+    loads_open(&run->loads, config->watch.count);
     run->highest_bytes = config->watch.count == 1 ? procmem_highest((pid_t)config->watch_pids[0]) : -1;
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
     if (code == 0 && config->watch.count > 0 &&
@@ -461,6 +462,7 @@ void run_close(struct run *run)
     views_close(&run->views);
     targets_close(&run->targets);
     stops_close(&run->stops);
+    loads_close(&run->loads);
     execs_close(&run->execs);
     census_close(run->census);
     owners_close(&run->owners);

@@ -19,6 +19,7 @@
 #ifndef POOLMARK_LOADGEN_SCENARIO_H
 #define POOLMARK_LOADGEN_SCENARIO_H
 
+#include "loadgen/load_kind.h"
 #include "loadgen/run.h"
 #include "loadgen/summary.h"
 
@@ -47,6 +48,11 @@ struct scenario {
     // `play` calls order_prove where --prove was given. Otherwise that option is refused.
     bool proves;
 
+    // Options of every run that it does not take, up to NULL: none otherwise. They are refused, and `why_refused` is said
+    // behind the option.
+    const char *const *refuses;
+    const char *why_refused;
+
     // Options beside those of every run. Their offsets are into the scenario's own struct of `options_bytes`,
     // stored in config->options. Options of one name in several scenarios are of one kind
     // (tests/test_command_line.c).
@@ -63,6 +69,9 @@ struct scenario {
     int (*prepare)(struct config *config, struct err *err);
     // Frees what `check` and `prepare` made, also after an error of theirs. NULL: nothing.
     void (*release)(struct config *config);
+    // The acts that it is about: who limits their rate is the run's limit (limits.h). Of a mix each group's in each phase is.
+    enum load_kind limit_of;
+
     // Adds the scenario's options to the record's `config`.
     void (*describe)(const struct config *config, json_t *json);
     // For --describe: the keys of a file that an option names. A new reference. NULL: there is no such file.

@@ -8,6 +8,7 @@
 #include "loadgen/message_faults.h"
 #include "loadgen/receiving.h"
 #include "loadgen/scenario.h"
+#include "loadgen/summary_limits.h"
 #include "loadgen/withheld.h"
 
 #include <assert.h>
@@ -481,9 +482,7 @@ void summary_write(const struct summary *summary, struct record *record)
     if (summary->verdict_count > 0)
         record_set(record, "summary.verdicts", summary_verdicts_json(summary));
     record_set(record, "summary.percentiles", json_string(SUMMARY_PERCENTILES));
-    if (summary->limit.why[0])
-        record_set(record, "summary.limit",
-                   json_pack("{s:s, s:s}", "by", limit_name(summary->limit.by), "why", summary->limit.why));
+    summary_write_limits(summary, record);
     for (int i = 0; i < summary->count; i++)
         write_row(record, &summary->rows[i]);
 }

@@ -16,7 +16,8 @@ enum {
     SUMMARY_NAME_BYTES = 80,
     SUMMARY_READINGS_MAX = 6,
     SUMMARY_VERDICTS_MAX = 4,
-    SUMMARY_STEPS_MAX = 64
+    SUMMARY_STEPS_MAX = 64,
+    SUMMARY_LIMITS_MAX = 128
 };
 
 // The minimum of samples for a percentile p, as the record has it in summary.percentiles. Records without
@@ -49,7 +50,13 @@ struct summary {
         double took_ns, connect_p99_ns, delivery_p50_ns, delivery_p99_ns, bytes;
     } steps[SUMMARY_STEPS_MAX];
     int step_count;
-    struct limit limit; // `why` is empty: nothing was judged
+    struct limit limit;    // of what the scenario is about; `why` is empty: nothing was judged
+    struct summary_limit { // of each kind of acts that was judged, that one too; of groups in phases each
+        char name[SUMMARY_NAME_BYTES]; // summary_limits.h
+        struct limit limit;
+        bool is_main; // of what the scenario is about
+    } limits[SUMMARY_LIMITS_MAX];
+    int limit_count;
     struct ceiling_note ceilings[CEILING_NOTES_MAX];
     int ceiling_count;
 };

@@ -107,6 +107,8 @@ void tally_close_slow(struct tally_page *page, enum tally_reason reason)
 // What of two values a sum has.
 static enum joining { JOIN_SUM, JOIN_EARLIEST, JOIN_LATEST, JOIN_BUSIEST } joined(enum tally_count what)
 {
+    if (what >= TALLY_LOAD && what < TALLY_LOAD_END)
+        return JOIN_BUSIEST;
     switch (what) {
     case TALLY_FIRST_START_NS:
     case TALLY_FIRST_ARRIVAL_NS:
@@ -115,11 +117,8 @@ static enum joining { JOIN_SUM, JOIN_EARLIEST, JOIN_LATEST, JOIN_BUSIEST } joine
     case TALLY_LAST_RECEIVED_NS:
     case TALLY_LAST_ARRIVED_NS:
     case TALLY_LAST_CHANGED_NS:
-    case TALLY_STALLED_PPM:
     case TALLY_READ_STALLED_PPM:
         return JOIN_LATEST;
-    case TALLY_RAN_PPM:
-    case TALLY_WAITED_PPM:
     case TALLY_READ_RAN_PPM:
     case TALLY_READ_WAITED_PPM:
         return JOIN_BUSIEST;
@@ -143,9 +142,26 @@ static void take_busier(struct tally *sum, const struct tally_page *page, enum t
     sum->count[what_waited] = waited;
 }
 
+// Those of an earlier number are of a worker that had no share in the acts since.
+static void take_load(struct tally *sum, const struct tally_page *page, enum load_kind kind)
+{
+    const enum tally_count number = tally_of_load(kind, LOAD_NUMBER),
+                           stalled = tally_of_load(kind, LOAD_STALLED_PPM);
+    if (tally_get(page, number) < sum->count[number])
+        return;
+    if (tally_get(page, number) > sum->count[number])
+        for (int figure = 0; figure < LOAD_FIGURES; figure++)
+            sum->count[tally_of_load(kind, (enum load_figure)figure)] = 0;
+    sum->count[number] = tally_get(page, number);
+    take_busier(sum, page, tally_of_load(kind, LOAD_RAN_PPM), tally_of_load(kind, LOAD_WAITED_PPM));
+    if (tally_get(page, stalled) > sum->count[stalled])
+        sum->count[stalled] = tally_get(page, stalled);
+}
+
 void tally_sum(struct tally *sum, const struct tally_page *page)
 {
-    take_busier(sum, page, TALLY_RAN_PPM, TALLY_WAITED_PPM);
+    for (int kind = 0; kind < LOAD_KINDS; kind++)
+        take_load(sum, page, (enum load_kind)kind);
     take_busier(sum, page, TALLY_READ_RAN_PPM, TALLY_READ_WAITED_PPM);
     for (int i = 0; i < TALLY_COUNT; i++) {
         int64_t value = tally_get(page, (enum tally_count)i);

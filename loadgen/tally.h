@@ -8,6 +8,8 @@
 #ifndef POOLMARK_LOADGEN_TALLY_H
 #define POOLMARK_LOADGEN_TALLY_H
 
+#include "loadgen/load_kind.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -158,14 +160,13 @@ enum tally_count {
     TALLY_LAST_CONNECTED_NS, // latest CONNACK of this worker
     TALLY_LAST_RECEIVED_NS,  // latest arrival of a message that is not of the warm-up
     TALLY_STALLED_NS,        // how long the worker did not run while it had something to do, in all
-    // Shares of the publishing time in which the worker's busiest thread (thread_load.h) ran, and waited for
-    // a CPU, in millionths; 0: not known. A sum has those of the worker whose total of both is largest.
-    TALLY_RAN_PPM,
-    TALLY_WAITED_PPM,
-    TALLY_STALLED_PPM, // share of the publishing time in which the worker was kept from running; of a sum the largest
-    // The same three of workers that receive messages at a rate, of several orders those of the busiest. Of a worker that sends
+    // LOAD_FIGURES for each kind of acts (tally_of_load). A sum has those of the highest number: of the worker whose time on a
+    // CPU and without one is the largest, and the largest share in which one was kept from running.
+    TALLY_LOAD,
+    TALLY_LOAD_END = TALLY_LOAD + LOAD_KINDS * LOAD_FIGURES,
+    // The shares of workers that receive messages at a rate, of several orders those of the busiest. Of a worker that sends
     // too the first two are 0 unless they leave it no time.
-    TALLY_READ_RAN_PPM,
+    TALLY_READ_RAN_PPM = TALLY_LOAD_END,
     TALLY_READ_WAITED_PPM,
     TALLY_READ_STALLED_PPM,
     TALLY_UNREAD_BYTES, // had come from the target and were not read when messages were counted as lost
@@ -223,6 +224,10 @@ static inline void tally_add_messages(struct tally_page *page, enum tally_count 
 static inline enum tally_count tally_of_qos(enum tally_count what, int asked, int had)
 {
     return (enum tally_count)((int)what + 3 * asked + had);
+}
+static inline enum tally_count tally_of_load(enum load_kind kind, enum load_figure figure)
+{
+    return (enum tally_count)((int)TALLY_LOAD + (int)kind * LOAD_FIGURES + (int)figure);
 }
 // How many of these had another QoS than was asked for.
 int64_t tally_other_qos(const struct tally *tally, enum tally_count what);

@@ -6,9 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 static int read_thread(const char *tasks, long tid, int64_t *ran_ns, int64_t *waited_ns)
 {
@@ -72,7 +73,12 @@ void thread_load_free(struct thread_load *load)
 
 int thread_load_read(struct thread_load *load)
 {
-    return read_all("/proc/self/task", load);
+    struct timespec ran;
+    int code = read_all("/proc/self/task", load);
+    for (int i = 0; i < load->count && clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ran) == 0; i++)
+        if (load->threads[i].tid == gettid())
+            load->threads[i].ran_ns = ran.tv_sec * NS_PER_S + ran.tv_nsec;
+    return code;
 }
 
 int thread_load_read_of(pid_t pid, struct thread_load *load)
@@ -82,26 +88,37 @@ int thread_load_read_of(pid_t pid, struct thread_load *load)
     return read_all(tasks, load);
 }
 
-void thread_load_between(const struct thread_load *from, const struct thread_load *to, double *ran,
-                         double *waited)
+void thread_load_spent(const struct thread_load *from, const struct thread_load *to, int64_t *ran_ns,
+                       int64_t *waited_ns)
 {
-    double time_ns = (double)(to->at_ns - from->at_ns);
-    *ran = *waited = 0;
-    if (time_ns < THREAD_LOAD_LEAST_NS)
-        return;
+    int64_t time_ns = to->at_ns - from->at_ns;
+    *ran_ns = *waited_ns = 0;
     // The kernel lists threads in one order, so those of both readings are mostly found at once.
     for (int i = 0, next = 0; i < to->count; i++)
         for (int tried = 0; tried < from->count; tried++, next++) {
-            const struct thread_times *before = &from->threads[next % from->count];
-            if (before->tid != to->threads[i].tid)
+            const struct thread_times *before = &from->threads[next % from->count], *now = &to->threads[i];
+            if (before->tid != now->tid)
                 continue;
-            double r = fmin(1, (double)(to->threads[i].ran_ns - before->ran_ns) / time_ns);
-            double w = fmin(1 - r, (double)(to->threads[i].waited_ns - before->waited_ns) / time_ns);
-            if (r + w > *ran + *waited) {
-                *ran = r;
-                *waited = w;
+            int64_t ran = now->ran_ns - before->ran_ns, waited = now->waited_ns - before->waited_ns;
+            ran = ran < time_ns ? ran : time_ns;
+            waited = waited < time_ns - ran ? waited : time_ns - ran;
+            if (ran + waited > *ran_ns + *waited_ns) {
+                *ran_ns = ran;
+                *waited_ns = waited;
             }
             next++;
             break;
         }
+}
+
+void thread_load_between(const struct thread_load *from, const struct thread_load *to, double *ran,
+                         double *waited)
+{
+    int64_t time_ns = to->at_ns - from->at_ns, ran_ns, waited_ns;
+    *ran = *waited = 0;
+    if (time_ns < THREAD_LOAD_LEAST_NS)
+        return;
+    thread_load_spent(from, to, &ran_ns, &waited_ns);
+    *ran = (double)ran_ns / (double)time_ns;
+    *waited = (double)waited_ns / (double)time_ns;
 }

@@ -14,7 +14,8 @@ int views_open(struct views *views, const struct config *config, struct err *err
     char text[ADDRESS_TEXT_BYTES];
     int code = live_page_open(&views->page, &address, config->scenario->name, config->engine->name, err);
     if (code == 0 && !config->quiet)
-        fprintf(stderr, "poolmark-loadgen: metrics at http://%s/metrics\n", address_format(&address, text));
+        fprintf(stderr, "%s: metrics at http://%s/metrics\n", config->program,
+                address_format(&address, text));
     return code;
 }
 

@@ -137,6 +137,7 @@ static void begin_order(struct worker *worker)
     worker->subscribing = 0;
     worker->deadline_ns = 0;
     worker->arrived = false;
+    worker->load_stage = LOAD_NONE;
     worker->schedule = (struct schedule){.start_ns = worker->order.at_ns,
                                          .rate_per_s = worker->order.rate_per_s,
                                          .shape = worker->order.shape};
@@ -209,6 +210,7 @@ static void count_spent(struct worker *worker)
 static void end_order(struct worker *worker, int64_t now_ns)
 {
     bool halted = fleet_worker_halted(worker->fleet);
+    worker_load_end(worker);
     if (worker->order.act == FLEET_PUBLISH)
         worker_publish_end(worker, halted);
     else if (worker->order.act == FLEET_ARRIVE)

@@ -82,6 +82,7 @@ static void begin_coming(struct worker *worker, int64_t client, int64_t intended
     struct coming *coming = &worker->arrivals->clients[client];
     *coming = (struct coming){.intended_ns = intended_ns, .lost = coming->lost};
     worker->arrivals->under_way++;
+    worker_load_begin(worker); // ON_LOSS: the wait for a loss is no time of arrivals
     int64_t first_ns = tally_get(worker->page, TALLY_FIRST_ARRIVAL_NS);
     if (first_ns == 0 || intended_ns < first_ns)
         tally_set(worker->page, TALLY_FIRST_ARRIVAL_NS, intended_ns);
@@ -90,7 +91,8 @@ static void begin_coming(struct worker *worker, int64_t client, int64_t intended
 static void end_arrival(struct worker *worker, int64_t client)
 {
     worker->arrivals->clients[client].intended_ns = 0;
-    worker->arrivals->under_way--;
+    if (--worker->arrivals->under_way == 0 && worker->order.arrivals == FLEET_ARRIVALS_ON_LOSS)
+        worker_load_pause(worker);
 }
 
 // An arrival that has not ended: its age goes into the histograms. One that was not due yet has none. The
@@ -300,6 +302,8 @@ static bool is_over(const struct worker *worker, int64_t next_turn_ns, int64_t n
 int64_t worker_arrive_tick(struct worker *worker, int64_t now_ns)
 {
     struct worker_arrivals *own = worker->arrivals;
+    if (worker->order.arrivals != FLEET_ARRIVALS_ON_LOSS)
+        worker_load_begin(worker);
     int64_t client, next_ns = own->sending ? take_due_turns(worker, now_ns) : INT64_MAX;
     while (due_heap_take(&own->due, now_ns, &client))
         begin_connect(worker, client, now_ns);

@@ -153,6 +153,7 @@ int64_t worker_connect_tick(struct worker *worker, int64_t now_ns)
 {
     if (worker->order.gated && !fleet_worker_admitted(worker->fleet))
         return now_ns + WORKER_IDLE_NS;
+    worker_load_begin(worker);
     while (worker->next < worker->goal) {
         int64_t act = worker->share.first + worker->next - worker->order.before;
         int64_t intended_ns = schedule_at(&worker->schedule, act);

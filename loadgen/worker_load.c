@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How busy a worker was while messages were published, whether it sent them, received them or did both: what it did not
-// read in time is not the target's.
+// How busy a worker was while it carried out acts of a kind. Of messages, whether it sent them, received them or did both: what
+// it did not read in time is not the target's.
+#include "loadgen/loads.h"
 #include "loadgen/worker_state.h"
 
 #include <dirent.h>
@@ -14,7 +15,7 @@ enum { FULL_PPM = 900000, CROWDED_PPM = 100000 };
 
 void worker_load_begin(struct worker *worker)
 {
-    if (worker->load_stage != LOAD_NONE)
+    if (worker->load_stage != LOAD_NONE || loads_kind(&worker->order) < 0)
         return;
     worker->load_stage = LOAD_READ;
     worker->load_held_ns = worker->held_ns;
@@ -45,29 +46,64 @@ static void keep_reading(struct worker *worker, int64_t ran, int64_t waited, int
         tally_set(page, TALLY_READ_STALLED_PPM, held);
 }
 
+static int64_t ppm(int64_t part_ns, int64_t of_ns)
+{
+    return of_ns > 0 ? (int64_t)((double)part_ns * 1e6 / (double)of_ns) : 0;
+}
+
+// What the kernel counts at its ticks is no share of a shorter time; that of this thread is exact.
+static int64_t ppm_of_thread(int64_t part_ns, int64_t of_ns, bool alone)
+{
+    return of_ns >= (alone ? THREAD_LOAD_LEAST_OWN_NS : THREAD_LOAD_LEAST_NS) ? ppm(part_ns, of_ns) : 0;
+}
+
+static void add_load(struct worker *worker, const struct worker_load *of)
+{
+    enum load_kind kind = (enum load_kind)loads_kind(&worker->order);
+    struct worker_load *sum = &worker->loads[kind];
+    if (sum->number != worker->order.load)
+        *sum = (struct worker_load){.number = worker->order.load};
+    sum->ns += of->ns;
+    sum->ran_ns += of->ran_ns;
+    sum->waited_ns += of->waited_ns;
+    sum->held_ns += of->held_ns;
+    sum->threads = of->threads > sum->threads ? of->threads : sum->threads;
+    bool alone = sum->threads == 1;
+    tally_set(worker->page, tally_of_load(kind, LOAD_RAN_PPM), ppm_of_thread(sum->ran_ns, sum->ns, alone));
+    tally_set(worker->page, tally_of_load(kind, LOAD_WAITED_PPM),
+              ppm_of_thread(sum->waited_ns, sum->ns, alone));
+    tally_set(worker->page, tally_of_load(kind, LOAD_STALLED_PPM), ppm(sum->held_ns, sum->ns));
+    tally_set(worker->page, tally_of_load(kind, LOAD_NUMBER), sum->number);
+}
+
 void worker_load_end(struct worker *worker)
 {
     struct thread_load now = {0};
-    double ran = 0, waited = 0;
     if (worker->load_stage != LOAD_READ)
         return;
     worker->load_stage = LOAD_COUNTED;
-    int64_t time_ns = clock_now_ns() - worker->load.at_ns, held = 0, stalled = 0;
-    if (time_ns > 0) {
-        held = (worker->held_ns - worker->load_held_ns) * 1000000 / time_ns;
-        stalled = (tally_get(worker->page, TALLY_STALLED_NS) - worker->load_stalled_ns) * 1000000 / time_ns;
-    }
-    tally_set(worker->page, TALLY_STALLED_PPM, held);
+    struct worker_load of = {.ns = clock_now_ns() - worker->load.at_ns,
+                             .held_ns = worker->held_ns - worker->load_held_ns,
+                             .threads = worker->load.count};
+    int64_t stalled_ns = tally_get(worker->page, TALLY_STALLED_NS) - worker->load_stalled_ns;
     if (worker->load.count > 0 && thread_load_read(&now) == 0)
-        thread_load_between(&worker->load, &now, &ran, &waited);
+        thread_load_spent(&worker->load, &now, &of.ran_ns, &of.waited_ns);
     thread_load_free(&now);
     thread_load_free(&worker->load);
-    tally_set(worker->page, TALLY_RAN_PPM, (int64_t)(ran * 1e6));
-    tally_set(worker->page, TALLY_WAITED_PPM, (int64_t)(waited * 1e6));
+    add_load(worker, &of);
     // Without a rate the latencies are those of queues that are full by design.
-    if (receives(worker) && worker->order.rate_per_s > 0)
-        keep_reading(worker, (int64_t)(ran * 1e6), (int64_t)(waited * 1e6),
-                     held >= CROWDED_PPM ? held : stalled);
+    int64_t held = ppm(of.held_ns, of.ns);
+    if (worker->order.act == FLEET_PUBLISH && receives(worker) && worker->order.rate_per_s > 0)
+        keep_reading(worker, ppm_of_thread(of.ran_ns, of.ns, false),
+                     ppm_of_thread(of.waited_ns, of.ns, false),
+                     held >= CROWDED_PPM ? held : ppm(stalled_ns, of.ns));
+}
+
+void worker_load_pause(struct worker *worker)
+{
+    worker_load_end(worker);
+    if (worker->load_stage == LOAD_COUNTED)
+        worker->load_stage = LOAD_NONE;
 }
 
 void worker_load_look(struct worker *worker, int64_t now_ns)

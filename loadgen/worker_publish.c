@@ -51,7 +51,6 @@ int worker_publish_begin(struct worker *worker)
     worker->pair_count =
         pattern_publishers_before(pattern, worker->place + worker->share.count) - worker->first_pair;
     worker->turn = 0;
-    worker->load_stage = LOAD_NONE;
     worker->board_ns = 0;
     worker->finished = false;
     worker->sending = worker->pair_count > 0;

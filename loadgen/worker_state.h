@@ -15,7 +15,7 @@
 
 // A worker whose tick comes so much later than planned was kept from running.
 #define WORKER_STALL_NS (250 * NS_PER_MS)
-// The same in the share of the publishing in which it was (TALLY_STALLED_PPM).
+// The same in the share of the time of its acts in which it was (LOAD_STALLED_PPM).
 #define WORKER_HELD_NS (50 * NS_PER_MS)
 enum { WORKER_NAME_BYTES = 64 };         // of a topic that was not given
 #define WORKER_IDLE_NS (3600 * NS_PER_S) // a signal comes before that
@@ -56,6 +56,11 @@ struct worker_reception {
     bool *there;      // those that are connected
     int64_t arrived;  // deliveries, each once
     int64_t expected; // known when all publishers have finished; before -1
+};
+
+struct worker_load { // of all acts of a kind with one fleet_order.load
+    int64_t number, ns, ran_ns, waited_ns, held_ns;
+    int threads; // of the worker
 };
 
 // Slow readers. They have workers of their own, so all subscribers of a worker are, or none is.
@@ -114,7 +119,8 @@ struct worker {
     int64_t board_ns;  // when to look at the board again
     bool finished;     // all publishers of all workers have
     struct payload_maker payloads;
-    struct thread_load load;                        // when the publishing began
+    struct worker_load loads[LOAD_KINDS];
+    struct thread_load load;                        // when the acts of the order began
     int64_t held_ns, load_held_ns, load_stalled_ns; // how long it was kept from running, so far and by then
     enum { LOAD_NONE, LOAD_READ, LOAD_COUNTED } load_stage;
     bool sending;           // not yet past the end of the schedule
@@ -276,11 +282,13 @@ bool worker_slow_is_over(const struct worker *worker); // nothing more is read i
 int64_t worker_slow_reads_ns(const struct worker *worker, int64_t client, int64_t from_ns);
 void worker_slow_end(struct worker *worker, bool halted);
 
-// How busy this worker is from the beginning of an order to publish to the end of its schedule (worker_load.c). `end` counts
-// it, once; `look` does so when the schedule is over.
+// How busy this worker is from the first act of an order to its end, of messages to the end of the schedule (worker_load.c).
+// `end` counts it, once; `look` does so when the schedule is over; after `pause` it may begin again. Of an order whose acts
+// have no kind (loads.h) they do nothing.
 void worker_load_begin(struct worker *worker);
 void worker_load_look(struct worker *worker, int64_t now_ns);
 void worker_load_end(struct worker *worker);
+void worker_load_pause(struct worker *worker);
 void worker_load_unread(
     struct worker *worker); // counts the bytes that have come from the target and are not read
 

@@ -113,6 +113,7 @@ int64_t worker_subscribe_tick(struct worker *worker, int64_t now_ns)
 {
     struct worker_changes *own = worker->changes;
     int64_t until_ns;
+    worker_load_begin(worker);
     for (int i = 0; own->sending && i < BURST; i++) {
         struct schedule_turn turn = next_turn(worker);
         if (turn.message >= worker->order.filters) {

@@ -31,8 +31,9 @@ endif
 pages := $(B)/pages
 page_sources := $(wildcard packaging/generate/*.py packaging/man/*.man scripts/suites/*.toml) CHANGELOG.md VERSION \
     $(shell find scripts/python -name '*.py')
-$(pages)/made: $(programs) $(page_sources)
+$(pages)/made: $(programs) $(mpi_program) $(page_sources)
 	$(call say,PAGES,$(pages))
+	@rm -rf $(pages)
 	$(Q)/usr/bin/python3 packaging/generate $(B) $(pages)
 	@touch $@
 
@@ -40,9 +41,10 @@ $(pages)/made: $(programs) $(page_sources)
 chart_files := $(foreach m,vega vega-lite vega-embed,$(m)/build/$(m).min.js $(m)/LICENSE $(m)/package.json)
 
 # The installed files outside Poolmark's own folders.
-installed_files = $(addprefix $(bindir)/,$(commands) poolmark-loadgen-mpi) \
+installed_commands = $(commands) poolmark-loadgen-mpi
+installed_files = $(installed_commands:%=$(bindir)/%) \
     $(addprefix $(libdir)/,$(notdir $(libraries)) $(link_names) pkgconfig/poolmark.pc) \
-    $(commands:%=$(mandir)/man1/%.1) $(commands:%=$(bashdir)/%) $(commands:%=$(zshdir)/_%)
+    $(installed_commands:%=$(mandir)/man1/%.1) $(installed_commands:%=$(bashdir)/%) $(installed_commands:%=$(zshdir)/_%)
 installed_folders = $(datadir)/poolmark $(includedir)/poolmark
 
 .PHONY: pages install install-library install-programs install-data install-pages uninstall

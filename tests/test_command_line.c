@@ -216,7 +216,7 @@ static void test_an_option_of_another_scenario_is_refused_by_name(void **state)
 static void test_a_description_has_every_option_once(void **state)
 {
     (void)state;
-    json_t *described = command_line_describe(), *option, *other;
+    json_t *described = command_line_describe("poolmark-loadgen"), *option, *other;
     json_t *options = json_object_get(described, "options");
     size_t i, j;
     json_array_foreach(options, i, option) json_array_foreach(options, j, other) if (i != j)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/cpu_idle.h"
 #include "loadgen/limit.h"
+#include "loadgen/tally.h"
 #include "loadgen/thread_load.h"
 
 #include "base/clock.h"
@@ -178,6 +179,81 @@ static void test_a_target_that_stood_still_is_not_the_limit(void **state)
     check((struct limit_facts){.had_per_s = 1e6, .ran = 0.05, .target_stopped = 0.05}, LIMIT_TARGET, "5 %");
 }
 
+// Each kind of acts in its own words; a schedule whose end took a moment longer was kept.
+static void test_the_limit_of_connects_arrivals_and_changes(void **state)
+{
+    (void)state;
+    enum { LATE_NS = 5 * 1000000 };
+    struct limit_facts facts = {.kind = LOAD_ARRIVALS,
+                                .asked_per_s = 1000,
+                                .had_per_s = 700,
+                                .in_time = true,
+                                .due = 100,
+                                .ran = 0.2};
+    check(facts, LIMIT_NONE, "kept");
+    facts.in_time = false;
+    check(facts, LIMIT_TARGET, "arrivals were begun in time, and 700 of 1000 a second succeeded");
+    facts.not_sent = 30;
+    check(facts, LIMIT_TARGET, "30 arrivals were due while the client's before was not answered");
+    facts.lag_p99_ns = LATE_NS;
+    facts.ran = 0.95;
+    check(facts, LIMIT_GENERATOR, "95 %");
+    check(
+        (struct limit_facts){
+            .kind = LOAD_CHANGES, .asked_per_s = 1000, .had_per_s = 700, .due = 1, .ran = 0.2},
+        LIMIT_TARGET, "changes of subscriptions were sent in time, and 700 of 1000 a second were answered");
+    check((struct limit_facts){.kind = LOAD_CONNECTS, .asked_per_s = 1, .none_due = true}, LIMIT_UNKNOWN,
+          "no connect was due");
+    check((struct limit_facts){.kind = LOAD_CONNECTS, .had_per_s = 1e4, .due = 100, .brief = true},
+          LIMIT_UNKNOWN, "the time of the connects was too short");
+}
+
+// Ports and descriptors, SYNs that were dropped, waits that were asked for.
+static void test_the_host_may_keep_connects_from_being_made(void **state)
+{
+    (void)state;
+    struct limit_facts facts = {.kind = LOAD_CONNECTS,
+                                .had_per_s = 100,
+                                .due = 1000,
+                                .ran = 0.1,
+                                .failed_here = 200,
+                                .why_failed = "no local port left on this route"};
+    check(facts, LIMIT_HOST, "200 of 1000 connects failed here: no local port");
+    facts.failed_here = 1; // of a thousand
+    check(facts, LIMIT_TARGET, "10 %");
+    facts.queue_full = true;
+    check(facts, LIMIT_HOST, "full accept queue");
+    facts.target_stopped = 0.5;
+    check(facts, LIMIT_UNKNOWN, "was stopped");
+    check((struct limit_facts){.kind = LOAD_ARRIVALS, .had_per_s = 100, .due = 50, .ran = 0.1, .waits = true},
+          LIMIT_UNKNOWN, "--backoff");
+    check(
+        (struct limit_facts){.kind = LOAD_ARRIVALS, .had_per_s = 100, .due = 50, .ran = 0.95, .waits = true},
+        LIMIT_GENERATOR, "95 %");
+}
+
+// The busiest worker of those with the latest acts; of a kind apart from the others.
+static void test_loads_of_workers_are_joined_by_kind_and_number(void **state)
+{
+    (void)state;
+    static struct tally_page pages[3];
+    struct tally sum = {0};
+    const int64_t figures[3][LOAD_FIGURES] = {
+        {1, 900000, 0, 400000}, {2, 300000, 200000, 0}, {2, 100000, 5, 70}};
+    for (int i = 0; i < 3; i++)
+        for (int figure = 0; figure < LOAD_FIGURES; figure++)
+            tally_set(&pages[i], tally_of_load(LOAD_CONNECTS, (enum load_figure)figure), figures[i][figure]);
+    tally_set(&pages[0], tally_of_load(LOAD_MESSAGES, LOAD_RAN_PPM), 77);
+    for (int i = 0; i < 3; i++)
+        tally_sum(&sum, &pages[(i + 1) % 3]);
+    assert_int_equal(sum.count[tally_of_load(LOAD_CONNECTS, LOAD_NUMBER)], 2);
+    assert_int_equal(sum.count[tally_of_load(LOAD_CONNECTS, LOAD_RAN_PPM)], 300000);
+    assert_int_equal(sum.count[tally_of_load(LOAD_CONNECTS, LOAD_WAITED_PPM)], 200000);
+    assert_int_equal(sum.count[tally_of_load(LOAD_CONNECTS, LOAD_STALLED_PPM)], 70);
+    assert_int_equal(sum.count[tally_of_load(LOAD_MESSAGES, LOAD_RAN_PPM)], 77);
+    assert_false(tally_adds_up(tally_of_load(LOAD_ARRIVALS, LOAD_RAN_PPM)));
+}
+
 // Runs until told, and says when it has run for so long.
 struct spinner {
     _Atomic bool stop, has_run;
@@ -291,6 +367,9 @@ int main(void)
         cmocka_unit_test(test_what_is_not_known_has_its_reason),
         cmocka_unit_test(test_a_generator_that_was_stopped_is_the_limit),
         cmocka_unit_test(test_a_target_that_stood_still_is_not_the_limit),
+        cmocka_unit_test(test_the_limit_of_connects_arrivals_and_changes),
+        cmocka_unit_test(test_the_host_may_keep_connects_from_being_made),
+        cmocka_unit_test(test_loads_of_workers_are_joined_by_kind_and_number),
         cmocka_unit_test(test_the_busiest_thread_counts_and_not_the_sum),
         cmocka_unit_test(test_every_thread_of_many_is_read),
     };

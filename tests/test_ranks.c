@@ -161,9 +161,9 @@ static void counts_and_latencies_of_all_ranks_are_added(void **state)
     struct world *world = *state;
     struct tally one = {0}, two = {0};
     one.count[TALLY_CONNECTED] = 10;
-    one.count[TALLY_STALLED_PPM] = 7;
+    one.count[tally_of_load(LOAD_MESSAGES, LOAD_STALLED_PPM)] = 7;
     two.count[TALLY_CONNECTED] = 9;
-    two.count[TALLY_STALLED_PPM] = 5;
+    two.count[tally_of_load(LOAD_MESSAGES, LOAD_STALLED_PPM)] = 5;
     two.failed[REASON_TIMEOUT] = 1;
     send_latency(world, 1, LATENCY_CONNECT, 1000, 10);
     send_counts(world, 1, 0, &one);
@@ -172,7 +172,7 @@ static void counts_and_latencies_of_all_ranks_are_added(void **state)
     collect(world);
     struct tally sum = sum_of(world);
     assert_int_equal(sum.count[TALLY_CONNECTED], 19);
-    assert_int_equal(sum.count[TALLY_STALLED_PPM], 7);
+    assert_int_equal(sum.count[tally_of_load(LOAD_MESSAGES, LOAD_STALLED_PPM)], 7);
     assert_int_equal(sum.failed[REASON_TIMEOUT], 1);
     assert_int_equal(hist_count(world->hists[LATENCY_CONNECT]), 19);
     assert_int_equal(hist_min(world->hists[LATENCY_CONNECT]), 1000);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "loadgen/engine.h"
+#include "loadgen/limits.h"
 #include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/summary_growth.h"
@@ -139,13 +140,15 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
         scheduled_ns = pace_span_ns(order, acts);
         turn_ns = order_turn_ns(order, acts);
     }
+    arrivals->due_ns += scheduled_ns + turn_ns;
+    arrivals->waits = arrivals->waits || order->wait_first;
     if (arrived > 0 && last_ns > from_ns)
         arrivals->took_ns +=
             order_end_ns(run, last_ns, from_ns + scheduled_ns, arrived == due) - from_ns + turn_ns;
     return fine;
 }
 
-void arrivals_add(struct run *run, struct summary *summary, const struct arrivals *arrivals)
+static void add_all(struct run *run, struct summary *summary, const struct arrivals *arrivals)
 {
     struct tally all = run->tally; // the probes of steps come back too
     tally_add_arrivals(&all, &run->probe_tally);
@@ -182,6 +185,29 @@ void arrivals_add(struct run *run, struct summary *summary, const struct arrival
                         tally_reason_text((enum tally_reason)i));
 }
 
+static void add_limit(struct run *run, struct summary *summary, const struct arrivals *arrivals)
+{
+    const int64_t *count = run->tally.count;
+    if (count[TALLY_ARRIVAL_DUE] == 0 || arrivals->took_ns <= 0)
+        return;
+    struct limits_acts acts = {.kind = LOAD_ARRIVALS,
+                               .asked_per_s = arrivals->rate_asked_per_s,
+                               .had_per_s = (double)count[TALLY_ARRIVED] * 1e9 / (double)arrivals->took_ns,
+                               .took_ns = arrivals->took_ns,
+                               .in_time = count[TALLY_ARRIVED] >= count[TALLY_ARRIVAL_DUE] &&
+                                          !order_missed_rate(arrivals->took_ns, arrivals->due_ns),
+                               .waits = arrivals->waits || count[TALLY_ARRIVAL_RETRIES] > 0,
+                               .due = count[TALLY_ARRIVAL_DUE],
+                               .not_sent = count[TALLY_ARRIVAL_NOT_SENT]};
+    limits_add(run, summary, &acts);
+}
+
+void arrivals_add(struct run *run, struct summary *summary, const struct arrivals *arrivals)
+{
+    add_all(run, summary, arrivals);
+    add_limit(run, summary, arrivals);
+}
+
 void arrivals_add_returns(struct run *run, struct summary *summary)
 {
     struct tally all = run->tally;
@@ -192,7 +218,7 @@ void arrivals_add_returns(struct run *run, struct summary *summary)
     struct arrivals arrivals = {0};
     if (all.count[TALLY_ARRIVED] > 0)
         arrivals.took_ns = all.count[TALLY_LAST_ARRIVED_NS] - all.count[TALLY_FIRST_ARRIVAL_NS];
-    arrivals_add(run, summary, &arrivals);
+    add_all(run, summary, &arrivals);
 }
 
 void arrivals_add_memory(struct run *run, struct summary *summary, const struct sample *start,

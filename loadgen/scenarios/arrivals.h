@@ -13,6 +13,8 @@ struct arrivals {               // of all orders together
     double asked_acts;          // where that rate changes: by it so many were due,
     int64_t asked_ns;           // in so long
     int64_t took_ns;            // from the first intended time to the last CONNACK
+    int64_t due_ns;             // what the schedule gives them for it
+    bool waits;                 // clients wait before their first try, too
     struct fleet_order *beside; // given to the probes at the same time; NULL: none
 };
 

@@ -172,6 +172,7 @@ const struct scenario scenario_burst = {
     .summary = "holds some clients; again and again many more come at once, stay, and leave",
     .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
     .proves = true,
+    .limit_of = LOAD_ARRIVALS,
     .options = options,
     .options_bytes = sizeof(struct burst),
     .check = check,

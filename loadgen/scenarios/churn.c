@@ -60,6 +60,7 @@ const struct scenario scenario_churn = {
     .summary = "clients take turns at leaving and coming back, at a rate",
     .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
     .proves = true,
+    .limit_of = LOAD_ARRIVALS,
     .options = options,
     .options_bytes = sizeof(struct churn),
     .check = check,

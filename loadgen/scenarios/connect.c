@@ -138,6 +138,7 @@ const struct scenario scenario_connect = {
     .summary = "connects so many clients, at a rate or as fast as it goes, and holds them",
     .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_SLOPES,
     .proves = true,
+    .limit_of = LOAD_CONNECTS,
     .options = options,
     .options_bytes = sizeof(struct connect),
     .check = check,

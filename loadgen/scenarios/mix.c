@@ -38,28 +38,23 @@ static const struct mix *mix_of(const struct config *config)
 }
 
 // What each group says for itself. An option for all of them would be silently ignored.
-static int check_common(const struct config *config, struct err *err)
-{
-    const struct identity *identity = &config->identity;
-    const struct {
-        bool given;
-        const char *option;
-    } refused[] = {{config->qos != 0, "qos"},
-                   {config->keep_alive_s != 0, "keep-alive"},
-                   {config->connect_rate_per_s > 0, "rate"},
-                   {config->workers != 0, "workers"},
-                   {identity->client_id_asked != NULL, "client-id"},
-                   {identity->start_number != 0, "start-number"},
-                   {identity->username_asked != NULL, "username"},
-                   {identity->password_asked != NULL, "password"},
-                   {identity->users_file != NULL, "users"},
-                   {identity->topic_asked != NULL, "topic"},
-                   {identity->will_topic_asked != NULL, "will-topic"}};
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-        if (refused[i].given)
-            return err_set(err, -EINVAL, "--%s: of a mix the groups in its file say that", refused[i].option);
-    return 0;
-}
+static const char *const refuses[] = {"qos",
+                                      "keep-alive",
+                                      "rate",
+                                      "workers",
+                                      "clients-per-worker",
+                                      "client-id",
+                                      "start-number",
+                                      "username",
+                                      "password",
+                                      "users",
+                                      "clean",
+                                      "topic",
+                                      "will-topic",
+                                      "will-payload",
+                                      "will-qos",
+                                      "will-retain",
+                                      NULL};
 
 static int check(struct config *config, struct err *err)
 {
@@ -67,9 +62,7 @@ static int check(struct config *config, struct err *err)
     if (!own->file)
         return err_set(err, -EINVAL,
                        "no --mix FILE: which groups and phases? scripts/poolmark mix reads TOML");
-    int code = check_common(config, err);
-    if (code == 0)
-        code = mix_plan_open(&own->mix, own->file, config, own->spread_pairs, err);
+    int code = mix_plan_open(&own->mix, own->file, config, own->spread_pairs, err);
     if (code < 0)
         return code;
     for (int i = 0; i < own->mix->group_count; i++) {
@@ -312,6 +305,8 @@ const struct scenario scenario_mix = {
     .measures = SCENARIO_MEASURES SCENARIO_MEASURES_MESSAGES
     "GROUP.* phase.* deliveries.expected delivery_slow.* recovery.* arrival.* "
     "arrival_uncorrected.* arrivals.* subscribe.* unsubscribe.* memory.peak_bytes memory.after_bytes",
+    .refuses = refuses,
+    .why_refused = "of a mix the groups in its file say that",
     .options = options,
     .options_bytes = sizeof(struct mix_options),
     .check = check,

@@ -2,6 +2,7 @@
 #include "loadgen/scenarios/mix_results.h"
 
 #include "base/clock.h"
+#include "loadgen/limits.h"
 #include "loadgen/memory_notes.h"
 #include "loadgen/run_books.h"
 #include "loadgen/scenarios/arrivals.h"
@@ -221,6 +222,159 @@ static void add_messages(const struct part *part)
          "messages arrived that are none of ours, or with another header or length than was sent");
 }
 
+// --- who limited their rates -------------------------------------------------------------------------------
+
+static struct fleet_order schedule_of(const struct part *part, const struct mix_act *act)
+{
+    return (struct fleet_order){.at_ns = part->result->at_ns,
+                                .rate_per_s = act->rate_per_s,
+                                .shape = mix_act_shape(part->mix, part->phase, act)};
+}
+
+// Of so many acts that are each due once, made by `last_ns`; `made` of them.
+static void judge_acts(const struct part *part, enum load_kind kind, int64_t acts, int64_t made,
+                       int64_t last_ns, int64_t not_sent, bool waits)
+{
+    const struct mix_act *act = mix_act_of(part->phase, part->group);
+    struct fleet_order order = schedule_of(part, act);
+    int64_t from_ns = order.at_ns + (kind == LOAD_ARRIVALS ? act->values.away_ns : 0);
+    int64_t span_ns = pace_span_ns(&order, acts), turn_ns = order_turn_ns(&order, acts);
+    if (last_ns <= from_ns || made == 0)
+        return;
+    int64_t took_ns = order_end_ns(part->run, last_ns, from_ns + span_ns, made >= acts) - from_ns + turn_ns;
+    struct limits_acts judged = {.kind = kind,
+                                 .asked_per_s = span_ns > 0 ? (double)(acts - 1) * 1e9 / (double)span_ns
+                                                            : act->rate_per_s,
+                                 .had_per_s = (double)made * 1e9 / (double)took_ns,
+                                 .took_ns = took_ns,
+                                 .in_time = made >= acts && !order_missed_rate(took_ns, span_ns + turn_ns),
+                                 .waits = waits,
+                                 .due = acts,
+                                 .not_sent = not_sent};
+    struct limits_part of = {part->prefix, &part->tally, part->crew->hist[LATENCY_LAG]};
+    limits_add_part(part->run, part->summary, &judged, &of);
+}
+
+// Clients that take turns for the whole phase.
+static void judge_turns(const struct part *part, const struct mix_act *act)
+{
+    const int64_t *count = part->tally.count;
+    struct fleet_order order = schedule_of(part, act);
+    int64_t from_ns = order.at_ns + act->values.away_ns, to_ns = scheduled_to_ns(part) + act->values.away_ns;
+    int64_t due = count[TALLY_ARRIVAL_DUE], arrived = count[TALLY_ARRIVED];
+    int64_t took_ns = order_end_ns(part->run, count[TALLY_LAST_ARRIVED_NS], to_ns, arrived >= due) - from_ns;
+    if (arrived == 0 || took_ns <= 0)
+        return;
+    struct limits_acts judged = {.kind = LOAD_ARRIVALS,
+                                 .asked_per_s =
+                                     pace_asked_per_s(&order, order.at_ns, scheduled_to_ns(part), due),
+                                 .had_per_s = (double)arrived * 1e9 / (double)took_ns,
+                                 .took_ns = took_ns,
+                                 .in_time = arrived >= due && !order_missed_rate(took_ns, to_ns - from_ns),
+                                 .due = due,
+                                 .not_sent = count[TALLY_ARRIVAL_NOT_SENT]};
+    struct limits_part of = {part->prefix, &part->tally, part->crew->hist[LATENCY_LAG]};
+    limits_add_part(part->run, part->summary, &judged, &of);
+}
+
+// The busier of both groups' workers.
+static void join_loads(struct tally *tally, const struct tally *other)
+{
+    const enum tally_count ran = tally_of_load(LOAD_MESSAGES, LOAD_RAN_PPM),
+                           waited = tally_of_load(LOAD_MESSAGES, LOAD_WAITED_PPM),
+                           stalled = tally_of_load(LOAD_MESSAGES, LOAD_STALLED_PPM);
+    if (other->count[ran] + other->count[waited] > tally->count[ran] + tally->count[waited]) {
+        tally->count[ran] = other->count[ran];
+        tally->count[waited] = other->count[waited];
+    }
+    if (other->count[stalled] > tally->count[stalled])
+        tally->count[stalled] = other->count[stalled];
+}
+
+// What became of the messages of a group: deliveries at its readers that are not slow, and the latest of them. Readers
+// are busy with them too.
+static void add_deliveries(const struct part *part, struct tally *tally, int64_t *due, int64_t *received,
+                           int64_t *last_ns)
+{
+    for (int i = 0; i < part->mix->group_count; i++) {
+        const struct mix_group *group = &part->mix->groups[i];
+        struct part reader = {.run = part->run, .mix = part->mix, .phase = part->phase, .group = i};
+        reader.crew = &part->run->crews[i];
+        if (group->role != ROLE_SUBSCRIBER || group->source != part->group)
+            continue;
+        crew_phase_tally(reader.crew, &reader.tally);
+        share_deliveries(&reader);
+        join_loads(tally, &reader.tally);
+        *due += reader.tally.count[TALLY_DELIVERY_DUE];
+        *received += reader.tally.count[TALLY_RECEIVED];
+        if (reader.tally.count[TALLY_LAST_RECEIVED_NS] > *last_ns)
+            *last_ns = reader.tally.count[TALLY_LAST_RECEIVED_NS];
+    }
+}
+
+static void judge_messages(const struct part *part, const struct mix_act *act)
+{
+    struct tally tally = part->tally;
+    const int64_t *count = part->tally.count;
+    struct fleet_order order = schedule_of(part, act);
+    int64_t due = count[TALLY_DELIVERY_DUE], received = count[TALLY_RECEIVED], to_ns = scheduled_to_ns(part),
+            last_ns = count[TALLY_LAST_RECEIVED_NS];
+    if (part->mix->groups[part->group].role == ROLE_PUBLISHER)
+        add_deliveries(part, &tally, &due, &received, &last_ns);
+    double share = due > 0 ? (double)received / (double)due : 1; // nobody is there who would read them
+    double asked_per_s = pace_asked_per_s(&order, order.at_ns, to_ns, count[TALLY_DUE]);
+    int64_t took_ns = (last_ns > to_ns ? last_ns : to_ns) - order.at_ns;
+    if (took_ns <= 0)
+        return;
+    struct limits_acts judged = {.kind = LOAD_MESSAGES,
+                                 .asked_per_s = asked_per_s,
+                                 .had_per_s = share * (double)count[TALLY_PUBLISHED] * 1e9 / (double)took_ns,
+                                 .took_ns = took_ns,
+                                 .due = count[TALLY_DUE],
+                                 .not_sent = count[TALLY_NOT_SENT]};
+    struct limits_part of = {part->prefix, &tally, part->crew->hist[LATENCY_LAG]};
+    limits_add_part(part->run, part->summary, &judged, &of);
+}
+
+// An act of which nothing was made, and readers, have none.
+static void add_limits(const struct part *part)
+{
+    const struct mix_act *act = mix_act_of(part->phase, part->group);
+    const int64_t *count = part->tally.count;
+    bool waits = count[TALLY_ARRIVAL_RETRIES] + count[TALLY_CONNECT_RETRIES] > 0;
+    int64_t clients = act ? act->goal - act->before : 0;
+    if (!act)
+        return;
+    switch (act->what) {
+    case DO_CONNECT:
+        if (act->arrives)
+            judge_acts(part, LOAD_ARRIVALS, clients, count[TALLY_ARRIVED], count[TALLY_LAST_ARRIVED_NS],
+                       count[TALLY_ARRIVAL_NOT_SENT], waits);
+        else
+            judge_acts(part, LOAD_CONNECTS, clients, count[TALLY_CONNECTED], count[TALLY_LAST_CONNECTED_NS],
+                       0, waits);
+        return;
+    case DO_STORM:
+        judge_acts(part, LOAD_ARRIVALS, clients, count[TALLY_ARRIVED], count[TALLY_LAST_ARRIVED_NS],
+                   count[TALLY_ARRIVAL_NOT_SENT], waits || comeback_waits_first(&act->values.comeback));
+        return;
+    case DO_CHURN:
+        judge_turns(part, act);
+        return;
+    case DO_SUBSCRIBE:
+    case DO_UNSUBSCRIBE:
+        judge_acts(part, LOAD_CHANGES, clients * act->values.filters,
+                   count[TALLY_ADDED] + count[TALLY_REMOVED], count[TALLY_LAST_CHANGED_NS],
+                   count[TALLY_ADD_NOT_SENT] + count[TALLY_REMOVE_NOT_SENT], false);
+        return;
+    case DO_PUBLISH:
+        judge_messages(part, act);
+        return;
+    default:
+        return;
+    }
+}
+
 static void add_latencies(const struct part *part)
 {
     for (int kind = 0; kind < LATENCY_LAG; kind++) {
@@ -250,6 +404,7 @@ void mix_results_add_phase(struct run *run, struct summary *summary, const struc
         add_arrivals(&part);
         add_changes(&part);
         add_messages(&part);
+        add_limits(&part);
         add_latencies(&part);
         mix_others_add(run, mix, i, &part.tally, result, mix->phases[phase].name);
     }

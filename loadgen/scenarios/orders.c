@@ -2,6 +2,7 @@
 #include "loadgen/scenarios/orders.h"
 
 #include "base/clock.h"
+#include "loadgen/limits.h"
 
 #include <errno.h>
 #include <math.h>
@@ -92,6 +93,23 @@ static double asked_connects_per_s(const struct run *run, const struct connect_t
     return (double)(time->acts - time->orders) * 1e9 / (double)time->due_ns;
 }
 
+void order_add_connect_limit(struct run *run, struct summary *summary, const struct connect_time *time)
+{
+    const int64_t *count = run->tally.count;
+    int64_t wanted = run->config->connections - run->config->later, took_ns = time->took_ns + time->turns_ns;
+    if (time->took_ns <= 0)
+        return;
+    struct limits_acts acts = {.kind = LOAD_CONNECTS,
+                               .asked_per_s = asked_connects_per_s(run, time),
+                               .had_per_s = (double)count[TALLY_CONNECTED] * 1e9 / (double)took_ns,
+                               .took_ns = took_ns,
+                               .in_time = count[TALLY_CONNECTED] >= wanted &&
+                                          !order_missed_rate(took_ns, time->due_ns + time->turns_ns),
+                               .waits = count[TALLY_CONNECT_RETRIES] > 0,
+                               .due = wanted};
+    limits_add(run, summary, &acts);
+}
+
 void order_add_connect_rate(struct run *run, struct summary *summary, const struct connect_time *time)
 {
     int64_t connected = run->tally.count[TALLY_CONNECTED];
@@ -111,6 +129,7 @@ void order_add_connect_rate(struct run *run, struct summary *summary, const stru
             rate, asked, (double)(time->took_ns - time->due_ns) / 1e9);
     else if (asked > 0)
         order_tell_short_schedule(run, "connects", connected, rate, asked);
+    order_add_connect_limit(run, summary, time);
 }
 
 bool order_prove(struct run *run, struct summary *summary)

@@ -30,6 +30,8 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
                       struct connect_time *time);
 // Adds connect.rate, .seconds and .rate_asked, and an anomaly when --rate was not reached.
 void order_add_connect_rate(struct run *run, struct summary *summary, const struct connect_time *time);
+// Adds who limited the connects; order_add_connect_rate does so too. Without a connect nothing.
+void order_add_connect_limit(struct run *run, struct summary *summary, const struct connect_time *time);
 // Was a rate missed? Yes, if it took longer than the schedule by more than a twentieth plus 0.1 s.
 bool order_missed_rate(int64_t took_ns, int64_t due_ns);
 

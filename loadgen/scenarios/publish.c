@@ -2,13 +2,10 @@
 // Scenario `publish`: pairs of clients, each a publisher and a subscriber, or another pattern (loadgen/pattern.h).
 // They send messages at a rate (of all publishers together) or as fast as these are delivered. Further connections
 // stay idle.
-#include "loadgen/cpu_idle.h"
-#include "loadgen/limit.h"
-#include "loadgen/receiving.h"
+#include "loadgen/limits.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
-#include "loadgen/thread_load.h"
 
 #include "base/clock.h"
 #include "base/units.h"
@@ -223,76 +220,6 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "drain_ns", json_integer(own->drain_ns));
 }
 
-// Each watched process's threads, before and after the publishing.
-struct target_loads {
-    struct thread_load *from, *to; // `count` each; none without memory
-    int count;
-    double stopped; // share of the time between the two in which they stood still (stops.h)
-    struct cpu_idle idle_from, idle_to;
-};
-
-static void open_target_loads(const struct run *run, struct target_loads *loads)
-{
-    int count = run->config->watch.count;
-    loads->from = calloc(2 * (size_t)count + 1, sizeof *loads->from);
-    loads->count = loads->from ? count : 0;
-    loads->to = loads->from ? loads->from + count : NULL;
-}
-
-static void close_target_loads(struct target_loads *loads)
-{
-    for (int i = 0; i < 2 * loads->count; i++)
-        thread_load_free(&loads->from[i]);
-    free(loads->from);
-}
-
-static void read_target_loads(const struct run *run, struct thread_load loads[], int count)
-{
-    for (int i = 0; i < count; i++)
-        if (thread_load_read_of((pid_t)run->config->watch_pids[i], &loads[i]) < 0)
-            loads[i].count = 0;
-}
-
-// Of the busiest thread of all watched processes. Both stay 0 when none can be read.
-static void busiest_of_target(const struct target_loads *loads, struct limit_facts *facts)
-{
-    for (int i = 0; i < loads->count; i++) {
-        double ran, waited;
-        thread_load_between(&loads->from[i], &loads->to[i], &ran, &waited);
-        if (ran + waited > facts->target_ran + facts->target_waited) {
-            facts->target_ran = ran;
-            facts->target_waited = waited;
-        }
-    }
-}
-
-// Judges the limit of the rate: a rate that the generator could not exceed says nothing about the target.
-static void add_limit(struct summary *summary, const struct run *run, const struct target_loads *loads,
-                      int64_t published_ns, double asked_per_s, double had_per_s)
-{
-    struct limit_facts facts = {.asked_per_s = asked_per_s,
-                                .had_per_s = had_per_s,
-                                .not_sent = (double)run->tally.count[TALLY_NOT_SENT],
-                                .ran = (double)run->tally.count[TALLY_RAN_PPM] / 1e6,
-                                .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6,
-                                .target_stopped = loads->stopped,
-                                .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6,
-                                .unread = receiving_unread(run),
-                                .late_receiver = receiving_was_late(run),
-                                .idle = cpu_idle_between(&loads->idle_from, &loads->idle_to),
-                                .brief = published_ns < THREAD_LOAD_LEAST_NS,
-                                .none_due = tally_measured(&run->tally, TALLY_DUE) == 0};
-    const struct hist *lag = run->total[LATENCY_LAG];
-    int64_t p99_ns = hist_percentile_known(lag, 99);
-    busiest_of_target(loads, &facts);
-    facts.lag_p99_ns = p99_ns >= 0 ? p99_ns : hist_max(lag); // with too few acts the latest decides
-    limit_judge(&summary->limit, &facts);
-    if (facts.ran + facts.waited == 0)
-        return;
-    summary_add(summary, "generator.busiest_ran", facts.ran, "1", "none");
-    summary_add(summary, "generator.busiest_waited", facts.waited, "1", "none");
-}
-
 // Deliveries as messages: a message that arrived at half of its subscribers is half a message.
 static double in_messages(const struct run *run, double deliveries)
 {
@@ -302,8 +229,7 @@ static double in_messages(const struct run *run, double deliveries)
 
 // Adds the rate of measured messages that arrived. The time is from the end of the warm-up to the end of the
 // schedule. It ends earlier if the run ended before, and later if the last message arrived after that.
-static void add_rate(struct summary *summary, struct run *run, const struct fleet_order *order,
-                     const struct target_loads *loads)
+static void add_rate(struct summary *summary, struct run *run, const struct fleet_order *order)
 {
     int64_t from_ns = order->at_ns + order->warmup_ns, to_ns = order->at_ns + order->duration_ns;
     if (run->broken_ns > 0 && run->broken_ns < to_ns)
@@ -320,7 +246,13 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
     if (order->pattern.kind != PATTERN_PAIRS)
         summary_add(summary, "deliveries.rate", deliveries / seconds, "1/s", "higher");
     summary_add(summary, "messages.seconds", seconds, "s", "none");
-    add_limit(summary, run, loads, to_ns - order->at_ns, asked_per_s, rate);
+    struct limits_acts acts = {.kind = LOAD_MESSAGES,
+                               .asked_per_s = asked_per_s,
+                               .had_per_s = rate,
+                               .took_ns = to_ns - order->at_ns,
+                               .due = tally_measured(&run->tally, TALLY_DUE),
+                               .not_sent = run->tally.count[TALLY_NOT_SENT]};
+    limits_add(run, summary, &acts);
     if (!(order->rate_per_s > 0))
         return;
     summary_add(summary, "messages.rate_asked", asked_per_s, "1/s", "none");
@@ -335,8 +267,7 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
         order_tell_short_schedule(run, "messages", tally_measured(&run->tally, TALLY_DUE), rate, asked_per_s);
 }
 
-static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order,
-                         const struct target_loads *loads)
+static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order)
 {
     const int64_t *count = run->tally.count;
     summary_add(summary, "messages.sent", (double)count[TALLY_PUBLISHED], "1", "none");
@@ -350,7 +281,7 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
     summary_add(summary, "messages.unfinished", (double)count[TALLY_UNFINISHED], "1", "lower");
-    add_rate(summary, run, order, loads);
+    add_rate(summary, run, order);
     static const struct {
         enum tally_count what;
         const char *name, *text;
@@ -409,17 +340,8 @@ static bool publish(struct run *run, struct summary *summary)
     order.shape.lead_ns = own->warmup_ns; // the warm-up has the rate with which the measured time begins
     run_phase(run, "publish");
     run->lossy = true;
-    struct target_loads loads;
-    open_target_loads(run, &loads);
-    read_target_loads(run, loads.from, loads.count);
-    cpu_idle_read(&loads.idle_from);
-    int64_t from_ns = clock_now_ns(), stopped_ns = stops_ns(&run->stops);
     bool fine = run_order(run, run->fleet, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
-    read_target_loads(run, loads.to, loads.count);
-    cpu_idle_read(&loads.idle_to);
-    loads.stopped = (double)(stops_ns(&run->stops) - stopped_ns) / (double)(clock_now_ns() - from_ns);
-    add_messages(summary, run, &order, &loads);
-    close_target_loads(&loads);
+    add_messages(summary, run, &order);
     return fine;
 }
 
@@ -461,6 +383,8 @@ static void play(struct run *run, struct summary *summary)
         if (run->config->prove)
             order_prove(run, summary);
     }
+    if (run->config->connect_rate_per_s > 0)
+        order_add_connect_limit(run, summary, &time);
     run_disconnect(run);
     arrivals_add_returns(run, summary);
     note_payload(run);
@@ -472,6 +396,7 @@ const struct scenario scenario_publish = {
     .measures = SCENARIO_MEASURES SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_MESSAGES
     "deliveries.* cpu.per_message_ns cpu.per_delivery_ns",
     .proves = true,
+    .limit_of = LOAD_MESSAGES,
     .options = options,
     .options_bytes = sizeof(struct publish),
     .check = check,

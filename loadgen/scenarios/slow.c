@@ -5,6 +5,7 @@
 // with them by their missing messages and lost connections; and when they have recovered.
 #include "base/clock.h"
 #include "loadgen/costs.h"
+#include "loadgen/limits.h"
 #include "loadgen/payload.h"
 #include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/arrivals.h"
@@ -144,7 +145,15 @@ static void add_rate(struct run *run, struct summary *summary, const struct slow
         return;
     double share = (double)count[TALLY_RECEIVED] / (double)count[TALLY_DELIVERY_DUE];
     summary_add(summary, "messages.seconds", seconds, "s", "none");
-    summary_add(summary, "messages.rate", share * (double)count[TALLY_PUBLISHED] / seconds, "1/s", "higher");
+    double rate = share * (double)count[TALLY_PUBLISHED] / seconds;
+    summary_add(summary, "messages.rate", rate, "1/s", "higher");
+    struct limits_acts acts = {.kind = LOAD_MESSAGES,
+                               .asked_per_s = options_of(run->config)->rate_per_s,
+                               .had_per_s = rate,
+                               .took_ns = (int64_t)(seconds * 1e9),
+                               .due = count[TALLY_DUE],
+                               .not_sent = count[TALLY_NOT_SENT]};
+    limits_add(run, summary, &acts);
 }
 
 static void add_messages(struct run *run, struct summary *summary, const struct slowed *slowed)
@@ -304,6 +313,7 @@ const struct scenario scenario_slow = {
     "deliveries.expected delivery_before.* delivery_after.* delivery_slow.* recovery.* slow.* "
     "memory.peak_bytes memory.after_bytes",
     .proves = true,
+    .limit_of = LOAD_MESSAGES,
     .options = options,
     .options_bytes = sizeof(struct slow),
     .check = check,

@@ -5,6 +5,7 @@
 // by more than 20 % an hour, reuse below 50 %.
 #include "base/clock.h"
 #include "loadgen/costs.h"
+#include "loadgen/limits.h"
 #include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/orders.h"
@@ -72,7 +73,8 @@ static int check(struct config *config, struct err *err)
     config->probes = 2 * pairs_of(own);
     if (!(own->publish_rate_per_s > 0))
         return err_set(err, -EINVAL, "--publish-rate 0: a soak keeps a modest rate: more than 0");
-    return arrivals_check_turns(config, &own->turns, own->duration_ns, err);
+    int code = order_check_topic(config, own->turns.subscribe, err);
+    return code < 0 ? code : arrivals_check_turns(config, &own->turns, own->duration_ns, err);
 }
 
 static int check_run(const struct config *config, struct err *err)
@@ -120,6 +122,14 @@ static void add_messages(struct run *run, struct summary *summary, const struct 
         return;
     summary_add(summary, "messages.seconds", seconds, "s", "none");
     summary_add(summary, "messages.rate", (double)count[TALLY_RECEIVED] / seconds, "1/s", "higher");
+    struct limits_acts acts = {.kind = LOAD_MESSAGES,
+                               .asked_per_s = soaked->publish.rate_per_s,
+                               .had_per_s = (double)count[TALLY_RECEIVED] / seconds,
+                               .took_ns = (int64_t)(seconds * 1e9),
+                               .probes = true,
+                               .due = count[TALLY_DUE],
+                               .not_sent = count[TALLY_NOT_SENT]};
+    limits_add(run, summary, &acts);
     if (count[TALLY_LOST] > 0)
         run_anomaly(run, "lost", "%lld messages were sent and did not arrive", (long long)count[TALLY_LOST]);
     if (count[TALLY_NOT_SENT] > 0)
@@ -331,6 +341,7 @@ const struct scenario scenario_soak = {
     "soak.memory_slope* soak.memory_growth soak.memory_level_bytes soak.memory_readings "
     "soak.pool_fullness soak.reuse",
     .proves = true,
+    .limit_of = LOAD_ARRIVALS,
     .options = options,
     .options_bytes = sizeof(struct soak),
     .check = check,

@@ -447,6 +447,7 @@ const struct scenario scenario_steps = {
     .measures = SCENARIO_MEASURES_CONNECTS SCENARIO_MEASURES_RETURNS SCENARIO_MEASURES_SLOPES
     "step.* delivery.* delivery_uncorrected.*",
     .proves = true,
+    .limit_of = LOAD_CONNECTS,
     .options = options,
     .options_bytes = sizeof(struct options),
     .check = check,

@@ -102,6 +102,7 @@ const struct scenario scenario_storm = {
     .summary = "all clients lose their connections, and come back at once",
     .measures = SCENARIO_MEASURES_ARRIVALS "cpu.per_arrival_ns",
     .proves = true,
+    .limit_of = LOAD_ARRIVALS,
     .options = options,
     .options_bytes = sizeof(struct storm),
     .check = check,

@@ -8,6 +8,7 @@
 // last of them. At the end they are removed.
 #include "base/clock.h"
 #include "loadgen/costs.h"
+#include "loadgen/limits.h"
 #include "loadgen/memory_notes.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/options.h"
@@ -48,6 +49,8 @@ static const struct opt options[] = {
     OPTION_SETTLE(AT(settle_ns)),
     {0},
 };
+
+static const char *const refuses[] = {"topic", NULL};
 
 struct changes {                           // of all orders together
     int64_t took_ns, due_ns;               // from the common instant to the last answer; by the schedule
@@ -228,6 +231,23 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
         summary_add(summary, "cpu.per_change_ns", cost_ns, "ns", "lower");
 }
 
+static void add_limit(struct run *run, struct summary *summary, const struct changes *changes,
+                      double asked_per_s, double had_per_s)
+{
+    const int64_t *count = run->tally.count;
+    int64_t due = count[TALLY_ADD_DUE] + count[TALLY_REMOVE_DUE],
+            took_ns = changes->took_ns + changes->turns_ns;
+    struct limits_acts acts = {.kind = LOAD_CHANGES,
+                               .asked_per_s = asked_per_s,
+                               .had_per_s = had_per_s,
+                               .took_ns = took_ns,
+                               .in_time = count[TALLY_ADDED] + count[TALLY_REMOVED] >= changes->acts &&
+                                          !order_missed_rate(took_ns, changes->due_ns + changes->turns_ns),
+                               .due = due,
+                               .not_sent = count[TALLY_ADD_NOT_SENT] + count[TALLY_REMOVE_NOT_SENT]};
+    limits_add(run, summary, &acts);
+}
+
 static void add_rate(struct run *run, struct summary *summary, const struct changes *changes, int64_t changed)
 {
     const struct subscribe *own = options_of(run->config);
@@ -240,6 +260,7 @@ static void add_rate(struct run *run, struct summary *summary, const struct chan
     double had_per_s = (double)changed / seconds;
     summary_add(summary, "subscriptions.rate", had_per_s, "1/s", "higher");
     summary_add(summary, "subscriptions.seconds", seconds, "s", "lower");
+    add_limit(run, summary, changes, asked_per_s, had_per_s);
     if (run_is_broken(run))
         return;
     if (order_missed_rate(changes->took_ns + changes->turns_ns, changes->due_ns + changes->turns_ns))
@@ -354,6 +375,9 @@ const struct scenario scenario_subscribe = {
     "messages.retain_changed memory.subscribed_bytes "
     "memory.per_subscription_bytes memory.peak_bytes memory.after_bytes cpu.per_change_ns",
     .proves = true,
+    .limit_of = LOAD_CHANGES,
+    .refuses = refuses,
+    .why_refused = "clients have filters of their own, poolmark/PREFIX/s/...",
     .options = options,
     .options_bytes = sizeof(struct subscribe),
     .check = check,

@@ -11,6 +11,8 @@ from typing import Any
 
 Row = dict[str, Any]  # of a program's --describe
 
+MPI = "poolmark-loadgen-mpi"    # built where there is an mpicc
+
 PATHS = {"DIR": "folder", "FILE": "file", "FILE.toml": "file", "BUILD": "folder", **dict.fromkeys(("RUN", "BASE", "CANDIDATE"), "run")}
 
 
@@ -105,9 +107,8 @@ def broker(build: Path) -> Command:
         "pool": names(told["strategies"]), "shape": names(told["shapes"])})[0]
 
 
-def loadgen(build: Path) -> Command:
-    command, told = described(build / "poolmark-loadgen", "load an MQTT broker and record what it does",
-                              lambda told: {"engine": names(told["engines"])})
+def loadgen(build: Path, program: str = "poolmark-loadgen", summary: str = "load an MQTT broker and record what it does") -> Command:
+    command, told = described(build / program, summary, lambda told: {"engine": names(told["engines"])})
     for scenario in told["scenarios"]:
         its = {f"--{name}" for name in scenario["options"]}
         command.commands.append(Command(scenario["name"], scenario["summary"],
@@ -164,4 +165,5 @@ def poolmark(scripts: Path) -> Command:
 
 
 def everything(build: Path, scripts: Path) -> list[Command]:
-    return [poolmark(scripts), broker(build), loadgen(build), bench(build), hot(build)]
+    several = [loadgen(build, MPI, "load an MQTT broker from several hosts, as one run")] if (build / MPI).is_file() else []
+    return [poolmark(scripts), broker(build), loadgen(build), *several, bench(build), hot(build)]

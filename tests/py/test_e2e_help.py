@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The generator's --help: all options, or those of one scenario; exit codes."""
+import concurrent.futures
+import json
 import os
 import re
 import subprocess
@@ -39,6 +41,57 @@ def test_help_of_a_scenario_has_its_options_and_no_empty_part(scenario, its, oth
     assert its | {"target", "record"} <= options and not others & options
     assert f"Usage: poolmark-loadgen {scenario} --target" in text
     assert not re.search(r"^[A-Z]\w+( \w+)*\n+[A-Z]\w+( \w+)*$", text, re.M)
+
+
+VALUES = {"flag": [], "count": ["2"], "bytes": ["64"], "duration": ["1s"], "rate": ["10"], "text": ["x"], "number": ["0.5"], "list": ["1"]}
+OWN_VALUES = {"engine": ["raw"], "ports": ["kernel"], "steps": ["1,2"], "pattern": ["fan-in"], "payload": ["64"], "connections": ["1000"], "share": ["fit"],
+              "client-id": ["x%i"], "open": ["conn-tcp-1M-5K"]}
+BACKOFF, WILL, RAMP = ["--backoff", "1s"], ["--will-topic", "w"], ["--schedule", "ramp"]
+NEEDS = {"password": ["--username", "u"], "will-payload": WILL, "will-qos": WILL, "will-retain": WILL, "schedule-from": RAMP, "schedule-over": RAMP,
+         "schedule-steps": ["--schedule", "stairs"], "publishers": ["--pattern", "fan-in"], "jitter": BACKOFF, "backoff-max": BACKOFF,
+         "give-up": BACKOFF}
+ONE_RANK = ("share", "only-watch")      # refused when the run would begin
+
+
+def test_help_of_a_scenario_lists_what_it_takes_and_nothing_else(tmp_path):
+    """Each option with a value and what it needs beside it; each that is not listed is refused by its name."""
+    (tmp_path / "mix.json").write_text(json.dumps({"title": "", "groups": [{"name": "a", "options": ["--role", "pairs", "--connections", "2"]}],
+                                                   "phases": [{"name": "b", "options": [], "acts": [{"group": "a", "options": ["--do", "connect"]}]}]}))
+    told = described.loadgen(PROGRAM.parent)
+    every = described.options(told) | {name: {"kind": "flag", "choices": []} for name in ONE_RANK}
+
+    def tries(scenario, listed, name, option):
+        value = OWN_VALUES.get(name, option["choices"][:1] if option["choices"] else VALUES.get(option["kind"], ["x"]))
+        beside = ["--mix", str(tmp_path / "mix.json")] if scenario == "mix" and name != "mix" else []
+        if name == "mix":
+            value = [str(tmp_path / "mix.json")]
+        if name in listed:
+            beside += [word for word in NEEDS.get(name, ()) if not word.startswith("--") or word[2:] in listed]
+            beside += ["--subscribe"] if name == "topic" and "subscribe" in listed else []
+        end = ["--target", "mqtt://127.0.0.1:1"] if name in ONE_RANK else ["--describe"]
+        done = subprocess.run([PROGRAM, scenario, *beside, f"--{name}", *value, *end], capture_output=True, text=True, timeout=60, check=False)
+        right = done.returncode == 0 if name in listed else done.returncode == 2 and f"--{name}" in done.stderr
+        return [] if right else [(scenario, name, name in listed, done.returncode, done.stderr)]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wrong = []
+        for scenario in (one["name"] for one in told["scenarios"]):
+            _, listed = help_of(scenario)
+            listed -= {"help", "version", "describe"}
+            assert listed and listed <= set(every)
+            wrong += [pool.submit(tries, scenario, listed, name, option) for name, option in every.items()]
+        assert [text for one in wrong for text in one.result()] == []
+
+
+def test_what_the_program_over_several_hosts_says_begins_with_its_own_name():
+    several = PROGRAM.with_name("poolmark-loadgen-mpi")
+    if not several.exists():
+        pytest.skip("poolmark-loadgen-mpi was not built (make mpi)")
+    for program, words in ((several, ["connect"]), (several, ["connect", "--pairs", "2"]), (PROGRAM, ["connect"])):
+        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2 and done.stderr.startswith(f"{program.name}: "), done.stderr
+    told = json.loads(subprocess.run([several, "--describe"], capture_output=True, text=True, timeout=60, check=True).stdout)
+    assert told["program"] == "poolmark-loadgen-mpi" and {"share", "only-watch"} <= {one["name"] for one in told["options"]}
 
 
 @pytest.mark.parametrize("program", ["poolmark-broker", "poolmark-loadgen", "poolmark-bench", "poolmark-hot", "poolmark-loadgen-mpi", "bare-client"])

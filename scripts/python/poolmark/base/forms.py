@@ -41,6 +41,7 @@ class PhaseData(TypedDict):
     folder: str                     # below the cell's
     prefix: NotRequired[str]        # of its metrics' names
     several: NotRequired[bool]      # the cell was to have more than one
+    limit: NotRequired[str]         # who limited its rate: none, generator, target, host, unknown
 
 
 class BooksData(TypedDict):

@@ -4,6 +4,7 @@
 With several repetitions a column has medians; the CSV has every cell. Incomplete cells are marked with "!". A figure that others may have
 disturbed has a "?"; one that they took away is "withheld".
 """
+import collections
 import math
 import re
 import shutil
@@ -201,6 +202,21 @@ def rows(grouped: dict[str, list[CellData]]) -> list[list[str]]:
             found = values(cells, metric)
             unit = next((cell["metrics"][metric]["unit"] for cell in cells if metric in cell["metrics"]), "")
             line.append(marked(of_some(show(statistics.median(found) if found else None, unit), len(found), len(cells)), cells, metric))
+        table.append(line)
+    return table + limit_rows(grouped)
+
+
+def limit_rows(grouped: dict[str, list[CellData]]) -> list[list[str]]:
+    """Who limited the rate of each phase: of several repetitions each who did, with how many. Older records do not have it."""
+    told = {phase["name"]: phase.get("several", False) for cells in grouped.values() for cell in cells for phase in cell.get("phases", [])
+            if "limit" in phase}
+    table = []
+    for name, several in told.items():
+        line = [f"limit, {name}" if several else "limit"]
+        for cells in grouped.values():
+            found = collections.Counter(phase["limit"] for cell in cells for phase in cell.get("phases", [])
+                                        if phase["name"] == name and "limit" in phase)
+            line.append(", ".join(by if count == len(cells) else f"{by} {count} of {len(cells)}" for by, count in found.most_common()) or "-")
         table.append(line)
     return table
 

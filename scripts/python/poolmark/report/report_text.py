@@ -82,6 +82,8 @@ def _suite_table(groups: dict[Name, list[CellData]]) -> tuple[list[str], list[li
         best, unit = _best(groups, metric, one["better"]), one["unit"]
         rows.append([Field(label), *(Field(summary.marked(show(median(cells, metric), unit), cells, metric), name in best)
                                      for name, cells in groups.items())])
+    by_label = {str(number): cells for number, cells in enumerate(groups.values())}
+    rows += [[Field(text) for text in line] for line in summary.limit_rows(by_label)]
     return ["", *(name.label for name in groups)], rows
 
 
@@ -90,12 +92,20 @@ def _is_bench(run: Run) -> bool:
     return bool(cells) and (run.data["kind"] == "bench" or all("workload" in cell["config"] for cell in cells))
 
 
+def _limits(run: Run) -> list[list[Field]]:
+    """Who limited the rates of a generator's run."""
+    told = run.data.get("summary") or {}
+    limits = told.get("limits") or ({"messages": told["limit"]} if told.get("limit") else {})
+    return [[Field(f"limit of {name}"), Field(f"{one['by']}: {one['why']}")] for name, one in limits.items()]
+
+
 def tables(source: Source, run: Run) -> list[Table]:
     """The printed table of a suite, one for each load where it has several; a row for each benchmark; otherwise all metrics."""
     cells = run.data.get("cells", [])
     if not cells:
-        return [Table("", ["metric", "value"], [[Field(name), Field(show(one["value"], one["unit"]) if one["value"] is not None else "-")]
-                                                for name, one in run.data.get("metrics", {}).items()])]
+        rows = [[Field(name), Field(show(one["value"], one["unit"]) if one["value"] is not None else "-")]
+                for name, one in run.data.get("metrics", {}).items()]
+        return [Table("", ["metric", "value"], rows + _limits(run))]
     if _is_bench(run):
         return [Table("", *_bench_table(cells))]
     if beside.asked(run.data):

@@ -181,6 +181,8 @@ class CellRun:
         self.cell.phase(taken)
         try:
             run = take_phase(self.cell, folder, taken)
+            if limit := (run.data.get("summary") or {}).get("limit"):
+                taken["limit"] = str(limit["by"])
             if run.data["status"] == "failed":
                 self.failed("clients", f"{phase['name']}: the generator's record says failed")
             elif run.data["status"] != "complete":
