@@ -187,7 +187,8 @@ static void judge_missing(struct limit *limit, const struct limit_facts *facts, 
 
 void limit_judge(struct limit *limit, const struct limit_facts *facts)
 {
-    bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS;
+    bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS &&
+                                                facts->lag_p99_ns >= (1 - KEPT) * (double)facts->took_ns;
     bool kept = paced && (facts->in_time || facts->had_per_s >= facts->asked_per_s * KEPT);
     if (paced && facts->none_due)
         say(limit, LIMIT_UNKNOWN, "no %s was due", words[facts->kind].one);

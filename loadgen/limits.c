@@ -78,6 +78,7 @@ static struct limit_facts facts_of(const struct run *run, const struct limits_ac
                                 .lag_p99_ns = of->lag_p99_ns,
                                 .ran = figure(tally, acts->kind, LOAD_RAN_PPM),
                                 .waited = figure(tally, acts->kind, LOAD_WAITED_PPM),
+                                .took_ns = acts->took_ns,
                                 .brief = acts->took_ns < THREAD_LOAD_LEAST_NS,
                                 .target_stopped = share(of->stopped_ns, of->ns),
                                 .stalled = figure(tally, acts->kind, LOAD_STALLED_PPM),
@@ -127,6 +128,8 @@ void limits_add_part(struct run *run, struct summary *summary, const struct limi
     int64_t p99_ns = hist_percentile_known(part->lag, 99);
     facts.lag_p99_ns = p99_ns >= 0 ? p99_ns : hist_max(part->lag);
     limit_judge(&limit, &facts);
+    if (!(acts->asked_per_s > 0) && facts.brief && limit.by == LIMIT_UNKNOWN)
+        return;
     snprintf(name, sizeof name, "%s%s", part->prefix, limit_kind_name(acts->kind));
     summary_add_limit(summary, name, &limit, false);
     add_busiest(summary, part->prefix, &facts);

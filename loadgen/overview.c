@@ -343,8 +343,8 @@ static void print_limits(const struct summary *summary, FILE *to)
                 limit_name(one->limit.by), one->limit.why);
     }
     if (kept > 0)
-        fprintf(to, "%-*snone: %d %srate%s of groups in phases kept\n", LABEL, "limit", kept,
-                told > 0 ? "other " : "", kept == 1 ? " was" : "s were");
+        fprintf(to, "%-*snone: %d %srate%s of groups in phases %s kept\n", LABEL, "limit", kept,
+                told > 0 ? "other " : "", kept == 1 ? "" : "s", kept == 1 ? "was" : "were");
 }
 
 static void print_target(const struct overview *overview, FILE *to)

@@ -135,7 +135,8 @@ def test_each_group_of_a_mix_has_a_limit_in_each_phase(tmp_path):
         had = [name for name in ("movers.arrive.connects", "pairs.day.messages", "movers.day.arrivals") if limits[name]["by"] == "none"]
         if len(had) < 3:
             continue
-        assert set(limits) == {"pairs.arrive.connects", "movers.arrive.connects", "pairs.day.messages", "movers.day.arrivals",
+        limits.pop("pairs.arrive.connects", None)     # as fast as it goes: mostly too short to tell
+        assert set(limits) == {"movers.arrive.connects", "pairs.day.messages", "movers.day.arrivals",
                                "movers.night.arrivals"}
         assert limits["movers.night.arrivals"]["by"] == "target", limits
         assert "limit                 movers.night.arrivals: target: " in run.table()
