@@ -7,7 +7,7 @@ HONESTY = Path(__file__).resolve().parents[1] / "honesty"
 TEXT = (HONESTY / "README.md").read_text(encoding="utf-8")
 # Sections, and how many cases each has. A case is not taken out; a new one is added here too.
 CASES = {"1. The books are closed": 20, "2. Absent, forbidden and gone are three things": 18,
-         "3. What is not the target's fault is not charged to it": 16,
+         "3. What is not the target's fault is not charged to it": 17,
          "4. Open loop everywhere, and no choosing of samples by their outcome": 4, "5. Readers believe nothing": 5, "Also found": 8,
          "Shown for all": 1, "Relatives: others load the target": 17,
          "Relatives: a figure that is not known": 6, "Relatives: what a process next door does": 8,

@@ -75,9 +75,10 @@ def shapes_table(build: Path | None) -> str:
 
 def scenarios_table(build: Path | None) -> str:
     told = described.loadgen(build)
-    common = set.intersection(*(set(one["options"]) for one in told["scenarios"]))
+    headings = tuple(f"{one['name']}: " for one in told["scenarios"])
+    own = {row["name"] for row in told["options"] if (row["heading"] or "").startswith(headings)}
     return table(["scenario", "what it does", "options of its own"], [
-        [f"`{one['name']}`", one["summary"], ", ".join(f"`--{name}`" for name in one["options"] if name not in common)]
+        [f"`{one['name']}`", one["summary"], ", ".join(f"`--{name}`" for name in one["options"] if name in own)]
         for one in told["scenarios"]])
 
 
