@@ -308,7 +308,7 @@ static void test_options_beside_open_count(void **state)
     expect("no shared subscriptions: fanin- has the same load", "--open", "sharedsub-50K-500-50K-50K", NULL);
     expect("--scale is of --open", "connect", "--scale", "0.5", NULL);
     expect("--scale", "--open", "p2p-1K-1K-1K-1K", "--scale", "2", NULL);
-    expect("one scenario at a time", "publish", "--open", "p2p-1K-1K-1K-1K", NULL);
+    expect("it stands in place of a scenario", "publish", "--open", "p2p-1K-1K-1K-1K", NULL);
     expect("--steps: scenario publish does not use it", "--open", "p2p-1K-1K-1K-1K", "--steps", "1", NULL);
 }
 
