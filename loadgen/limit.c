@@ -167,7 +167,7 @@ static void judge_missing(struct limit *limit, const struct limit_facts *facts, 
         judge_answers(limit, facts);
     else if (is_this_side(limit, facts, late))
         ;
-    else if (!paced && facts->waits)
+    else if (!paced && facts->waits && !facts->queue_full)
         say(limit, LIMIT_UNKNOWN, "clients waited before they tried (--backoff), which is in the time too");
     else if (!known && facts->brief)
         say(limit, LIMIT_UNKNOWN, "the time of the %s was too short to tell how busy the workers were",

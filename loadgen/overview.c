@@ -75,6 +75,13 @@ static double connect_rate(const struct overview *overview)
     return (double)count[TALLY_CONNECTED] * 1e9 / (double)took_ns;
 }
 
+// Of a rate that changes its mean.
+static double asked_connects(const struct overview *overview)
+{
+    double asked = figure(overview, "connect.rate_asked");
+    return isfinite(asked) ? asked : overview->run->config->connect_rate_per_s;
+}
+
 // A rate, where the run has one.
 static void print_rate(const struct overview *overview, FILE *to, const char *label, const char *asked,
                        const char *had)
@@ -118,7 +125,7 @@ static void print_asked(const struct overview *overview, FILE *to)
     }
     bool one = run->config->crew_count == 0; // of groups each has rates of its own
     if (one)
-        print_pair(to, "connects a second", run->config->connect_rate_per_s, connect_rate(overview), "1/s");
+        print_pair(to, "connects a second", asked_connects(overview), connect_rate(overview), "1/s");
     if (isfinite(figure(overview, "clients.alive")))
         print_pair(to, "signs of life", (double)count[TALLY_PROVE_ASKED], figure(overview, "clients.alive"),
                    "1");

@@ -227,6 +227,8 @@ static void test_the_host_may_keep_connects_from_being_made(void **state)
     check(facts, LIMIT_TARGET, "10 %");
     facts.queue_full = true;
     check(facts, LIMIT_HOST, "full accept queue");
+    facts.waits = true;
+    check(facts, LIMIT_HOST, "full accept queue");
     facts.target_stopped = 0.5;
     check(facts, LIMIT_UNKNOWN, "was stopped");
     check((struct limit_facts){.kind = LOAD_ARRIVALS, .had_per_s = 100, .due = 50, .ran = 0.1, .waits = true},

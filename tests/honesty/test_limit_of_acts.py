@@ -3,13 +3,14 @@
 was stopped or has no processor. Nobody is charged with what another did."""
 import contextlib
 import json
+import re
 import time
 
 import pytest
 from faults import Broker, cgroup, children_of, load, needs_root, peer, stopped
 
 SCENARIOS = {    # two seconds each
-    "connect": ("connects", ("--connections", 120, "--rate", 60)),
+    "connect": ("connects", ("--connections", 120, "--rate", 60, "--schedule", "ramp", "--schedule-from", 55)),
     "churn": ("arrivals", ("--connections", 40, "--churn-rate", 60, "--duration", "2s")),
     "burst": ("arrivals", ("--connections", 10, "--burst", 120, "--burst-rate", 60, "--repeat", 1, "--stay", "100ms", "--calm", "100ms")),
     "subscribe": ("changes", ("--connections", 30, "--filters", 4, "--subscribe-rate", 60, "--repeat", 1)),
@@ -48,6 +49,8 @@ def test_a_rate_that_was_had_has_no_limit(tmp_path, broker, engine):
                 assert run.record["summary"]["limit"] == told[scenario][kind] == {"by": "none", "why": "the rate was kept"}
                 assert "limit                 none: the rate was kept\n" in run.table()
                 assert 0 < run.metric("generator.busiest_ran") + run.metric("generator.busiest_waited") <= 1
+            mean = runs["connect"].metric("connect.rate_asked")
+            assert 57 < mean < 58 and re.search(rf"^connects a second +{mean:.1f}/s ", runs["connect"].table(), re.M), runs["connect"].table()
             return
     pytest.fail(f"none of 5 tries had each rate: {wrong or told}")
 
