@@ -38,8 +38,7 @@ struct limit_facts {
     bool queue_full;        // the kernel dropped SYNs at a full accept queue, and connects waited for that
     bool waits;             // clients waited between their tries, as they were asked to
     int64_t lag_p99_ns;     // from the intended times to the acts; ignored without a schedule
-    int64_t
-        took_ns; // what the rate was counted in; acts that were late by less than its missing share explain nothing
+    int64_t took_ns;        // what the rate was counted in; 0: not known
     // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known, and `brief`: because
     // the time was too short to tell.
     double ran, waited;
