@@ -74,6 +74,9 @@ def test_a_target_that_does_not_answer_is_the_limit(tmp_path, watched):
                 run.end()
                 kind, _ = SCENARIOS[scenario]
                 told = limit_of(run, kind)
+                if told["by"] == "host":    # other programs of this host left no processor
+                    assert "CPU" in told["why"]
+                    continue
                 assert told["by"] == ("unknown" if watched else "target"), (scenario, told)
                 assert "stopped" in told["why"] if watched else "second" in told["why"], (scenario, told)
 
@@ -85,8 +88,8 @@ def test_clients_that_come_back_at_once_wait_for_a_slow_target(tmp_path):
         return {1: b"\x20\x02\x00\x00", 12: b"\xd0\x00"}.get(kind, b"")
     with peer(answer) as port, load(tmp_path / "run", "storm", port, "--by-client", "--connections", 60, "--workers", 1, "--window", 2) as run:
         assert run.end() == 0
-        assert run.record["summary"]["limit"]["by"] == "target", run.record["summary"]
-        assert "for the target in the rest" in run.record["summary"]["limit"]["why"]
+        told = run.record["summary"]["limit"]
+        assert told["by"] == "host" and "CPU" in told["why"] or told["by"] == "target" and "for the target in the rest" in told["why"], told
         assert run.metric("generator.busiest_ran") < 0.9
 
 
@@ -141,8 +144,9 @@ def test_each_group_of_a_mix_has_a_limit_in_each_phase(tmp_path):
         limits.pop("pairs.arrive.connects", None)     # as fast as it goes: mostly too short to tell
         assert set(limits) == {"movers.arrive.connects", "pairs.day.messages", "movers.day.arrivals",
                                "movers.night.arrivals"}
-        assert limits["movers.night.arrivals"]["by"] == "target", limits
-        assert "limit                 movers.night.arrivals: target: " in run.table()
+        by = limits["movers.night.arrivals"]["by"]
+        assert by in ("target", "host"), limits     # the host where other programs left no processor
+        assert f"limit                 movers.night.arrivals: {by}: " in run.table()
         assert "rates of groups in phases were kept\n" in run.table()
         assert run.metric("movers.night.generator.busiest_ran") < 0.9 and "limit" not in run.record["summary"]
         return
