@@ -111,6 +111,25 @@ static void test_a_file_that_is_no_library_is_refused(void **state)
     assert_refused(PLUGINS "/faulty.o", "is no shared library but an object file; link it with -shared");
 }
 
+// As a disk that is full leaves a copy. The loader would be ended by SIGBUS.
+static void test_a_library_that_was_cut_off_is_refused(void **state)
+{
+    struct temp_place *place = *state;
+    static const off_t sizes[] = {30, 64, 500, 2000, 4096, 8192};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        copy_file(THIN, place->file);
+        assert_int_equal(truncate(place->file, sizes[i]), 0);
+        assert_refused(place->file, sizes[i] < 64 ? "is no whole ELF file" : "is cut off");
+    }
+    copy_file(THIN, place->file);
+    FILE *file = fopen(place->file, "r+e");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 32, SEEK_SET), 0); // where the table of segments is
+    assert_int_equal(fwrite("\xff\xff\xff\xff\xff\xff\xff\xff", 1, 8, file), 8);
+    fclose(file);
+    assert_refused(place->file, "is cut off");
+}
+
 // The library's own header, with another class or machine.
 static void test_a_library_for_another_processor_is_refused(void **state)
 {
@@ -344,6 +363,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_table_that_does_not_hold_is_refused_with_what_is_wrong),
         cmocka_unit_test_setup_teardown(test_a_file_that_is_no_library_is_refused, temp_place_set_up,
+                                        temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_library_that_was_cut_off_is_refused, temp_place_set_up,
                                         temp_place_tear_down),
         cmocka_unit_test_setup_teardown(test_a_library_for_another_processor_is_refused, temp_place_set_up,
                                         temp_place_tear_down),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <link.h>
 #include <sha256.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -106,6 +107,30 @@ static int check_elf(int fd, const char *path, struct err *err)
     return 0;
 }
 
+// The loader maps each segment and would be ended by SIGBUS behind the end of a file that was cut off.
+static int check_whole(int fd, const char *path, off_t bytes, struct err *err)
+{
+    ElfW(Ehdr) head;
+    ElfW(Phdr) segment;
+    if (pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || head.e_phentsize != sizeof segment)
+        return err_set(err, -EINVAL, "%s is no whole ELF file: it has no table of segments", path);
+    for (unsigned i = 0; i < head.e_phnum; i++) {
+        uint64_t at, end;
+        bool is_read = !__builtin_add_overflow(head.e_phoff, i * sizeof segment, &at) && at <= INT64_MAX &&
+                       pread(fd, &segment, sizeof segment, (off_t)at) == (ssize_t)sizeof segment;
+        bool is_within =
+            is_read &&
+            (segment.p_type != PT_LOAD ||
+             (!__builtin_add_overflow(segment.p_offset, segment.p_filesz, &end) && end <= (uint64_t)bytes));
+        if (!is_within)
+            return err_set(
+                err, -EINVAL,
+                "%s is cut off: its segments go on behind its end (%lld bytes); copy or link it again", path,
+                (long long)bytes);
+    }
+    return 0;
+}
+
 static int take_sum(struct plugin_file *file, int fd, const char *path, struct err *err)
 {
     uint8_t bytes[16384];
@@ -145,6 +170,8 @@ static int check_open(struct plugin_file *file, int fd, const char *path, struct
         code = check_folder(path, file->path, err);
     if (code == 0)
         code = check_elf(fd, path, err);
+    if (code == 0)
+        code = check_whole(fd, path, status.st_size, err);
     return code == 0 ? take_sum(file, fd, path, err) : code;
 }
 

@@ -47,9 +47,9 @@ NAMES = ["", "value", "unit", "metrics", "config", "phases", "files", "folder", 
         "cells/" + "\u00e9" * 200 + "/memory.csv", "run.json/x", ".", "a/" * 450 + "b", "late.messages.lost"]
 WORDS = [b"", b"-1", b"99999999999999999999999", b"nan", b"inf", b"1e5", b"x", b"9" * 400, b" 1", b"1_0", "\u0663".encode(), b"-0", b"1e999", b"NaN", b"y" * 140_000, b"\x1b[31m", b"\xff", b",", b",,,,", b'"', b"\n", b"\0",
          b"Tag=", b"Tag=connect", b"#", b"HISTFAAAAA", "é".encode()]
-METRICS = 10        # of a cell, in a small copy: the others are more of the same, and slow
+METRICS = 5        # of a cell, in a small copy: the others are more of the same, and slow
 VARIANTS = 4        # of a run, each with other metrics
-SMALL = 12_000      # bytes of a record that is taken as often as any
+SMALL = 6_000      # bytes of a record that is taken as often as any
 
 
 def nodes(value, path=()):
@@ -129,7 +129,7 @@ def small_copy(run: Path, to: Path, cells: int, rng, raw: bool = True, number: i
     for cell in data["cells"] if not raw else ():
         few = set(rng.sample(sorted(cell["metrics"]), min(METRICS, len(cell["metrics"]))))
         cell["metrics"] = {name: one for name, one in cell["metrics"].items() if name in few}
-        cell["commands"] = [words[:20] for words in cell.get("commands", [])]
+        cell["commands"] = [words[:5] for words in cell.get("commands", [])[:2]]
     named = {name: one for name, one in data["files"].items() if any(name in cell.get("files", {}).values() for cell in data["cells"])}
     data["files"] = named | files_of(to)
     content = json.dumps(data).encode()

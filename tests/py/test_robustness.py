@@ -28,6 +28,27 @@ def test_what_nobody_has_measured_says_so_and_how_to_measure_it(tmp_path):
     assert robustness.attacks(tmp_path).count("\n| `") == len(ATTACKS) + 1
 
 
+def test_the_short_table_has_the_sums_of_the_counts_and_the_worst_attack(tmp_path, monkeypatch):
+    monkeypatch.setattr(robustness, "read_counts", lambda _root: {name: robustness.Count(number, "", "", False, "", 1.0)
+                                                                  for number, name in enumerate(LINES, 1_000)})
+    short = robustness.short(tmp_path)
+    for what, names, command in robustness.TRIED:
+        told = " + ".join(robustness.show_count(1_000 + list(LINES).index(name)) for name in names)
+        assert f"| {what} | {told} | `{command}` |" in short
+    record = committed(tmp_path, "attack", "suite", suite="attack")
+    for attack, p99, highest in (("calm", 9e6, 1 << 30), ("fan-out", 7e6, 1 << 20), ("silent", 2e6, 3 << 20)):
+        cell = record.cell(f"{attack}.1", {"attack": attack})
+        for metric, value, unit in (("delivery.p99", p99, "ns"), ("broker.memory_highest_bytes", highest, "B"), ("broker.memory_bound_bytes", 4 << 20, "B")):
+            cell.metric(metric, value, unit)
+        cell.finish("complete")
+    record.close("complete")
+    assert "7 ms (`fan-out`), -; 3 MiB of 4 MiB (`silent`)" in robustness.short(tmp_path)
+
+
+def test_the_short_table_is_in_the_front_page():
+    assert "<!-- robustness: short -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_count_is_taken_from_the_output_of_its_command(tmp_path, monkeypatch):
     monkeypatch.setitem(LINES, "fuzz", Line("inputs", ("sh", "-c", "echo stat: 40; echo stat: 2"), r"^stat: (\d+)"))
     assert robustness.measure("fuzz", tmp_path) == "42: inputs"
