@@ -16,6 +16,7 @@ from poolmark.facts import comparable
 from poolmark.model import plot, steps
 from poolmark.records import attacked, read_record, tables
 from poolmark.records.arrivals import instance_of
+from poolmark.suites import suite_set
 from poolmark.verify import bench_again
 from poolmark.verify.complaints import complaints
 from poolmark.verify.recompute import bench_account
@@ -170,3 +171,9 @@ def test_a_table_that_is_printed_has_no_control_characters():
 
 def test_a_record_without_cells_has_no_chart(tmp_path):
     assert plot.memory_spec(read_record.load(written(tmp_path / "run", lambda data: data.pop("cells"))), "x") is None
+
+
+@pytest.mark.parametrize("text", [VERY_MANY, MANY, f"0x{'f' * 17}", f"0x{'f' * 5000}", f"[{MANY}]", "[" * 40 + "]" * 40, "[" * 20_000 + "]" * 20_000])
+def test_what_set_takes_for_no_toml_is_a_text(text):
+    assert suite_set.value_of(text) == text
+    assert suite_set.value_of("[60, [true]]") == [60, [True]]

@@ -57,17 +57,25 @@ def _decoded(path: Path, content: bytes) -> str:
         raise _fault(path, line, f"byte 0x{content[error.start]:02x} is not UTF-8, and TOML is UTF-8 text; save the file as UTF-8") from error
 
 
-def _check_values(path: Path, text: str, data: Json) -> None:
-    """UsageError for a number that TOML does not have, and for what is nested so deep that readers would not come to its end."""
+def beyond(data: object) -> Place | None:
+    """The place of a number that TOML does not have, or of what is nested so deep that readers would not come to its end; None: all is well."""
     left: list[tuple[Place, object]] = [((), data)]
     while left:
         place, value = left.pop()
-        if len(place) > MOST_LEVELS:
-            raise UsageError(f"{path}: {'.'.join(map(str, place[:3]))} is nested more than {MOST_LEVELS} levels deep")
-        if isinstance(value, int) and not -1 << 63 <= value < 1 << 63:
-            raise _fault(path, line_at(lines_of(text), place), f"{place[-1]} has a number of more than 64 bits, and TOML has none")
+        if len(place) > MOST_LEVELS or isinstance(value, int) and not -1 << 63 <= value < 1 << 63:
+            return place
         if isinstance(value, (dict, list)):
             left += [((*place, key), one) for key, one in (value.items() if isinstance(value, dict) else enumerate(value))]
+    return None
+
+
+def _check_values(path: Path, text: str, data: Json) -> None:
+    place = beyond(data)
+    if place is None:
+        return
+    if len(place) > MOST_LEVELS:
+        raise UsageError(f"{path}: {'.'.join(map(str, place[:3]))} is nested more than {MOST_LEVELS} levels deep")
+    raise _fault(path, line_at(lines_of(text), place), f"{place[-1]} has a number of more than 64 bits, and TOML has none")
 
 
 def read_text(path: Path) -> tuple[str, Json]:

@@ -17,6 +17,7 @@ from typing import Any
 from poolmark.facts import described
 from poolmark.base.faults import Faults
 from poolmark.base.forms import Json, Place
+from poolmark.base.toml_text import beyond
 from poolmark.suites.suite_check import NAMED
 from poolmark.suites.suite_options import BROKER, LOADGEN, RUNNERS
 
@@ -26,8 +27,9 @@ NUMBERS = ("repetitions", "seed")
 def value_of(text: str) -> Any:
     """The value as TOML (60, true, ["a", "b"]), otherwise as text."""
     try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        value = tomllib.loads(f"x = {text}")["x"]
+        return text if beyond([value]) is not None else value
+    except (ValueError, RecursionError):    # no TOML, or a number of more digits than Python reads
         return text
 
 
