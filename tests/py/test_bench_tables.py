@@ -253,6 +253,11 @@ def test_an_aim_is_reached_by_the_whole_interval_and_has_its_unit(target, unit, 
     assert rows[0][4] == told
 
 
+def test_an_aim_that_was_not_measured_has_its_unit_too():
+    assert bench_headlines.Headline("a", None, "ns", "at most 20000").told() == "at most 20 us"
+    assert bench_tables.headline_rows([bench_headlines.Headline("a", None, "x", "at most 0.40")])[0][4] == "at most 0.40 x"
+
+
 def test_the_table_has_median_interval_and_both_ratios():
     results = results_of({"lifo/bare/64": {"time": [2.0, 2.0, 2.0]}, "lifo/direct-glibc/64": {"time": [20.0, 19.0, 21.0]},
                           "lifo/sync/64": {"time": [5.0, 4.0, 6.0]}})

@@ -43,6 +43,7 @@ GRACE_S = 20.0  # a started round may exceed the deadline by this time
 SECOND_LEAST_S = 30.0  # second attempts may take as long as the first ones, and at least this time
 RUN_TIMEOUT_S = 300.0
 DEFAULT_BUDGET_S = 585.0  # ten minutes with start and end
+BUDGETS_S = {"wear": 240.0, "full": 1e9}    # of sets that have another; 1e9 is none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pool", action="append", default=[], metavar="FILE",
                         help="measure the strategy of this shared library too (pool_plugin.h); its checksum is recorded (more than "
                              "once: more)")
-    parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (585s; without "
-                                                         "end with --set full)")
+    parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (585s; 240s with "
+                                                         "--set wear; without end with --set full)")
     parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
     parser.add_argument("--build", metavar="DIR", help="where the program is ($POOLMARK_BUILD, build)")
@@ -461,7 +462,7 @@ def run(args: argparse.Namespace) -> int:
         need_checkout("writing or checking documents")
         return int(importlib.import_module(DOCUMENT).renew(args.write))
     seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
-    budget_s = args.budget or (1e9 if args.set == "full" else DEFAULT_BUDGET_S)
+    budget_s = args.budget or BUDGETS_S.get(args.set, DEFAULT_BUDGET_S)
     ours = Plan.of(args, args.build, seed)
     if args.list:
         print("\n".join(bench.name for bench in ours.benches))
@@ -484,6 +485,6 @@ def run(args: argparse.Namespace) -> int:
         code = runner.run(ours.rounds, budget_s)
     finally:
         status = runner.close(code)
-    print(bench_tables.terminal(runner.results, bool(args.filter)))
+    print(bench_tables.terminal(runner.results, bool(args.filter) or args.set in plan.SETS_WITHOUT_HEADLINES))
     say(f"{status}: {for_people(folder)}/bench.md, bench.csv, run.json")
     return code or int(status != "complete")

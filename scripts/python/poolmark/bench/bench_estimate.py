@@ -19,5 +19,5 @@ def estimated(args: argparse.Namespace) -> tuple[float, str]:
     every = bench_plan.expand(bench_plan.listed(program, own.values()), on, own)
     benches, _ = bench_plan.possible(bench_plan.select(every, args.set, args.filter))
     rounds = bench_plan.rounds(benches, args.repetitions, args.seed or 1)
-    budget_s = args.budget or (float("inf") if args.set == "full" else bench.DEFAULT_BUDGET_S)
+    budget_s = args.budget or bench.BUDGETS_S.get(args.set, bench.DEFAULT_BUDGET_S)
     return START_S + min(budget_s, sum(thought_s(rounds, args.min_time, args.again))), "the least times of its benchmarks"

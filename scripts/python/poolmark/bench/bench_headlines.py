@@ -31,10 +31,12 @@ class Headline:
     def told(self) -> str:
         """The aim and whether it is reached: by the whole interval, not by the median alone."""
         aim = re.fullmatch(r"(at most |below |)([0-9.]+)", self.target)
-        if not aim or not self.value:
+        if not aim:
             return self.target
         bound, value = float(aim[2]), self.value
         shown = f"{aim[1]}{show_ns(bound) if self.unit == 'ns' else f'{aim[2]} {self.unit}'.strip()}"
+        if not value:
+            return shown
         reached, missed = value.sure_high <= bound, value.sure_low > bound
         if aim[1] == "below ":
             reached, missed = value.sure_high < bound, value.sure_low >= bound

@@ -60,6 +60,7 @@ DEFAULT_CONTENDERS = {
 REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others; six are the fewest with a 95 % interval
 
 SETS = ("headlines", "default", "wear", "full")
+SETS_WITHOUT_HEADLINES = ("wear",)
 
 # The set wear: what memory looks like after long use, and mixed sizes. workload -> its contenders, a regular expression. One run of
 # the workload wear takes a minute, so it has the two allocators that a reader asks for first; the full set has all.

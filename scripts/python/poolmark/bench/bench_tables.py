@@ -5,7 +5,7 @@ from pathlib import Path
 
 from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_headlines import Headline, headlines
-from poolmark.bench.bench_plan import BASE, FLOOR, KINDS, THE_SIZE, USES, Bench
+from poolmark.bench.bench_plan import BASE, FLOOR, KINDS, SETS_WITHOUT_HEADLINES, THE_SIZE, USES, Bench
 from poolmark.bench.bench_report import unit_of
 from poolmark.bench.bench_results import TIME, Results, Series, alike
 from poolmark.base.forms import RecordData
@@ -169,7 +169,7 @@ def headline_rows(found: list[Headline], only_measured: bool = False) -> list[li
         value, unit = one.value, one.unit
         if not value:
             if not only_measured:
-                rows.append([one.name, "not measured", "-", "", one.target, one.note])
+                rows.append([one.name, "not measured", "-", "", one.told(), one.note])
             continue
         plain = f" {unit}" if unit and in_unit(value.median, unit) == show(value.median) else ""
         sure = f"{in_unit(value.sure_low, unit)} to {in_unit(value.sure_high, unit)}"
@@ -230,7 +230,8 @@ def markdown(results: Results, data: RecordData) -> str:
     machine = ", ".join([f"{host.get('cores') or 'an unknown number of'} x {host.get('cpu_model') or 'an unknown processor'}",
                          f"kernel {host.get('kernel') or 'unknown'}"])
     changed = ", with changes" if tool["dirty"] else ""
-    rows, step_ns = headline_rows(headlines(results), bool(data["config"].get("filter"))), (data.get("summary") or {}).get("step_ns")
+    part = bool(data["config"].get("filter")) or data["config"].get("selection") in SETS_WITHOUT_HEADLINES
+    rows, step_ns = headline_rows(headlines(results), part), (data.get("summary") or {}).get("step_ns")
     parts = [
         "# Benchmarks", f"Run {data['id']}, status {data['status']}. Commit {tool['commit']}{changed}, "
         f"{tool['compiler']}, {tool['flags']}. {machine}.",
