@@ -28,12 +28,14 @@ struct page {
     _Alignas(64) struct tally_page tally;
     _Atomic bool ready;              // release by the worker, acquire by the parent
     _Atomic uint64_t done;           // number of the last order done; release and acquire likewise
+    _Atomic uint64_t rests;          // number of the order in which it rests, or 0; relaxed: a flag alone
     char complaint[COMPLAINT_BYTES]; // written before the worker exits, read after it was reaped
 };
 
 struct shared {
     _Atomic uint64_t number; // of the order; 0: none yet. The header explains the memory order.
     _Atomic uint64_t halted; // number of the last order that was broken off; relaxed, as `stop`
+    _Atomic uint64_t rested; // number of the last order in which all workers rested; relaxed likewise
     _Atomic bool stop;       // relaxed: no other data depends on it
     _Atomic int gate; // workers below this number may begin; relaxed: the order itself was acquired before
     struct fleet_order orders[FLEET_ORDERS_MAX]; // order n is in place n - 1
@@ -293,6 +295,28 @@ static int reap_all(struct fleet *fleet)
     return fleet_living(fleet);
 }
 
+// Of an order whose clients come back when they are lost: ends it for all when nothing is under way in any worker.
+static void look_for_rest(struct fleet *fleet)
+{
+    struct shared *shared = fleet->shared;
+    uint64_t number = current(fleet);
+    if (atomic_load_explicit(&shared->rested, memory_order_relaxed) == number)
+        return;
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (!is_done(fleet, i) &&
+            atomic_load_explicit(&shared->pages[i].rests, memory_order_relaxed) != number)
+            return;
+    atomic_store_explicit(&shared->rested, number, memory_order_relaxed);
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (!is_done(fleet, i))
+            wake(fleet, i);
+}
+
+static bool is_on_loss(const struct fleet_order *order)
+{
+    return order->act == FLEET_ARRIVE && order->arrivals == FLEET_ARRIVALS_ON_LOSS;
+}
+
 int fleet_poll(struct fleet *fleet, int64_t now_ns)
 {
     if (now_ns - fleet->reaped_ns >= REAP_EVERY_NS) {
@@ -301,6 +325,8 @@ int fleet_poll(struct fleet *fleet, int64_t now_ns)
     }
     if (current(fleet) > 0 && current_order(fleet)->gated && fleet->config.tokens > 0)
         move_gate(fleet);
+    if (current(fleet) > 0 && is_on_loss(current_order(fleet)))
+        look_for_rest(fleet);
     int busy = 0;
     for (int i = 0; i < fleet->config.workers; i++)
         busy += !is_done(fleet, i);
@@ -446,4 +472,14 @@ bool fleet_worker_admitted(const struct fleet_worker *worker)
 void fleet_worker_done(struct fleet_worker *worker)
 {
     atomic_store_explicit(&page_of(worker)->done, worker->taken, memory_order_release);
+}
+
+void fleet_worker_rest(struct fleet_worker *worker, bool rests)
+{
+    atomic_store_explicit(&page_of(worker)->rests, rests ? worker->taken : 0, memory_order_relaxed);
+}
+
+bool fleet_worker_all_rest(const struct fleet_worker *worker)
+{
+    return atomic_load_explicit(&worker->shared->rested, memory_order_relaxed) == worker->taken;
 }

@@ -63,9 +63,10 @@ struct fleet_order {
     int64_t before;
     // ARRIVE: when an arrival is due.
     enum fleet_arrivals {
-        FLEET_ARRIVALS_ONCE,    // each client once, client n at act n - before of the schedule
-        FLEET_ARRIVALS_TURNS,   // clients take turns by the schedule for `duration_ns`
-        FLEET_ARRIVALS_ON_LOSS, // whenever a client loses its connection within `duration_ns`
+        FLEET_ARRIVALS_ONCE,  // each client once, client n at act n - before of the schedule
+        FLEET_ARRIVALS_TURNS, // clients take turns by the schedule for `duration_ns`
+        FLEET_ARRIVALS_ON_LOSS, // whenever a client loses its connection within `duration_ns`; until all have lost
+                                // theirs and are back
     } arrivals;
     enum leave leave; // ARRIVE, CLOSE: how connected clients leave
     int64_t away_ns;  // ARRIVE: from leaving to the intended time of coming back
@@ -158,5 +159,10 @@ bool fleet_worker_take(struct fleet_worker *worker, struct fleet_order *order);
 bool fleet_worker_halted(const struct fleet_worker *worker);   // was the order taken last broken off?
 bool fleet_worker_admitted(const struct fleet_worker *worker); // by the gate, for a gated order
 void fleet_worker_done(struct fleet_worker *worker);           // with the order taken last
+
+// ARRIVE on loss: whether the worker awaits no first loss and has nothing under way just now. When all workers rest, the order is over
+// for all of them at once: until then a client that is lost again comes back, whichever worker has it.
+void fleet_worker_rest(struct fleet_worker *worker, bool rests);
+bool fleet_worker_all_rest(const struct fleet_worker *worker);
 
 #endif

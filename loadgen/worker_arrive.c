@@ -29,6 +29,8 @@ struct worker_arrivals {
     int64_t unlost; // ON_LOSS: clients whose loss is awaited
     int64_t turn;   // the next
     bool sending;
+    bool
+        closed; // ON_LOSS: a loss is no arrival any more: the time is over, or nothing is under way in any worker
     int64_t limit_ns; // no further try after that
 };
 
@@ -212,8 +214,15 @@ static void end_late_arrival(struct worker *worker, const struct engine_event *e
 bool worker_arrive_awaits(const struct worker *worker, int64_t client)
 {
     const struct worker_arrivals *own = worker->arrivals;
-    return worker->order.arrivals == FLEET_ARRIVALS_ON_LOSS && own->sending && client >= own->first &&
+    return worker->order.arrivals == FLEET_ARRIVALS_ON_LOSS && !own->closed && client >= own->first &&
            client < own->first + own->count && own->clients[client].intended_ns == 0;
+}
+
+static void set_limits(struct worker *worker, int64_t from_ns)
+{
+    worker->arrivals->limit_ns = from_ns + worker->order.away_ns + worker->order.drain_ns;
+    // The engine ends a connect at its time-out, or somewhat later; its answer counts, not this deadline.
+    worker->deadline_ns = worker->arrivals->limit_ns + worker->setup->timeout_ns + AFTER_TIMEOUT_NS;
 }
 
 static void on_left(struct worker *worker, const struct engine_event *event)
@@ -227,6 +236,8 @@ static void on_left(struct worker *worker, const struct engine_event *event)
         begin_coming(worker, event->client, event->at_ns);
         own->unlost -= !coming->lost; // a client may be lost again after it came back
         coming->lost = true;
+        if (!own->sending) // it tries as long as others did
+            set_limits(worker, event->at_ns);
     }
     schedule_connect(worker, event->client, coming->intended_ns, worker->order.wait_first);
 }
@@ -309,9 +320,7 @@ int64_t worker_arrive_tick(struct worker *worker, int64_t now_ns)
         begin_connect(worker, client, now_ns);
     if (own->sending && is_over(worker, next_ns, now_ns)) {
         own->sending = false;
-        own->limit_ns = now_ns + worker->order.away_ns + worker->order.drain_ns;
-        // The engine ends a connect at its time-out, or somewhat later; its answer counts, not this deadline.
-        worker->deadline_ns = own->limit_ns + worker->setup->timeout_ns + AFTER_TIMEOUT_NS;
+        set_limits(worker, now_ns);
     }
     if (next_ns == INT64_MAX)
         next_ns = own->sending ? end_ns(worker) : worker->deadline_ns;
@@ -322,12 +331,18 @@ int64_t worker_arrive_tick(struct worker *worker, int64_t now_ns)
 
 bool worker_arrive_done(struct worker *worker, int64_t now_ns)
 {
-    const struct worker_arrivals *own = worker->arrivals;
+    struct worker_arrivals *own = worker->arrivals;
     if (own->sending)
         return false;
     worker_connect_forget_subscribes(worker, now_ns);
-    return (own->under_way == 0 && worker->pending == 0) ||
-           worker_is_past(worker, worker->deadline_ns, now_ns);
+    bool rests = own->under_way == 0 && worker->pending == 0;
+    if (worker->order.arrivals == FLEET_ARRIVALS_ON_LOSS && !own->closed) {
+        fleet_worker_rest(worker->fleet, rests);
+        own->closed = now_ns >= end_ns(worker) || fleet_worker_all_rest(worker->fleet);
+        if (rests)
+            return own->closed;
+    }
+    return rests || worker_is_past(worker, worker->deadline_ns, now_ns);
 }
 
 // The order was broken off: turns that were due by now and were not taken count as not sent.

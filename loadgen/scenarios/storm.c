@@ -82,6 +82,13 @@ static bool storm(struct run *run, struct arrivals *arrivals)
         run_break(run, "no connection was lost within --await: nobody restarted the target (--by-client?)");
     // A client that was lost more than once has as many arrivals.
     int64_t kept = run->tally.count[TALLY_NOT_LOST], lost = there - kept;
+    int64_t due = run->tally.count[TALLY_ARRIVAL_DUE];
+    if (!own->by_client && lost >= 0 && due > lost)
+        run_anomaly(
+            run, "lost_again",
+            "%lld of the %lld arrivals are of connections that were lost again after they had come back: the "
+            "figures are of more than one storm. Was the target restarted more than once?",
+            (long long)(due - lost), (long long)due);
     if (fine && kept > 0 && lost > 0)
         run_anomaly(run, "partial_storm",
                     "%lld connections were lost within --await, of %lld that were there: the others lost "

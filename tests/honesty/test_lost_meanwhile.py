@@ -62,10 +62,12 @@ def test_clients_beside_the_others_that_lose_their_connection_are_told(tmp_path,
         assert "1 clients beside them dropped" in run.table()
 
 
-def test_a_storm_counts_connections_and_not_losses(tmp_path, broker):
-    """Two of four lose their connection, and the new one again: four losses."""
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_storm_counts_connections_and_not_losses(tmp_path, broker, workers):
+    """Two of four lose their connection, and the new one again: four losses, whether one worker has all clients or each has one, which awaits no
+    other loss."""
     with Unfaithful(broker.port, lambda connection, number: "pass") as proxy, \
-            load(tmp_path / "run", "storm", proxy.port, "--connections", 4, "--workers", 1, "--await", "3s", "--backoff", "20ms", "--settle",
+            load(tmp_path / "run", "storm", proxy.port, "--connections", 4, "--workers", workers, "--await", "3s", "--backoff", "20ms", "--settle",
                  0) as run:
         run.wait_for("storm ")
         limit = time.monotonic() + GUARD_S
@@ -76,7 +78,9 @@ def test_a_storm_counts_connections_and_not_losses(tmp_path, broker):
             for at in (first, first + 2):
                 proxy.sockets[at].shutdown(2)
         assert run.end() == 0, run.said()
-        assert run.metric("arrivals.count") == 4
+        assert run.metric("arrivals.count") == 4 and run.metric("clients.dropped") == 0
+        assert run.books["arrivals"] == {"attempted": 4, "measured": 4} | dict.fromkeys(("lost", "failed", "not_sent", "unreadable", "unfinished"), 0)
+        assert run.anomaly("lost_again").startswith("2 of the 4 arrivals are of connections that were lost again")
         assert run.anomaly("partial_storm").startswith("2 connections were lost within --await, of 4 that were there")
 
 
