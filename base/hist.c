@@ -284,6 +284,12 @@ int64_t hist_percentile(const struct hist *hist, double percent)
     return value < view.min_value ? view.min_value : value > view.max_value ? view.max_value : value;
 }
 
+int64_t hist_percentile_rank(int64_t count, double percent)
+{
+    int64_t rank = (int64_t)(percent / 100 * (double)count + 0.5); // as hdr_value_at_percentile
+    return rank < 1 ? 1 : rank > count ? count : rank;
+}
+
 int64_t hist_percentile_takes(double percent)
 {
     return percent < 100 ? (int64_t)ceil(100 / (100 - percent) - 1e-6) : 1;

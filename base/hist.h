@@ -54,6 +54,8 @@ int64_t hist_max(const struct hist *hist);
 double hist_mean(const struct hist *hist);
 double hist_stddev(const struct hist *hist);
 int64_t hist_percentile(const struct hist *hist, double percent); // 0 to 100; 0 when empty
+// Of `count` sorted samples the one that is the percentile, 1 and up: HdrHistogram's rank, percent * count / 100 to the nearest.
+int64_t hist_percentile_rank(int64_t count, double percent);
 // The samples that a percentile needs: 2 for 50, 100 for 99, 1000 for 99.9. With fewer the percentile is
 // just the maximum.
 int64_t hist_percentile_takes(double percent);

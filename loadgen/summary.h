@@ -21,8 +21,8 @@ enum {
 };
 
 // The minimum of samples for a percentile p, as the record has it in summary.percentiles. Records without
-// this field have percentiles of any number of samples.
-#define SUMMARY_PERCENTILES "of at least 1 / (1 - p) samples"
+// this field have percentiles of any number of samples. The rank: hist_percentile_rank.
+#define SUMMARY_PERCENTILES "of at least 1 / (1 - p) samples, the one of the rank p n to the nearest"
 
 struct summary_row {
     char name[SUMMARY_NAME_BYTES];

@@ -11,6 +11,7 @@
 // them; design.md has the rates of false alarms.
 #include "loadgen/trend.h"
 
+#include "base/median.h"
 #include "base/units.h"
 
 #include <math.h>
@@ -28,18 +29,6 @@ static const double BEYOND_SHARE = 0.5;
 static const int64_t SLACK_BYTES =
     65536; // of two readings of a level target, or a thousandth (run_level_slack)
 
-static int by_value(const void *a, const void *b)
-{
-    double one = *(const double *)a, other = *(const double *)b;
-    return (one > other) - (one < other);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 struct bins {
     int count;
     double hours[TREND_BINS_MAX], bytes[TREND_BINS_MAX]; // medians; hours from the first reading on
@@ -56,10 +45,10 @@ static bool fill(struct bins *bins, const struct trend_point *points, size_t cou
                to = count * (size_t)(i + 1) / (size_t)bins->count;
         for (size_t at = from; at < to; at++)
             values[at - from] = (double)(points[at].at_ns - points[0].at_ns) / NS_PER_H;
-        bins->hours[i] = median(values, to - from);
+        bins->hours[i] = median_of(values, to - from);
         for (size_t at = from; at < to; at++)
             values[at - from] = (double)points[at].bytes;
-        bins->bytes[i] = median(values, to - from);
+        bins->bytes[i] = median_of(values, to - from);
     }
     free(values);
     return true;
@@ -107,9 +96,9 @@ static void find_slope(struct trend *trend, const struct bins *bins)
         return;
     for (int i = 0; i < bins->count; i++)
         sorted[i] = bins->bytes[i];
-    trend->level_bytes = median(sorted, (size_t)bins->count);
+    trend->level_bytes = median_of(sorted, (size_t)bins->count);
     trend->hours = bins->hours[bins->count - 1] - bins->hours[0];
-    trend->slope = median(slopes, (size_t)pairs); // sorts them
+    trend->slope = median_of(slopes, (size_t)pairs); // sorts them
     trend->correlation = correlation_of(bins, trend->level_bytes, trend->slope);
     ranks(bins->count, trend->correlation, pairs, &low, &high);
     int64_t level = (int64_t)trend->level_bytes;
@@ -124,11 +113,11 @@ static double matters(const struct trend *trend)
     return fmax(trend->level_bytes * LEVEL_SHARE_PER_H, 2.0 * (double)SLACK_BYTES);
 }
 
-static double median_of(const double *values, int count)
+static double median_of_copy(const double *values, int count)
 {
     double sorted[TREND_BINS_MAX];
     memcpy(sorted, values, (size_t)count * sizeof *values);
-    return median(sorted, (size_t)count);
+    return median_of(sorted, (size_t)count);
 }
 
 // How far the last `length` bins are beyond all before; 0: they are not.
@@ -137,13 +126,13 @@ static double beyond(const double *rest, int count, int length, double least)
     double highest = -INFINITY, lowest = INFINITY, sorted[TREND_BINS_MAX];
     int before = count - length, outside = before / OUTSIDE_PART;
     memcpy(sorted, rest, (size_t)before * sizeof *rest);
-    double middle = median(sorted, (size_t)before); // sorts them
+    double middle = median_of(sorted, (size_t)before); // sorts them
     for (int at = 0; at + length <= count - length; at++) {
-        double one = median_of(rest + at, length);
+        double one = median_of_copy(rest + at, length);
         highest = fmax(highest, one);
         lowest = fmin(lowest, one);
     }
-    double last = median_of(rest + count - length, length), margin = BEYOND_SHARE * (highest - lowest);
+    double last = median_of_copy(rest + count - length, length), margin = BEYOND_SHARE * (highest - lowest);
     bool is_above = last > fmax(highest + margin, sorted[before - 1 - outside]);
     bool is_below = last < fmin(lowest - margin, sorted[outside]);
     return (is_above || is_below) && fabs(last - middle) > least ? last - middle : 0;

@@ -106,9 +106,7 @@ void hot_bench_add_times(json_t *metrics, const char *prefix, int64_t *ns, int64
         // Of too few samples it would be the longest by another name.
         if (count < hist_percentile_takes(100 * ranks[i].part))
             continue;
-        // The smallest value that at least this part of the samples does not exceed.
-        int64_t at = (int64_t)(ranks[i].part * (double)count + 0.999999) - 1;
         snprintf(name, sizeof name, "%s.%s", prefix, ranks[i].name);
-        hot_bench_add(metrics, name, (double)ns[at < 0 ? 0 : at >= count ? count - 1 : at]);
+        hot_bench_add(metrics, name, (double)ns[hist_percentile_rank(count, 100 * ranks[i].part) - 1]);
     }
 }

@@ -3,6 +3,7 @@
 #include "base/build.h"
 #include "base/describe.h"
 #include "base/host.h"
+#include "base/median.h"
 #include "base/opts.h"
 #include "bench/hot/hot_bench.h"
 
@@ -56,12 +57,6 @@ static const struct opt table[] = {
     {"json", NULL, OPT_FLAG, AT(json), NULL, 0, 0, NULL, "print JSON: every value of every run", NULL},
     {0}};
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 // One line: the median, the minimum and the maximum of the runs, and of how many where some do not have it.
 static void print_metric(const char *scenario, const char *contender, const char *name, const json_t *runs)
 {
@@ -74,14 +69,13 @@ static void print_metric(const char *scenario, const char *contender, const char
     }
     const struct metric *metric = metric_find(hot_bench_catalogue, name);
     if (count > 0) {
-        qsort(values, count, sizeof *values, by_value);
+        double median = median_of(values, count); // sorts them
         int decimals = values[count - 1] < 100 ? 2 : 0;
         char of[48] = "";
         if (count < json_array_size(runs))
             snprintf(of, sizeof of, "; %zu of %zu runs have it", count, json_array_size(runs));
-        printf("%-7s %-13s %-32s %14.*f  (%.*f to %.*f) %s%s\n", scenario, contender, name, decimals,
-               values[count / 2], decimals, values[0], decimals, values[count - 1],
-               metric ? metric->unit : "?", of);
+        printf("%-7s %-13s %-32s %14.*f  (%.*f to %.*f) %s%s\n", scenario, contender, name, decimals, median,
+               decimals, values[0], decimals, values[count - 1], metric ? metric->unit : "?", of);
     }
     free(values);
 }

@@ -7,6 +7,7 @@
 #include "bench/hot/hot_bench.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,12 @@ static int write_samples(const struct spike *spike, struct err *err)
                 (long long)sample->counts.active, (long long)sample->counts.idle,
                 (long long)sample->counts.waiting);
     }
-    return fclose(file) == 0 ? 0 : -EIO;
+    bool wrong = ferror(file) != 0; // an earlier line was not written, though the last may be
+    wrong = fclose(file) != 0 || wrong;
+    if (wrong)
+        (void)snprintf(err->text, sizeof err->text, "%s: not all samples could be written",
+                       spike->config->samples);
+    return wrong ? -EIO : 0;
 }
 
 static void report(struct spike *spike, int64_t from_ns, json_t *metrics)

@@ -177,14 +177,19 @@ def found_it(trial: Trial, one: Comparison) -> bool:
     return one.exit_code == REGRESSION and any(row.metric == trial.metric and row.verdict == "regression" for row in one.rows)
 
 
-def changes_of(trial: Trial, found: list[Comparison]) -> tuple[str, str]:
-    """(median, range) of the changes seen in the handicap's metric; differences when there are no relative changes."""
+MEDIANS = "means of the middle two"     # summary.medians; records without it have the upper of the middle two
+
+
+def changes_of(trial: Trial, found: list[Comparison], older: bool = False) -> tuple[str, str]:
+    """(median, range) of the changes seen in the handicap's metric; differences when there are no relative changes. `older`: by the rule of
+    versions before."""
+    middle = statistics.median_high if older else statistics.median
     rows = [row for one in found for row in one.rows if row.metric == trial.metric]
     shares = sorted(row.change for row in rows if row.change is not None)
     if shares:
-        return percent(shares[len(shares) // 2]), f"{percent(shares[0])} to {percent(shares[-1])}"
+        return percent(middle(shares)), f"{percent(shares[0])} to {percent(shares[-1])}"
     sizes = sorted(row.difference for row in rows if row.difference is not None)
-    return (f"{sizes[len(sizes) // 2]:+g}", f"{sizes[0]:+g} to {sizes[-1]:+g}") if sizes else ("-", "-")
+    return (f"{middle(sizes):+g}", f"{sizes[0]:+g} to {sizes[-1]:+g}") if sizes else ("-", "-")
 
 
 HEADS = ["compared", "runs a side", "comparisons", "called a regression", "of that metric", "undecided", "change seen, median",
@@ -200,7 +205,7 @@ def share_of(count: int, of: int) -> str:
     return f"{count} ({low:.0%} to {high:.0%})".replace("%", " %")
 
 
-def lines_of(trials: Sequence[Trial], results: Results, repetitions: int | None = None) -> list[list[str]]:
+def lines_of(trials: Sequence[Trial], results: Results, repetitions: int | None = None, older: bool = False) -> list[list[str]]:
     lines: list[list[str]] = []
     for trial in trials:
         found = results.get(trial.name, [])
@@ -209,12 +214,18 @@ def lines_of(trials: Sequence[Trial], results: Results, repetitions: int | None 
             ours = share_of(sum(found_it(trial, one) for one in found), len(found)) if trial.metric else "-"
             undecided = sum(one.exit_code not in (REGRESSION, OK) for one in found)
             lines.append([trial.text, str(repetitions or trial.repetitions), str(len(found)), raised, ours, str(undecided),
-                          *changes_of(trial, found)])
+                          *changes_of(trial, found, older)])
     return lines
 
 
+def is_older(data: RecordData) -> bool:
+    """Whether the record has medians by the rule of versions before."""
+    told = data.get("summary") or {}
+    return "table" in told and "medians" not in told
+
+
 def as_markdown(trials: Sequence[Trial], results: Results, data: RecordData, repetitions: int | None) -> str:
-    rows = [HEADS, ["---"] * len(HEADS), *lines_of(trials, results, repetitions)]
+    rows = [HEADS, ["---"] * len(HEADS), *lines_of(trials, results, repetitions, is_older(data))]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     commands = "\n\n".join(
         f"{trial.text}:\n\n" + "\n".join(f"    {line}" for line in commands_of(trial, repetitions))
@@ -372,7 +383,7 @@ def run(args: argparse.Namespace) -> int:
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    record.data["summary"] = {"table": [HEADS, *lines_of(trials, results, args.repetitions)]}
+    record.data["summary"] = {"medians": MEDIANS, "table": [HEADS, *lines_of(trials, results, args.repetitions)]}
     record.close("complete")
     print()
     print((record.folder / MARKDOWN).read_text(encoding="utf-8"))

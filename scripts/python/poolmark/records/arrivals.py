@@ -15,7 +15,7 @@ from poolmark.base.curves import read_csv
 from poolmark.base.errors import RecordError
 from poolmark.base.forms import PhaseData, RecordData, Row, Taker
 from poolmark.base.units import whole
-from poolmark.records.hlog import percentile_takes
+from poolmark.records.hlog import percentile_rank, percentile_takes
 from poolmark.records.read_record import load
 
 PERCENTILES: tuple[tuple[str, float], ...] = (("p50", 50.0), ("p99", 99.0), ("p99_9", 99.9))
@@ -58,11 +58,17 @@ def have_one_clock(folders: Iterable[Path], read: Callable[[Path], RecordData]) 
     return all(read(folder).get("clock", "host") is not None for folder in folders if (folder / "run.json").is_file())
 
 
-def percentile(values: list[int], percent: float) -> int | None:
-    """The least of the sorted values that `percent` of them do not exceed; None with too few of them (hlog.percentile_takes)."""
+BY_RANK = "rank p n to the nearest"    # in summary.percentiles of loads whose percentiles are all by hlog.percentile_rank
+
+
+def percentile(values: list[int], percent: float, older: bool = False) -> int | None:
+    """Of the sorted values the one of its rank; None with too few of them (hlog.percentile_takes). `older`: the least that `percent` of them do
+    not exceed, as versions before had it."""
     if len(values) < percentile_takes(percent):
         return None
-    return values[max(0, math.ceil(len(values) * percent / 100 - 1e-6) - 1)]
+    if older:
+        return values[max(0, math.ceil(len(values) * percent / 100 - 1e-6) - 1)]
+    return values[percentile_rank(len(values), percent) - 1]
 
 
 def instance_of(path: Path) -> int:
@@ -115,7 +121,9 @@ def take(cell: Taker, folder: Path, phase: PhaseData, events: list[Path],
             cell.metric(f"{phase['prefix']}arrival_{name}.count", None, "1", "none")
         return
     rows = [row for row in read_csv(folder / "arrivals.csv", ()) if None not in row.values()]
-    targets = sum(len(one.split(",")) for one in read(folder).get("config", {}).get("targets") or [])
+    data = read(folder)
+    targets = sum(len(one.split(",")) for one in data.get("config", {}).get("targets") or [])
+    older = BY_RANK not in str((data.get("summary") or {}).get("percentiles"))
     for name, values in split(rows, sorted(events, key=instance_of), targets).items():
         values.sort()
         prefix = f"{phase['prefix']}arrival_{name}"
@@ -123,6 +131,6 @@ def take(cell: Taker, folder: Path, phase: PhaseData, events: list[Path],
         if not values:
             continue
         for short, percent in PERCENTILES:
-            cell.metric(f"{prefix}.{short}", percentile(values, percent), "ns", "lower")
+            cell.metric(f"{prefix}.{short}", percentile(values, percent, older), "ns", "lower")
         cell.metric(f"{prefix}.max", values[-1], "ns", "lower")
         cell.metric(f"{prefix}.mean", sum(values) / len(values), "ns", "lower")

@@ -85,10 +85,9 @@ class Histogram:
             counts[index] = so_far(index, 0) + count
 
     def percentile(self, percent: float) -> int:
-        """The smallest value with at least `percent` of the counts at or below it; 0 when empty. Computed by the rule of the
-        reference implementation (hdr_value_at_percentile), and at most the highest value as in base/hist.c, so that it equals
-        the generator's figure."""
-        wanted, seen = max(1, int(percent / 100 * self.count + 0.5)), 0
+        """The value of the rank of this percentile; 0 when empty. It is at most the highest value, as in base/hist.c, so that it equals the
+        generator's figure."""
+        wanted, seen = percentile_rank(self.count, percent), 0
         for index in sorted(self.counts):
             seen += self.counts[index]
             if seen >= wanted:
@@ -112,6 +111,11 @@ class Histogram:
             seen += self.counts[index]
             found.append((self.highest_of(index), seen))
         return found
+
+
+def percentile_rank(count: int, percent: float) -> int:
+    """Of so many sorted samples the one that is the percentile, 1 and up: as hist_percentile_rank of base/hist.h."""
+    return min(count, max(1, int(percent / 100 * count + 0.5)))
 
 
 def percentile_takes(percent: float) -> int:
