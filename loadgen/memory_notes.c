@@ -321,9 +321,9 @@ void memory_notes_peak(struct run *run, const struct sample *peak)
     run_anomaly(run, "peak_missed",
                 "memory.peak_bytes is the highest of readings a second apart, at which up to %lld bytes were "
                 "resident. Between two of them the target had %lld for a moment, as the kernel says (VmHWM): "
-                "it needs "
-                "that much",
+                "it needs that much, and the figure is marked as doubtful",
                 (long long)seen, (long long)highest);
+    withheld_add(&run->doubted, "peak_missed", "memory.peak_bytes");
 }
 
 static json_t *kept_json(const struct kept_reading *start, const struct kept_reading *end)

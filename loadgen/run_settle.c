@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "loadgen/scenario.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     LEVEL_EVERY_NS = 500000000,
@@ -51,6 +53,21 @@ bool run_rest(struct run *run)
     return !run_is_broken(run);
 }
 
+// Figures of memory that rest on single readings; memory.peak_bytes is the highest of all. The same list: verify/withheld.py.
+static void doubt_readings(struct run *run)
+{
+    static const char *const starts[] = {"memory.full_", "memory.after_bytes", "memory.subscribed_bytes",
+                                         "memory.per_", "slow.memory_per_reader_"};
+    struct withheld_parts *doubted = &run->doubted;
+    bool told = false;
+    for (int i = 0; i < doubted->count; i++)
+        told = told || strcmp(doubted->list[i].anomaly, "unsettled") == 0;
+    for (size_t i = 0; !told && i < sizeof starts / sizeof starts[0]; i++)
+        withheld_add(doubted, "unsettled", "%s", starts[i]);
+    if (strcmp(run->config->scenario->name, "mix") == 0)
+        withheld_add(doubted, "unsettled", "phase.%s.memory_bytes", run->phase);
+}
+
 // The time for the target's memory to become level was over, and it was not: has it moved since the reading `last_bytes` of half
 // a second before, and does it after `sample`? Of the target alone, since the kernel's memory moves by what others do too.
 static void look_at_unsettled(struct run *run, int64_t limit_ns, int64_t last_bytes,
@@ -68,11 +85,14 @@ static void look_at_unsettled(struct run *run, int64_t limit_ns, int64_t last_by
         return;
     run_anomaly(
         run, "unsettled",
-        "after \"%s\" the target's memory was not level within %s: in the %.1f s after the reading it "
-        "moved by %+lld bytes, of %lld. Figures of memory with this reading are those of one moment: "
-        "give it more time (--settle)",
+        "after \"%s\" the target's memory was not level within %s: in the %.1f s after the reading, with "
+        "%lld "
+        "connections, it moved by %+lld bytes, of %lld. Figures of memory with this reading are those of one "
+        "moment, and are marked as doubtful: give it more time (--settle)",
         run->phase, units_format_duration(limit_ns, limit, sizeof limit),
-        (double)(now.at_ns - sample->at_ns) / 1e9, (long long)moved, (long long)before);
+        (double)(now.at_ns - sample->at_ns) / 1e9, (long long)sample->connections, (long long)moved,
+        (long long)before);
+    doubt_readings(run);
 }
 
 // Level: three readings in a row, half a second apart, within the slack of each other.

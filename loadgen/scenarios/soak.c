@@ -239,7 +239,7 @@ static void judge_memory(struct run *run, struct summary *summary, const struct 
     summary_add(summary, "soak.memory_slope_low", trend.low, "B/h", "none");
     summary_add(summary, "soak.memory_slope_high", trend.high, "B/h", "none");
     summary_add(summary, "soak.memory_growth", 100 * trend.slope / trend.level_bytes, "%/h", "lower");
-    bool doubted = withheld_part_by(&run->doubted, "memory.after_bytes") != NULL;
+    bool doubted = withheld_part_by(&run->doubted, "cpu.per_arrival_ns") != NULL; // by others
     summary_add_verdict(summary, "memory", trend_verdict_name(trend.verdict), "%s%s",
                         trend_text(&trend, text, sizeof text),
                         doubted ? "; beside connections of others (anomaly other_connections)" : "");

@@ -47,12 +47,13 @@ class Side:
     runs: int = 0
     whole: bool = True      # every run is complete
     why: str = ""           # why it was not possible
+    doubt: bool = False     # a figure may be disturbed
 
     def text(self, unit: str) -> str:
         if self.why:
             return f"{NOT_POSSIBLE}: {self.why}"
         middle = statistics.median(self.values) if self.values else None
-        return summary.of_some(show(middle, unit), len(self.values), self.runs) + ("" if self.whole else "!")
+        return summary.of_some(show(middle, unit), len(self.values), self.runs) + ("" if self.whole else "!") + (" ?" if self.doubt else "")
 
 
 @dataclass
@@ -112,7 +113,8 @@ def _key(rows: list[str], config: Config) -> tuple[str, ...]:
 
 
 def _side(cells: list[CellData], why: str, metric: str) -> Side:
-    return Side(summary.values(cells, metric), len(cells), all(cell["status"] == "complete" for cell in cells), why)
+    return Side(summary.values(cells, metric), len(cells), all(cell["status"] == "complete" for cell in cells), why,
+                any("doubt" in cell["metrics"].get(metric, ()) for cell in cells))
 
 
 def lines(data: RecordData) -> Iterator[Line]:

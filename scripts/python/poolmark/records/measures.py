@@ -11,6 +11,7 @@ here. The suite calls these functions after a phase, and verify calls them again
 `cell` is a record's Cell, or an object with its metric(), value(), anomaly() and data. A phase has the form of
 phases.recorded(). RecordError when a file cannot be read.
 """
+import re
 from pathlib import Path
 
 from poolmark.records import accounts, arrivals, phases
@@ -46,11 +47,20 @@ STEP_COLUMNS = {
 }
 
 
+UNSETTLED = re.compile(r"after the reading, with (\d+) connections, it moved")      # loadgen/run_settle.c
+
+
+def unsettled_steps(run: Run) -> set[int]:
+    """Connections at whose readings memory still moved."""
+    found = (UNSETTLED.search(one["text"]) for one in run.data.get("anomalies", []) if one["what"] == "unsettled")
+    return {int(one[1]) for one in found if one}
+
+
 def take_steps(cell: Taker, folder: Path, run: Run) -> None:
     """Takes the generator's measurements at each step, such as memory and latency of the probes. Kernel memory is the growth
     since the start."""
     start = MemoryCurve(folder / "memory.csv").reading(run.data, "start")
-    base = kernel_bytes(start) if start else None
+    base, moving = kernel_bytes(start) if start else None, unsettled_steps(run)
     for row in read_csv(folder / "steps.csv", ()):
         step = f"step.{row.get('connections')}"
         user, kernel = user_bytes(row), kernel_bytes(row)
@@ -61,6 +71,9 @@ def take_steps(cell: Taker, folder: Path, run: Run) -> None:
         for column, (name, unit, better) in STEP_COLUMNS.items():
             if row.get(column) is not None:
                 cell.metric(f"{step}.{name}", row[column], unit, better)
+        for name in (f"{step}.user_bytes", f"{step}.rest_bytes") if row.get("connections") in moving else ():
+            if name in cell.data["metrics"] and cell.data["metrics"][name]["value"] is not None:
+                cell.data["metrics"][name]["doubt"] = "unsettled"
 
 
 def take_phase(cell: Taker, folder: Path, phase: PhaseData) -> Run:

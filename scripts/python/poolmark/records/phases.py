@@ -58,7 +58,11 @@ def take(cell: Taker, phase: PhaseData, metrics: Metrics) -> None:
             # A part that is not known is not 0: neither is the sum then.
             key, value = f"{CELL}.{name}", metric["value"]
             before = value_of(cell.data["metrics"], key) if key in cell.data["metrics"] else 0
+            known = cell.data["metrics"].get(key)
+            doubt = metric.get("doubt") or (known.get("doubt") if known else None)
             cell.metric(key, None if before is None or value is None else before + value, metric["unit"], metric["better"])
+            if doubt and cell.data["metrics"][key]["value"] is not None:
+                cell.data["metrics"][key]["doubt"] = doubt
 
 
 def whole(metrics: Metrics, name: str) -> MetricData | None:

@@ -333,6 +333,11 @@ FEW_CELLS = 3            # an anomaly of more cells is told once
 AFFECT_ALL = ("busy", "throttled", "target_stopped", "other_clients", "not_reached", "late_receiver")  # anomalies of every figure: they come first
 
 
+# Doubts that are not of others at the target, in a few words.
+OF_RUN = {"target_stopped": "the target stood still meanwhile", "late_receiver": "the generator did not read in time",
+          "unsettled": "memory still moved at a reading", "peak_missed": "memory was higher between two readings"}
+
+
 def doubts(cell: CellData) -> str:
     """The anomalies by which figures of a cell may be disturbed; "" for none."""
     return " ".join(dict.fromkeys(one["doubt"] for one in cell["metrics"].values() if "doubt" in one))
@@ -341,8 +346,7 @@ def doubts(cell: CellData) -> str:
 def why_doubted(data: RecordData) -> str:
     """What the doubts of a run's figures are of, in a few words."""
     told = {word for cell in data.get("cells", []) for word in doubts(cell).split()}
-    known = {"target_stopped": "the target stood still", "late_receiver": "the generator did not read in time"}
-    words = [text for what, text in known.items() if what in told] + (["others used the target"] if told - set(known) else [])
+    words = [text for what, text in OF_RUN.items() if what in told] + (["others used the target meanwhile"] if told - set(OF_RUN) else [])
     return " and ".join(words)
 
 
@@ -364,7 +368,7 @@ def notes(data: RecordData, cells: list[CellData] | None = None) -> list[str]:
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")
     if any(doubts(cell) for cell in data.get("cells", [])):
-        lines.append(f"? and withheld: {why_doubted(data)} meanwhile; a figure with ? may be disturbed, and comparisons leave it out")
+        lines.append(f"? and withheld: {why_doubted(data)}; a figure with ? may be disturbed, and comparisons leave it out")
     return lines + [f"{one['what']}: {one['text']}" for one in data.get("anomalies", [])]
 
 

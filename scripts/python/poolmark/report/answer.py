@@ -221,10 +221,13 @@ def trouble(source: Source, run: Run) -> list[str]:
     if bad:
         lines.append(f"{plural(len(bad), 'configuration')} did not end as {'it' if len(bad) == 1 else 'they'} should: "
                      f"{', '.join(list(bad)[:5])}.")
-    others = dict.fromkeys(source.name(run, cell).label for cell in run.data.get("cells", []) if summary.doubts(cell))
+    others = dict.fromkeys(source.name(run, cell).label for cell in run.data.get("cells", []) if set(summary.doubts(cell).split()) - set(summary.OF_RUN))
     if others:
         lines.append(f"Others used the target of {plural(len(others), 'configuration')} meanwhile: {', '.join(list(others)[:5])}. Figures "
                      f"that they are in are withheld; those with a ? may be disturbed.")
+    for what, text in summary.OF_RUN.items():
+        if own := dict.fromkeys(source.name(run, cell).label for cell in run.data.get("cells", []) if what in summary.doubts(cell).split()):
+            lines.append(f"In {plural(len(own), 'configuration')} {text}: {', '.join(list(own)[:5])}. Figures with a ? may be disturbed by that.")
     return lines
 
 

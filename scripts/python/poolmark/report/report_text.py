@@ -103,7 +103,7 @@ def tables(source: Source, run: Run) -> list[Table]:
     """The printed table of a suite, one for each load where it has several; a row for each benchmark; otherwise all metrics."""
     cells = run.data.get("cells", [])
     if not cells:
-        rows = [[Field(name), Field(show(one["value"], one["unit"]) if one["value"] is not None else "-")]
+        rows = [[Field(name), Field("-" if one["value"] is None else show(one["value"], one["unit"]) + (" ?" if "doubt" in one else ""))]
                 for name, one in run.data.get("metrics", {}).items()]
         return [Table("", ["metric", "value"], rows + _limits(run))]
     if _is_bench(run):

@@ -70,6 +70,28 @@ UNHEARD = "left no trace"
 MARKED = "they are marked as doubtful"      # of resets that nobody heard though somebody listened
 
 
+# Figures of memory that rest on single readings (loadgen/run_settle.c).
+OF_READINGS = ("memory.full_", "memory.after_bytes", "memory.subscribed_bytes", "memory.per_", "slow.memory_per_reader_")
+OF_MOMENT = "marked as doubtful"        # versions before did not mark them
+AFTER_PHASE = re.compile(r'after "([^"]*)"')
+
+
+def _of_moments(record: RecordData) -> dict[str, tuple[str, ...]]:
+    """{anomaly: the beginnings of the names of the figures that are of one moment, or lack one}."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in record.get("anomalies", []):
+        text = str(one.get("text")) if isinstance(one, dict) else ""
+        if OF_MOMENT not in text:
+            continue
+        if one.get("what") == "peak_missed":
+            found["peak_missed"] = ("memory.peak_bytes",)
+        elif one.get("what") == "unsettled":
+            phase = AFTER_PHASE.match(text)
+            of_phase = (f"phase.{phase[1]}.memory_bytes",) if phase and record.get("config", {}).get("scenario") == "mix" else ()
+            found["unsettled"] = found.get("unsettled", OF_READINGS) + of_phase
+    return found
+
+
 def _suffers_from_stops(name: str, one: MetricData) -> bool:
     """The rule of loadgen/summary.c."""
     return one["better"] != "none" and one["unit"] != "B" and not name.startswith("soak.")
@@ -89,14 +111,17 @@ def wrong_doubts(record: RecordData) -> list[str]:
     stopped = any(one.get("what") == "target_stopped" for one in anomalies)
     reading = any(one.get("what") == "late_receiver" for one in anomalies)
     wrong: list[str] = []
-    known = Withheld(record)
+    known, moments = Withheld(record), _of_moments(record)
     for name, one in record.get("metrics", {}).items():
         wanted = told and record.get("config", {}).get("scenario") != "mix" and name.startswith(WITHHELD["other_clients"])
         if stopped and one["value"] is not None and "doubt" not in one and _suffers_from_stops(name, one):
             wrong.append(f"{name}: the target stood still meanwhile, and it has no doubt")
         if reading and one["value"] is not None and "doubt" not in one and _suffers_from_reading(name, one):
             wrong.append(f"{name}: the generator did not read in time, and it has no doubt")
-        of_run = stopped and _suffers_from_stops(name, one) or reading and _suffers_from_reading(name, one)
+        moment = next((what for what, starts in moments.items() if name.startswith(starts)), None)
+        if moment and one["value"] is not None and "doubt" not in one and not known.has(name):
+            wrong.append(f"{name}: by an anomaly '{moment}' it may be of one moment, and it has no doubt")
+        of_run = moment or stopped and _suffers_from_stops(name, one) or reading and _suffers_from_reading(name, one)
         if "doubt" in one and not told and not of_run:
             wrong.append(f"{name}: has a doubt ({one['doubt']}), and no anomaly says why")
         elif wanted and one["value"] is not None and "doubt" not in one and not known.has(name) and "surroundings" in record:
