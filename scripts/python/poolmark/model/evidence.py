@@ -16,7 +16,7 @@ from poolmark.base.errors import UsageError
 from poolmark.limits import told
 from poolmark.limits.search import FAILED, HELD, LIMIT
 from poolmark.model.model import Step
-from poolmark.model.steps import cells_of, read_steps, step_counts, what_to_run
+from poolmark.model.steps import cells_of, read_steps, step_counts, steps_left_out, told_left_out, what_to_run
 from poolmark.records.read_record import Run
 from poolmark.verify import withheld
 
@@ -24,6 +24,8 @@ BROKER = "poolmark-broker"
 LEAST, MOST = 1e-9, 1e15        # of a rate, a time in ns
 # Anomalies with which latencies and CPU times are not the target's alone.
 NOT_ALONE = ("busy", "throttled", "target_stopped", "late", "stalled", "late_receiver")
+NOT_ITS_CPU = ("busy", "throttled", "other_clients")       # with which CPU times are not
+OF_CONNECT = "cpu.per_connection_ns"
 # Of the programs, where a cell names none; a test compares them with --describe.
 UNNAMED = "a target of which strategy and shape are not known"
 DEFAULT_STRATEGY, DEFAULT_SHAPE, DEFAULT_PAYLOAD = "malloc", "lean", "64"
@@ -198,11 +200,16 @@ def _take_loads(found: Evidence, run: Run, cell: CellData) -> None:
 
 
 def _take_connects(found: Evidence, run: Run, cell: CellData) -> None:
+    phases = phases_of(cell)
     for name in cell.get("metrics", {}):
-        if name == "cpu.per_connection_ns" or name.endswith(".cpu.per_connection_ns"):
-            value = number(cell, name)
-            if value is not None:
-                found.connects.append(Connect(run, cell["id"], kind_of(cell["config"]), value))
+        if name != OF_CONNECT and not name.endswith(f".{OF_CONNECT}") or (value := number(cell, name)) is None:
+            continue
+        phase = next((str(one.get("name")) for one, _ in phases if one.get("scenario") in ("connect", "steps")
+                      and _text(one.get("prefix"), "") == name.removesuffix(OF_CONNECT)), "")
+        if (why := disturbed(cell, phase, len(phases) > 1)) in NOT_ITS_CPU:
+            found.left_out.append((kind_of(cell["config"]), f"{cell['id']}, {phase or 'connects'}: {why}"))
+        else:
+            found.connects.append(Connect(run, cell["id"], kind_of(cell["config"]), value))
 
 
 def _take_memory(found: Evidence, run: Run, cell: CellData) -> None:
@@ -211,6 +218,9 @@ def _take_memory(found: Evidence, run: Run, cell: CellData) -> None:
     except UsageError as error:
         found.left_out.append((kind_of(cell["config"]), f"{cell['id']}: {error}"))
         return
+    left = {count: why for count, why in steps_left_out(cell, steps).items() if why}
+    if left:
+        found.left_out.append((kind_of(cell["config"]), f"{cell['id']}: {told_left_out(left)}"))
     found.memory.append(Memory(run, cell, kind_of(cell["config"]), _text(cell["config"].get("engine"), ""), steps, instances))
 
 

@@ -12,7 +12,7 @@ from poolmark.base.forms import CellData, Json
 from poolmark.facts import pool_settings
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.model.model import HeldOut, Line, Model, fit_model, hold_out, no_such_step
-from poolmark.model.steps import LEAST_STEPS, cells_in_steps, check, no_figures, read_steps, step_counts, what_to_run
+from poolmark.model.steps import LEAST_STEPS, cells_in_steps, check, no_figures, read_steps, step_counts, steps_left_out, told_left_out, what_to_run
 from poolmark.facts.plan import RESERVE
 from poolmark.facts.pool_settings import initial_of_pools
 from poolmark.records.read_record import Run, load
@@ -78,7 +78,7 @@ def cell_facts(run: Run, cell: CellData, hold: int | None, spare: int) -> Json:
         held = hold_out(steps, cell["config"], instances, hold or steps[-1].connections)
     return {
         "cell": cell["id"], "status": cell["status"], "config": cell["config"], "instances": instances,
-        "steps_left_out": [count for count in step_counts(cell) if count not in {step.connections for step in steps}],
+        "steps_left_out": steps_left_out(cell, steps),
         "points": [{"connections": step.connections, "user_bytes": step.user_bytes,
                     "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes() if step.pools else None,
                     "model_user_bytes": None if "user" in unknown else model.user_at(step.connections),
@@ -130,8 +130,7 @@ def sentences(facts: Json) -> list[str]:
     if any(show_interval(row, ends) == AT_GROWTH for row in facts["sizes"] for ends in ("server", "both_ends")):
         told.append(f"\"{AT_GROWTH}\": one connection more and the pools grow by more than there is left")
     if facts["steps_left_out"]:
-        told.append("left out, because the target's memory was not read there: the steps of "
-                    + ", ".join(map(show_count, facts["steps_left_out"])) + " connections")
+        told.append(f"left out: {told_left_out(facts['steps_left_out'])}")
     if facts["status"] != "complete":
         told.append(f"the cell is {facts['status']}: what it rests on is not whole")
     return told

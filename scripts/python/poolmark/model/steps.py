@@ -8,11 +8,11 @@ UsageError for a record that has none, with the commands that make one.
 """
 import re
 
-from poolmark.base.forms import AnomalyData, CellData, value_of
+from poolmark.base.forms import AnomalyData, CellData, sound_value
 from poolmark.base.errors import UsageError
 from poolmark.base.paths import CALLED
 from poolmark.base.table import clean
-from poolmark.base.units import whole
+from poolmark.base.units import show_count, whole
 from poolmark.model.model import Model, Pools, Step, make_step
 from poolmark.records.measures import take_steps
 from poolmark.records.read_record import Run
@@ -51,16 +51,46 @@ def pools_of(cell: CellData, connections: int) -> Pools:
 def read_steps(cell: CellData) -> tuple[list[Step], int]:
     """A cell's steps, and the number of broker instances that they sum up."""
     def value(name: str) -> float | None:
-        return value_of(cell.get("metrics", {}), name)
+        return sound_value(cell.get("metrics", {}), name)
 
     steps = [make_step(count, user, value(f"step.{count}.kernel_bytes"), pools_of(cell, count))
              for count in step_counts(cell) if (user := value(f"step.{count}.user_bytes")) is not None]
     if not steps and withheld.others_counted(cell):
         raise UsageError("others used the target, so its memory at the steps is withheld")
+    if not steps and (left := steps_left_out(cell, [])) and any(left.values()):
+        raise UsageError("no step can be used: " + told_left_out(left))
     if not steps:
         raise UsageError("the record has no memory of a target at any step: give --watch-pid")
     instances = sum("poolmark-broker" in command[0] for command in cell.get("commands", []) if command)
     return steps, max(1, instances)
+
+
+def _connected(cell: CellData) -> list[int]:
+    """Connections that there were at the steps."""
+    found = (re.fullmatch(r"step\.(\d+)\.\w+", name) for name in cell.get("metrics", {}))
+    return sorted({int(one[1]) for one in found if one})
+
+
+def steps_left_out(cell: CellData, used: list[Step]) -> dict[int, str]:
+    """{asked for: why it is no point of a line}: connections that were not there, a figure with a doubt; "": no reading of the target."""
+    asked, there, taken = step_counts(cell), _connected(cell), {step.connections for step in used}
+    found: dict[int, str] = {}
+    for before, count in zip([0, *asked], asked, strict=False):
+        fewer = [one for one in there if before < one < count and one not in asked]
+        one = cell.get("metrics", {}).get(f"step.{count}.user_bytes")
+        doubt = one.get("doubt") if one else None
+        if count not in taken:
+            found[count] = f"its memory has a doubt ({doubt})" if doubt else ("" if count in there or not fewer else f"{show_count(fewer[-1])} were connected then")
+    return found
+
+
+def told_left_out(left: dict[int, str]) -> str:
+    """Steps of one reason together."""
+    reasons: dict[str, list[int]] = {}
+    for count, why in left.items():
+        reasons.setdefault(why or "the memory of the target was not read there", []).append(count)
+    return "; ".join(f"the step{'s' if len(counts) > 1 else ''} of {', '.join(map(show_count, counts))} connections: {why}"
+                     for why, counts in reasons.items())
 
 
 def own_steps(run: Run) -> CellData:
