@@ -5,8 +5,10 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 
+from commands import poolmark
 from faults import BUILD, GUARD_S, ROOT, Broker, stopped
 
 from poolmark.limits import told
@@ -87,3 +89,28 @@ def test_a_target_that_is_not_there_is_no_answer(tmp_path):
     run, cell, trials = trials_of(tmp_path / "run")
     assert process.returncode == 1 and run.data["status"] == "failed" and cell["answer"]["kind"] == "nothing"
     assert len(trials) == 2 and "tcp_refused" in err and "was not measured" in text
+
+
+@contextlib.contextmanager
+def spinning(count):
+    """Programs that take what processors they get, for a minute at most."""
+    words = [sys.executable, "-c", "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"]
+    others = [subprocess.Popen(words) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in others:
+            one.kill()
+            one.wait()
+
+
+def test_other_programs_beside_a_target_that_ran_before_are_told(tmp_path):
+    """As beside one that the search starts: the target itself is no other, and is watched."""
+    with Broker() as broker, spinning(2):
+        process = search(tmp_path / "run", broker.port, "--trial", "1500ms")
+        _, err = process.communicate(timeout=GUARD_S)
+    _, _, trials = trials_of(tmp_path / "run")
+    told_of = {one["what"]: one["text"] for one in trials[0]["anomalies"]}
+    assert "other processes had" in told_of["busy"], err
+    assert trials[0]["metrics"]["memory.start_bytes"]["value"] > 0
+    assert poolmark("verify", tmp_path / "run").returncode == 0

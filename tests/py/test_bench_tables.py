@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statistics of benchmarks on known data; tables and headlines of made results."""
 import os
+import socket
 
 import pytest
 from bench_told import bench_of, results_of
@@ -10,7 +11,7 @@ from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench import Attempt
 from poolmark.bench.bench_report import Measured
 from poolmark.bench.bench_results import Results, alike
-from poolmark.facts import quiet
+from poolmark.facts import listeners, quiet
 
 
 # Statistics.
@@ -68,6 +69,24 @@ def test_time_of_others_is_what_is_neither_ours_nor_idle(monkeypatch):
     assert quiet.OthersClock().percent() == 20  # 6 s busy of 10, of which 4 ours
     assert "had 20 % of the processors' time: times are longer than" in quiet.busy_text(20.0, "times are longer")
     assert quiet.busy_text(10.0, "") is None and quiet.busy_text(None, "") is None
+
+
+def test_time_of_a_target_that_ran_before_is_not_that_of_others(monkeypatch):
+    tick = os.sysconf("SC_CLK_TCK")
+    stat, of_target = "cpu {} 0 0 {} 0 0 0 0 0 0\n", "7 (a (b) c) S " + " ".join(["0"] * 10) + " {} {} 0 0"
+    texts = {"/proc/stat": iter([stat.format(0, 0), stat.format(6 * tick, 4 * tick)]),
+             "/proc/7/stat": iter([of_target.format(tick, tick), of_target.format(3 * tick, 2 * tick)]), "/proc/8/stat": iter(["", ""])}
+    monkeypatch.setattr(quiet.proc_files, "read_text", lambda path: next(texts[path]))
+    monkeypatch.setattr(quiet, "own_s", lambda: 0.0)
+    assert quiet.OthersClock(besides=[7, 8]).percent() == 30    # 6 s busy of 10, of which 3 the target's
+
+
+def test_who_listens_at_an_address_is_found():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        assert listeners.owners([f"mqtt://127.0.0.1:{one.getsockname()[1]}"]) == [os.getpid()]
+        port = one.getsockname()[1]
+    assert listeners.owners([f"mqtt://127.0.0.1:{port}"]) is None      # nobody
+    assert listeners.owners(["mqtt://192.0.2.1:1883"]) == []            # an address of nobody here (TEST-NET-1)
 
 
 def test_time_of_interrupts_can_be_left_out(tmp_path):

@@ -105,13 +105,14 @@ def test_a_cell_beside_busy_others_says_so(tmp_path, percent, ours, told):
     config = {"target": "poolmark", "connections": 100}
     cell = record.cell("malloc.1", config)
     cell_run = CellRun(cell, CellPlan("malloc.1", config, 1), make_plan(100, "raw", 20_000, 2), FAKES, 1, None)
-    cell_run.target.processes = [SimpleNamespace(pid=1)] if ours else []
+    cell_run.serving = [] if ours else None     # of a target that ran before: its processes cannot be seen
     for number in range(4):
         cell.anomaly("late", f"by {number} ms")
     cell_run.tell_busy(SimpleNamespace(percent=lambda: percent))
     cell.finish("complete")
     note = "! malloc.1: busy: other processes had 42 % of the processors' time: the cell is slower than on a quiet host"
     assert (note in summary.terminal(record.data, [])) is told
+    assert any(one["what"] == "busy_unknown" for one in cell.data["anomalies"]) is (not ours)
     record.close("complete")
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from poolmark.facts import allowance, proc_files
@@ -39,6 +40,12 @@ def own_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+def cpu_s(pid: int) -> float | None:
+    """CPU time of a process, all threads; None when it cannot be read."""
+    words = (proc_files.read_text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") if len(words) > 12 else None
+
+
 def charges_interrupts(folder: Path = Path("/")) -> bool:
     """Whether the kernel charges time in interrupts, including packets, to the interrupted process. It does, unless it is built
     with CONFIG_IRQ_TIME_ACCOUNTING. False when its build configuration cannot be read."""
@@ -53,8 +60,9 @@ class OthersClock:
     """Counts from its creation. `interrupts`: whether time in interrupts counts as use by others. It should not where interrupts
     are mostly for our own packets and the kernel charges them to nobody."""
 
-    def __init__(self, interrupts: bool = True) -> None:
-        self._interrupts = interrupts
+    def __init__(self, interrupts: bool = True, besides: Iterable[int] = ()) -> None:
+        """`besides`: processes that ran before and are no others, such as a target."""
+        self._interrupts, self._besides = interrupts, {pid: cpu_s(pid) for pid in besides}
         self._own, self._host = own_s(), self._read()
 
     def _read(self) -> tuple[float, float] | None:
@@ -66,7 +74,8 @@ class OthersClock:
         now = self._read()
         if not now or not self._host or now[1] - self._host[1] < SHORTEST_S:
             return None
-        others = (now[0] - self._host[0]) - (own_s() - self._own)
+        besides = sum((later or 0.0) - before for pid, before in self._besides.items() if before is not None and (later := cpu_s(pid)) is not None)
+        others = (now[0] - self._host[0]) - (own_s() - self._own) - besides
         return max(0.0, 100 * others / (now[1] - self._host[1]))
 
 

@@ -80,9 +80,10 @@ def last_line(path: Path) -> str:
 class CellRun:
     """Runs one cell, from the start of its target to its metrics."""
 
-    def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children) -> None:
+    def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children, watch_running: bool = False) -> None:
+        """`watch_running`: a target of this host that ran before is watched as one that is started."""
         self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
-        self.children = children
+        self.children, self.watch_running = children, watch_running
         self.target: Target = make_target(cell, build, plan, planned.broker, planned.allocator)
         attack = attack_of(planned.config)
         self.attacker = Attacker(cell, attack) if attack else None
@@ -92,6 +93,7 @@ class CellRun:
         self.is_bare = planned.config.get("client") == bare.BARE
         self.program = BARE_CLIENT if self.is_bare else "poolmark-loadgen"
         self.backlog: int | None = None     # connects that wait in the target's listener, at most
+        self.serving: list[int] | None = []     # processes of a target that ran before; None: they cannot be seen
 
     def lost(self, what: str, text: str, over: bool = False) -> None:
         self.whole = False
@@ -204,6 +206,8 @@ class CellRun:
 
     def start(self) -> None:
         self.target.start(self.children)
+        if not self.target.starts and self.watch_running:
+            self.target.running = self.serving or []
         if self.target.processes:
             self.backlog = listeners.backlog(int(self.target.urls[0].rpartition(":")[2]))
         if self.attacker:
@@ -259,16 +263,19 @@ class CellRun:
         withheld.in_cell(self.cell.data)
 
     def tell_busy(self, others: OthersClock) -> None:
-        """Call after the end of all processes of the cell. Not for a target that was running before, because its CPU time
-        cannot be told from that of other processes."""
-        text = busy_text(others.percent(), "the cell is slower") if self.target.processes else None
-        if text:
+        """Call after the end of all processes of the cell. Of a target that was running before, its processes are no others."""
+        text = busy_text(others.percent(), "the cell is slower")
+        if text and self.serving is not None:
             self.cell.anomaly("busy", text)
+        elif text:
+            self.cell.anomaly("busy_unknown", f"whether others than the target were under way is not known, since its processes cannot be seen (another "
+                                              f"user's, or behind a proxy): {text}, if these were not the target's")
 
     def run(self) -> None:
         """Measures the cell. Metrics and status are always in the record afterwards."""
         finished = started = False
-        others, throttle = OthersClock(interrupts=charges_interrupts()), ThrottleClock()
+        self.serving = [] if self.target.starts else listeners.owners(self.target.urls)
+        others, throttle = OthersClock(interrupts=charges_interrupts(), besides=self.serving or ()), ThrottleClock()
         try:
             self.start()
             started = True

@@ -83,7 +83,8 @@ def run_trial(search: Search, record: Record, contender: Contender, rate: float,
     planned, started = search.planned(contender, rate), time.monotonic()
     cell = record.cell(planned.id, recorded_config(planned), 1)
     try:
-        progress.cell_run = CellRun(cell, planned, plan_for(planned, search.descriptors, search.build), search.build, search.seed, children)
+        progress.cell_run = CellRun(cell, planned, plan_for(planned, search.descriptors, search.build), search.build, search.seed, children,
+                                    watch_running=True)
         progress.cell_run.run()
     finally:
         progress.cell_run = None

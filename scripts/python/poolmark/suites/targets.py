@@ -39,7 +39,7 @@ def option_words(options: Mapping[str, object]) -> list[str]:
 
 
 class Target:
-    """A target without our own processes: a broker that runs elsewhere. Its memory is not watched."""
+    """A target without our own processes: a broker that was running before. A suite does not watch it."""
 
     starts = False  # a target that is started for its cell, and has served nobody before
 
@@ -47,10 +47,11 @@ class Target:
         self.cell, self.urls = cell, urls
         self.allocator = allocator or str(cell.data["config"].get("allocator", "glibc"))  # a name, or a path
         self.processes: list[Child] = []
+        self.running: list[int] = []    # processes that ran before and are watched
 
     @property
     def pids(self) -> list[int]:
-        return [child.pid for child in self.processes]
+        return [child.pid for child in self.processes] or self.running
 
     def start(self, children: Children) -> None:
         pass
