@@ -32,6 +32,8 @@ struct tcp_row {
     uint64_t inode;
 };
 
+// The kernel gives a table in pieces, and sockets may come and go between two: then one that was there all the time may be missed.
+//
 // The sockets in one state of the network namespace of the process; 0: of this process. Listening ones cost little, though there
 // may be a million others. 0, or -errno when no table can be read. A visit that returns false ends it.
 int tcp_table_read(pid_t pid, enum tcp_state state, bool (*visit)(void *context, const struct tcp_row *row),

@@ -6,6 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum {
+    READS = 3
+}; // of the table, which may lack a row (tcp_table.h): one that is not found is looked for again
+
 enum rank { RANK_EXACT, RANK_ALL_V4, RANK_ALL_V6, RANKS }; // as the kernel chooses
 
 struct search {
@@ -68,8 +72,8 @@ void listeners_find(struct listeners *found, const struct plan *plan, const int6
             .found = found, .target = &plan->targets[i], .end = listeners_end(&plan->targets[i])};
         int before = found->count;
         int64_t place = place_of(&search.end, pids, count);
-        for (int rank = 0; place >= 0 && rank < RANKS && found->count == before; rank++) {
-            search.rank = (enum rank)rank;
+        for (int look = 0; place >= 0 && look < READS * RANKS && found->count == before; look++) {
+            search.rank = (enum rank)(look % RANKS);
             if (tcp_table_read((pid_t)place, TCP_LISTENING, visit, &search) < 0)
                 break;
         }

@@ -58,6 +58,13 @@ double load_run_metric(const struct load_run *load, const char *name)
     return json_number_value(value);
 }
 
+bool load_run_withholds(const struct load_run *load, const char *metric)
+{
+    json_t *one = json_object_get(json_object_get(load->json, "metrics"), metric);
+    const char *why = json_string_value(json_object_get(one, "why"));
+    return json_is_null(json_object_get(one, "value")) && why && strstr(why, "see the anomaly ");
+}
+
 int64_t load_run_book(const struct load_run *load, const char *source, const char *column)
 {
     json_t *line = json_object_get(json_object_get(load->json, "books"), source);

@@ -15,6 +15,7 @@
 #include "tests/temp_dir.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 enum { LOAD_ARGUMENTS_MAX = 40, LOAD_ENGINES = 2 };
 
@@ -40,6 +41,8 @@ void load_run_read(struct load_run *load);
 
 void load_run_finish(struct load_run *load); // with the record
 
+// Whether an anomaly of the run takes this metric's value away: some depend on how quiet the host is.
+bool load_run_withholds(const struct load_run *load, const char *metric);
 double load_run_metric(const struct load_run *load, const char *name);
 // Of the line `source` of the record's books.
 int64_t load_run_book(const struct load_run *load, const char *source, const char *column);

@@ -46,7 +46,9 @@ static void test_churn_lets_every_client_take_its_turns(void **state)
         assert_true(load_run_metric(&load, "memory.peak_bytes") >=
                     load_run_metric(&load, "memory.full_bytes"));
         assert_true(load_run_metric(&load, "memory.after_bytes") > 0);
-        assert_true(load_run_metric(&load, "cpu.per_arrival_ns") > 0);
+        // On a busy host the broker's share at rest may be too large beside so few arrivals (target_busy).
+        assert_true(load_run_withholds(&load, "cpu.per_arrival_ns") ||
+                    load_run_metric(&load, "cpu.per_arrival_ns") > 0);
         load_run_assert_file(&load, "latency.hlog", "Tag=arrival,");
         load_run_finish(&load);
     }

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,6 +174,23 @@ static bool concerns_the_second(void *context, int worker, const struct fleet_or
     return worker == 1;
 }
 
+// A worker that has said it is ready and does not wait yet would take the first order too, whether it concerns it or not.
+static void await_sleep(const struct fleet *fleet)
+{
+    int64_t limit_ns = clock_now_ns() + GUARD_NS;
+    for (int i = 0; i < fleet_workers(fleet); i++) {
+        char path[32], state = '?';
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)fleet_pid(fleet, i));
+        while (state != 'S') {
+            FILE *file = fopen(path, "re");
+            assert_non_null(file);
+            assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+            fclose(file);
+            assert_true(clock_now_ns() < limit_ns);
+        }
+    }
+}
+
 static void test_only_whom_an_order_concerns_carries_it_out(void **state)
 {
     (void)state;
@@ -187,6 +205,7 @@ static void test_only_whom_an_order_concerns_carries_it_out(void **state)
         struct err err = {0};
         assert_int_equal(fleet_open(&fleet, &config, &err), 0);
         poll_until(fleet, 0);
+        await_sleep(fleet);
         for (int round = 1; round <= 3; round++) { // asleep from the first to the second
             struct fleet_order order = {.act = FLEET_CONNECT, .goal = 3, .gated = gated};
             fleet_give(fleet, &order);

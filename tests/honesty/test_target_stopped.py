@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import poolmark
-from faults import Broker, load, needs_root, stopped
+from faults import GUARD_S, Broker, load, needs_root, stopped
 
 UNIFIED = Path("/sys/fs/cgroup/unified") if Path("/sys/fs/cgroup/unified").exists() else Path("/sys/fs/cgroup")
 PTRACE_SEIZE, PTRACE_DETACH, PTRACE_INTERRUPT = 0x4206, 17, 0x4207
@@ -45,7 +45,12 @@ def frozen(pid, version):
         pytest.skip(f"there is no control group of version {version} that can be frozen")
     with moved(pid, folder):
         state = frozen_by(folder / "freezer.state", "FROZEN", "THAWED") if version == 1 else frozen_by(folder / "cgroup.freeze", "1", "0")
+        file, word = (folder / "freezer.state", "FROZEN") if version == 1 else (folder / "cgroup.events", "frozen 1")
         with state:
+            limit = time.monotonic() + GUARD_S
+            while word not in file.read_text(encoding="ascii"):     # the kernel freezes a task when it gets to it
+                assert time.monotonic() < limit
+                time.sleep(0.01)
             yield
 
 
@@ -94,6 +99,17 @@ WAYS = {
 PARAMETERS = [pytest.param(way, marks=() if way == "stopped" else needs_root) for way in WAYS]
 
 
+def sampled(run, more):
+    """Waits until the generator has read the target so many times more, once a second: it has looked at it as often at least."""
+    def lines():
+        return len((run.folder / "memory.csv").read_text(encoding="utf-8").splitlines())
+
+    wanted, limit = lines() + more, time.monotonic() + GUARD_S
+    while lines() < wanted:
+        assert run.process.poll() is None and time.monotonic() < limit
+        time.sleep(0.02)
+
+
 def publish(folder, broker, *more):
     return load(folder, "publish", broker.port, "--pairs", 20, "--publish-rate", 400, "--duration", "4s", "--warmup", 0,
                 "--watch-pid", broker.pid, *more)
@@ -105,7 +121,7 @@ def test_a_target_that_stood_still_meanwhile_is_named(tmp_path, way):
     with Broker("--threads", "1") as broker, publish(tmp_path / "run", broker) as run:
         run.wait_for("publish ")
         with still(broker.pid):
-            time.sleep(1)
+            sampled(run, 2)
         assert run.end() == 0
     told, (stop,) = run.anomaly("target_stopped"), run.record["target_stops"]
     assert f"the watched process {broker.pid} {words}" in told and "as far as sampled" in told
