@@ -451,6 +451,22 @@ static bool note_gaps(struct record *record, const char *unlisted)
     return !record->stray[0] && !record->not_made[0] && !unlisted;
 }
 
+// How many metrics and anomalies there are, so that one that is taken out is missed.
+static json_t *entries_json(const struct record *record)
+{
+    json_t *names = json_object(), *one;
+    size_t i;
+    json_array_foreach(json_object_get(record->root, "anomalies"), i, one)
+    {
+        const char *what = json_string_value(json_object_get(one, "what"));
+        json_int_t count = json_integer_value(json_object_get(names, what));
+        json_object_set_new(names, what, json_integer(count + 1));
+    }
+    return json_pack("{s:I,s:o}", "metrics",
+                     (json_int_t)json_object_size(json_object_get(record->root, "metrics")), "anomalies",
+                     names);
+}
+
 int record_close(struct record *record, const char *status, struct err *err)
 {
     if (!record) {
@@ -469,6 +485,7 @@ int record_close(struct record *record, const char *status, struct err *err)
     record_set(record, "status",
                json_string(!whole && strcmp(status, "complete") == 0 ? "incomplete" : status));
     record_set(record, "ended_utc", json_string(utc));
+    record_set(record, "entries", entries_json(record));
     record_set(record, "seal", json_string(RECORD_SEAL));
     record_set(record, "files", files);
     if (listed < 0)

@@ -175,6 +175,8 @@ void summary_add_surroundings(struct summary *summary, struct run *run)
     tell_moves(surroundings, run);
     if (run->strangers.idle_share >= 0)
         summary_add(summary, "cpu.idle_share", run->strangers.idle_share, "1", "none");
+    if (run->strangers.idle_share >= 0 && run->record) // verify knows by it that there were pauses
+        record_set(run->record, "summary.idle_share", json_real(run->strangers.idle_share));
     if (surroundings->steps > 0)
         run_anomaly(
             run, "clock",

@@ -9,13 +9,14 @@ import pytest
 from commands import poolmark
 from faults import BUILD, Broker, changing
 
+from poolmark.base import curves
 from poolmark.base.units import show
 from poolmark.facts import described
 from poolmark.records import rounds
 from poolmark.records.read_record import Run, load
 from poolmark.report import report_text
 from poolmark.report import source as report_source
-from poolmark.verify import recompute
+from poolmark.verify import bounds, entries, inside, recompute
 from test_qos import CONNACK, at_qos_1
 from test_wrong_answers import KEPT, under_another_topic, with_retain
 
@@ -307,7 +308,8 @@ def test_every_reader_gives_the_same_figure_for_every_metric(runs, which):
             assert again[whole] == one, where                                                       # verify
             told = table[cell["id"]][f"{whole} [{one['unit']}]"]
             assert told == "" if one["value"] is None else float(told) == pytest.approx(one["value"], rel=1e-12), where   # the suite's table
-            assert shown[name] == ("-" if one["value"] is None else show(one["value"], one["unit"])), where   # the report of the load
+            mark = " ?" if "doubt" in one else ""
+            assert shown[name] == ("-" if one["value"] is None else show(one["value"], one["unit"]) + mark), where   # the report of the load
             assert report_source.median([cell], whole) == one["value"], where                       # the report of the suite
             compared += 1
     assert compared > (600 if which == "good" else 30)
@@ -361,6 +363,75 @@ def test_an_edit_of_a_figure_that_follows_from_files_is_noticed_in_the_generator
             one["value"] = before
             noticed += 1
     assert noticed > 300
+
+
+def cached(monkeypatch):
+    """Unchanged files are read once."""
+    monkeypatch.setattr(recompute, "latency_figures", functools.cache(recompute.latency_figures))
+    monkeypatch.setattr(described, "catalogue", functools.cache(described.catalogue))
+    read = functools.cache(curves.read_csv)
+    for module in (curves, recompute, bounds, inside):
+        monkeypatch.setattr(module, "read_csv", read)
+
+
+# Metrics of which only their number says that one is gone: nothing else demands them.
+ALONE = (".messages.rate_asked",)     # of a group of a mix, whose file is not in the record
+
+
+@pytest.mark.parametrize("which", ["good", "spoiled"])
+def test_each_figure_and_each_anomaly_that_is_taken_out_is_named(runs, which, monkeypatch):
+    """One at a time, as by somebody who seals the record anew."""
+    cached(monkeypatch)
+    monkeypatch.setattr(recompute, "inner_accounts", lambda run: recompute.Account())
+    unnamed, silent, taken = set(), [], 0
+    folders = [path.parent for path in sorted(runs[which].folder.glob("cells/*/*/run.json"))]
+    for run in map(load, folders):
+        metrics, anomalies = run.data["metrics"], run.data["anomalies"]
+        for name in list(metrics):
+            one = metrics.pop(name)
+            wrong = recompute.again(run).wrong
+            silent += [] if wrong else [(run.folder.name, name)]
+            unnamed |= set() if any(text.startswith(f"{name}: ") for text in wrong) else {name}
+            metrics[name] = one
+            taken += 1
+        for at, one in enumerate(list(anomalies)):
+            del anomalies[at]
+            wrong = recompute.again(run).wrong
+            assert any(f"'{one['what']}'" in text for text in wrong), (run.folder.name, one)
+            anomalies.insert(at, one)
+    assert not silent and taken > (600 if which == "good" else 30)
+    assert not {name for name in unnamed if not name.endswith(ALONE)}
+
+
+def test_each_figure_and_each_anomaly_of_a_cell_that_is_taken_out_is_named(runs, monkeypatch):
+    run = runs["good"]
+    data = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    replayed = {cell["id"]: recompute.replay(run, cell) for cell in data["cells"]}
+    monkeypatch.setattr(recompute, "replay", lambda run, cell: replayed[cell["id"]])
+    monkeypatch.setattr(recompute.counters, "complaints", lambda folder, cell: [])
+    for cell in data["cells"]:
+        for name in list(cell["metrics"]):
+            one = cell["metrics"].pop(name)
+            assert any(text.startswith(f"{cell['id']}: {name}: ") for text in recompute.suite_account(Run(run.folder, data), cell).wrong), name
+            cell["metrics"][name] = one
+        for at, one in enumerate(list(cell["anomalies"])):
+            del cell["anomalies"][at]
+            assert any(f"'{one['what']}'" in text for text in entries.wrong(data)), one
+            cell["anomalies"].insert(at, one)
+
+
+def test_values_inside_of_a_record_are_compared_with_its_files_and_its_command(runs):
+    for _, phase, generator in phases_of(runs["good"]):
+        run = load(generator.folder)
+        if phase["scenario"] == "steps":
+            run.data["steps"][0]["target_rss_bytes"] += 1
+            assert any("steps: target_rss_bytes of the step of 300 connections" in text for text in recompute.again(run).wrong)
+        if "start" in run.data.get("readings", {}):
+            run.data["readings"]["start"] += 1
+            assert any(text.startswith("readings.start: memory.csv has no line of") for text in recompute.again(run).wrong)
+        if phase["name"] == "pairs":
+            run.data["config"]["publish_rate_per_s"] = 1000.0
+            assert any(text.startswith("config.publish_rate_per_s: the record says 1000") for text in recompute.again(run).wrong)
 
 
 def test_figures_of_benchmarks_are_those_of_their_rounds(tmp_path):

@@ -20,7 +20,8 @@ CELL = {
     "phases": [{"name": "qos0", "scenario": "publish", "folder": "load-qos0", "prefix": "qos0.", "several": True}],
     "trial": {"verdict": "held", "by": "", "why": ["late"], "had": 1.5, "lost": 0, "lag_p99_ns": 1.5, "latencies": {}, "limit": None},
     "answer": {"kind": "limit", "by": "target", "wide": False, "low_held": 1, "low_tried": 1, "high_failed": 1, "high_tried": 1},
-    "books": {"connect": BOOKS}, "files": {"latency": "cells/slab.1/latency.hlog"}, "anomalies": [ANOMALY]}
+    "books": {"connect": BOOKS}, "files": {"latency": "cells/slab.1/latency.hlog"}, "anomalies": [ANOMALY],
+    "entries": {"metrics": 1, "anomalies": {"late": 1}}}
 STOP = {"pid": 1, "kind": "stopped", "looks": 1, "of_looks": 1, "ns": 1, "longest_ns": 1, "longest_from_ns": 0}
 RECORD = {
     "schema": "poolmark.run/1", "id": "suite-20260101T000000Z-0001", "kind": "suite", "status": "complete", "started_utc": "2026-01-01T00:00:00Z",
@@ -29,7 +30,8 @@ RECORD = {
     "cells": [CELL], "metrics": {"connect.p99": METRIC}, "books": {"connect": BOOKS}, "summary": None, "anomalies": [ANOMALY], "counters": {"accepted": 1},
     "ranks": [{"rank": 0, "host": None, "clients": 1, "workers": 1, "clock": None, "lost": False, "ended": "", "counts": {}}], "readings": {"full": 3},
     "surroundings": {"tcp": {"start": {"drops": 1}, "end": {"drops": None}}}, "sources": [{"id": "x", "sha256": "a" * 64, "runs": ["y"]}], "seal": "run.json.sha256",
-    "files": {"a": {"sha256": "a" * 64, "bytes": 1}}, "files_left_out": ["ranks/1"]}
+    "files": {"a": {"sha256": "a" * 64, "bytes": 1}}, "files_left_out": ["ranks/1"],
+    "entries": {"metrics": 1, "anomalies": {"late": 1}}}
 RECORD = json.loads(json.dumps(RECORD))     # no two of its parts are one object
 GONE = object()
 OTHERS = (None, True, 1, 1.0, 1.5, "a text", [], {}, [None], [1], ["a text"], {"a": None}, {"a": 1}, {"a": "a text"}, {"a": {}}, [[]], [{}], GONE)

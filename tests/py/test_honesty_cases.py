@@ -10,7 +10,7 @@ CASES = {"1. The books are closed": 20, "2. Absent, forbidden and gone are three
          "3. What is not the target's fault is not charged to it": 17,
          "4. Open loop everywhere, and no choosing of samples by their outcome": 4, "5. Readers believe nothing": 5, "Also found": 8,
          "Shown for all": 1, "Relatives: others load the target": 17,
-         "Relatives: a figure that is not known": 6, "Relatives: what a process next door does": 8,
+         "Relatives: a figure that is not known": 6, "Relatives: what a process next door does": 9,
          "Relatives: records and memory": 5, "Relatives: connections that are lost again, and few acts": 14}
 
 

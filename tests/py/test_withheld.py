@@ -8,7 +8,7 @@ import pytest
 from poolmark.base.paths import build_dir
 from poolmark.facts import described
 from poolmark.model import steps
-from poolmark.verify import recompute, withheld
+from poolmark.verify import inside, recompute, withheld
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
@@ -128,6 +128,6 @@ def test_swapped_memory_that_no_anomaly_tells_of_is_found(tmp_path, what, found)
                     "1,start,0,1000,1000,,0\n2,hold,10,900,900,,400\n", encoding="utf-8")
     record = {"readings": {"start": 1, "full": 2}, "metrics": {"memory.full_bytes": {"value": 1300}},
               "anomalies": [{"what": what, "text": ""}] if what else []}
-    assert len(recompute.swap_complaints(path, record)) == found
+    assert len(inside.swap_complaints(path, record)) == found
     path.write_text(path.read_text(encoding="utf-8").replace(",400", ",0"), encoding="utf-8")
-    assert not recompute.swap_complaints(path, record)
+    assert not inside.swap_complaints(path, record)

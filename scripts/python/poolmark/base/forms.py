@@ -88,6 +88,12 @@ class AnswerData(TypedDict):
     high_tried: NotRequired[int]
 
 
+class EntriesData(TypedDict):
+    """How many metrics and anomalies there were at the end."""
+    metrics: int
+    anomalies: dict[str, int]       # name -> how many
+
+
 class CellData(TypedDict):
     id: str
     config: Config
@@ -104,6 +110,7 @@ class CellData(TypedDict):
     books: NotRequired[dict[str, BooksData]]
     files: NotRequired[dict[str, str]]
     anomalies: NotRequired[list[AnomalyData]]
+    entries: NotRequired[EntriesData]
     source: NotRequired[str]        # of a merge: the run that it is of
 
 
@@ -141,6 +148,7 @@ class RecordData(TypedDict):
     surroundings: NotRequired[dict[str, dict[str, dict[str, int | None]]]]  # counters of the kernel, at the start and at the end
     target_stops: NotRequired[list[Json]]       # of a load: times in which a watched process stood still
     sources: NotRequired[list[SourceData]]
+    entries: NotRequired[EntriesData]
     seal: NotRequired[str]
     files: NotRequired[dict[str, FileData]]
     files_left_out: NotRequired[list[str]]      # folders of ranks that were lost

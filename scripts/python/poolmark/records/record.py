@@ -22,13 +22,14 @@ import re
 import secrets
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from poolmark.facts import comparable, facts, metrics
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.forms import AnomalyData, CellData, Config, FileData, MetricData, PhaseData, RecordData, value_of
+from poolmark.base.forms import AnomalyData, CellData, Config, EntriesData, FileData, MetricData, PhaseData, RecordData, value_of
 from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
 from poolmark.records.packed import record_in
 
@@ -156,6 +157,11 @@ def put_first(new: Path, path: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
+
+
+def entries_of(part: CellData | RecordData) -> EntriesData:
+    """How many metrics and anomalies it has."""
+    return {"metrics": len(part.get("metrics", {})), "anomalies": dict(Counter(one["what"] for one in part.get("anomalies", [])))}
 
 
 class Cell:
@@ -298,6 +304,9 @@ class Record:
                 cell["status"] = "incomplete"
         self.tell_changes()
         files = files_of(self.folder)
+        for cell in self.data["cells"]:
+            cell["entries"] = entries_of(cell)
+        self.data["entries"] = entries_of(self.data)
         self.data["status"], self.data["ended_utc"], self.data["seal"], self.data["files"] = status, utc_now(), SEAL, files
         try:
             self.save()
@@ -361,6 +370,7 @@ class Record:
             last = json.loads(path.read_text(encoding="utf-8"))
             for cell in last["cells"]:
                 cell["status"] = "incomplete" if cell["status"] == "running" else cell["status"]
+            last.pop("entries", None)
             last.update(status="incomplete", ended_utc=self.data["ended_utc"], seal=SEAL, anomalies=self.data["anomalies"])
             for data in (self.data, last, last | {"cells": [], "anomalies": self.data["anomalies"][-1:]}):
                 content = json.dumps(as_utf8(data), separators=(",", ":"), ensure_ascii=False).encode()

@@ -73,6 +73,11 @@ def beside_catalogue(where: str, metrics: Mapping[str, Mapping[str, Any]], progr
     return wrong
 
 
+def lacks(where: str, metrics: Mapping[str, object], made: Mapping[str, float | None]) -> list[str]:
+    """Figures that the files give, and that the record does not have."""
+    return [f"{where}{name}: its files give it, the record does not have it" for name in made if name not in metrics]
+
+
 def against(account: Account, where: str, name: str, one: Mapping[str, Any], made: Mapping[str, Any]) -> None:
     """Compares a metric of a cell with the one made from its files."""
     account.compare(where, name, one["value"], [made["value"]])

@@ -11,6 +11,7 @@ The rules are those of loadgen/summary.c, summary_surroundings.c and loadgen/sce
 """
 from poolmark.base.forms import CellData, PhaseData, RecordData, value_of
 from poolmark.records.read_record import has_seals
+from poolmark.verify.entries import is_counted
 
 MANY = "many"           # base/record.c: there were more anomalies than a record keeps
 LATE_NS = 1_000_000     # loadgen/summary.c: an act later than that is late
@@ -62,7 +63,74 @@ def demanded(record: RecordData) -> dict[str, str]:
             demand("accept_queue", name)
     if "accept_queue" not in found and _value(record, "network.syn_retransmits") > 0 and slowest_ns >= SYN_AGAIN_NS:
         demand("retransmits", "network.syn_retransmits")
+    for more in (_of_figures(record), _of_summary(record)) if is_counted(record) else ():
+        for what, why in more.items():
+            found.setdefault(what, why)
+    if is_counted(record) and _of_schedule(record):
+        found.setdefault("rate", "its acts took longer than their schedule")
     return found
+
+
+# Figures whose value is missing without a word: an anomaly of these names says why, and begins with the figure's name.
+OF_GROWTH = ("resolution", "served_before", "kernel_noise")
+NO_GROWTH = {"memory.per_connection_bytes": "memory.per_connection_", "kernel.per_connection_bytes": "kernel.per_connection_bytes",
+             "memory.per_subscription_bytes": "memory.per_subscription_bytes", "slow.memory_per_reader_bytes": "slow.memory_per_reader_bytes"}
+SEE = "see the anomaly "
+MISSED_SHARE, MISSED_S = 1.05, 0.1      # loadgen/scenarios/orders.c: a schedule that took longer missed its rate
+
+
+def _of_figures(record: RecordData) -> dict[str, str]:
+    """Anomalies by which a figure has no value, or a doubt."""
+    found: dict[str, str] = {}
+    for name, one in record.get("metrics", {}).items():
+        why = str(one.get("why") or "")
+        if why.startswith(SEE):
+            found.setdefault(why.removeprefix(SEE), f"{name} has no value for that reason")
+        if doubt := one.get("doubt"):
+            found.setdefault(doubt, f"{name} has a doubt for that reason")
+    return found
+
+
+def _of_schedule(record: RecordData) -> bool:
+    """Whether a constant schedule took so long that its rate was missed."""
+    config = record.get("config", {})
+    if record["status"] != "complete" or config.get("schedule", "constant") != "constant":
+        return False
+    if config.get("scenario") == "publish":
+        due_ns, took = config.get("duration_ns"), "messages.seconds"
+        due_s = due_ns / 1e9 if isinstance(due_ns, (int, float)) and config.get("publish_rate_per_s") else 0
+    elif config.get("scenario") == "connect":
+        rate, took = config.get("rate_per_s"), "connect.seconds"
+        due_s = (config.get("connections") or 0) / rate if isinstance(rate, (int, float)) and rate > 0 else 0
+    else:
+        return False
+    return due_s > 0 and _value(record, took) > 1.001 * (due_s * MISSED_SHARE + MISSED_S)
+
+
+def _of_summary(record: RecordData) -> dict[str, str]:
+    summary, found = record.get("summary") or {}, dict[str, str]()
+    if summary.get("memory_is") in ("pss", "rss"):
+        found["stand_in"] = f"summary.memory_is is {summary['memory_is']!r}"
+    kept = summary.get("kept_sessions") or {}
+    if (kept.get("start") or 0) > 0:
+        found["kept_sessions"] = f"summary.kept_sessions.start is {kept['start']}"
+    return found
+
+
+def _untold(record: RecordData) -> list[str]:
+    """Figures without a value that no anomaly tells of, and limits of the host."""
+    anomalies = [(str(one.get("what")), str(one.get("text"))) for one in record.get("anomalies", []) if isinstance(one, dict)]
+    wrong: list[str] = []
+    for name, start in NO_GROWTH.items() if record["status"] == "complete" else ():
+        one = record.get("metrics", {}).get(name)
+        if one is not None and one["value"] is None and not one.get("why") and not any(
+                what in OF_GROWTH and text.startswith(start) for what, text in anomalies):
+            wrong.append(f"anomalies: {name} has no value, which is an anomaly 'resolution' or another of its name, and the record has none")
+    for ceiling in (record.get("summary") or {}).get("ceilings") or []:
+        text = f"{ceiling.get('name')}: {ceiling.get('text')}"
+        if not any(what == "ceiling" and told.startswith(text[:900]) for what, told in anomalies):
+            wrong.append(f"anomalies: summary.ceilings has {ceiling.get('name')}, which is an anomaly 'ceiling', and the record has none")
+    return wrong
 
 
 def _judged(record: RecordData) -> bool:
@@ -76,7 +144,7 @@ def missing(record: RecordData) -> list[str]:
     if MANY in told:
         return []
     return [f"anomalies: {figure}, which is an anomaly '{what}', and the record has none" for what, figure in demanded(record).items()
-            if what not in told]
+            if what not in told] + (_untold(record) if is_counted(record) else [])
 
 
 def other_size(record: RecordData) -> list[str]:

@@ -25,8 +25,8 @@ from poolmark.base.forms import CellData, Metrics, PhaseData, RecordData, Row, v
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number, whole
-from poolmark.verify import above, absent, anomalies, bench_again, bounds, counters, derived, kernel_counts, searches, soaks
-from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
+from poolmark.verify import above, absent, anomalies, bench_again, bounds, counters, derived, due, entries, inside, kernel_counts, searches, soaks
+from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue, lacks
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures, decided
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
 from poolmark.verify.withheld import Withheld, in_cell, wrong_doubts
@@ -73,7 +73,7 @@ def memory_figures(path: Path, record: RecordData) -> Figures:
         column = f"target_{kind}_bytes"
         for name, reading in (("start", start), ("full", full)):
             found[f"memory.{name}_{kind}_bytes"] = [reading.get(column)]
-        found[f"memory.per_connection_{kind}_bytes"] = [_grown(low, full, column)] if low is not None else []
+        found[f"memory.per_connection_{kind}_bytes"] = [_grown(low, full, column)] if low is not None and low.get(column) is not None else []
     user = next((name for name in USER_COLUMNS if full.get(name) is not None), USER_COLUMNS[-1])
     after = curve.reading(record, "after")
     if after is not None:
@@ -116,26 +116,6 @@ def memory_figures(path: Path, record: RecordData) -> Figures:
     return found
 
 
-def verdict_complaints(path: Path, record: RecordData) -> list[str]:
-    """Verdicts of a soak that its memory.csv contradicts."""
-    if not (record.get("summary") or {}).get("verdicts"):
-        return []
-    curve = MemoryCurve(path)
-    full = curve.reading(record, "full") or {}
-    return trend.complaints(record, trend.of_rows(curve.rows, next((name for name in USER_COLUMNS if full.get(name) is not None),
-                                                                   USER_COLUMNS[-1])))
-
-
-def swap_complaints(path: Path, record: RecordData) -> list[str]:
-    """Readings that memory figures are of, with swapped memory of which no anomaly tells."""
-    told = {one.get("what") for one in record.get("anomalies", [])}
-    if "memory.full_bytes" not in record.get("metrics", {}) or told & {"swapped", "swap_not_counted", anomalies.MANY}:
-        return []
-    curve = MemoryCurve(path)
-    return [f"memory.csv: {swapped} B of the target are swapped out at the reading {name}, and no anomaly says so" for name in ("start", "full")
-            if (swapped := (curve.reading(record, name) or {}).get("target_swap_bytes"))]
-
-
 def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
@@ -151,10 +131,9 @@ def load_account(run: Run, where: str = "") -> Account:
         figures |= count_figures(run.data, latencies) | kernel_counts.figures(run.data)
         if memory.is_file() and memory.name not in bad:
             figures |= memory_figures(memory, run.data)
-            account.wrong += [where + text for text in verdict_complaints(memory, run.data) + swap_complaints(memory, run.data)]
         rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps", "arrivals")
                 if f"{name}.csv" not in bad and (run.folder / f"{name}.csv").is_file()}
-        account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data)]
+        account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data) + inside.of_load(run)]
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account
@@ -184,7 +163,7 @@ def load_account(run: Run, where: str = "") -> Account:
         else:
             account.leave(COUNTED, where + name)
     account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-loadgen")
-    account.wrong += [where + text for text in absent.of_load(run.data, figures)]
+    account.wrong += [where + text for text in absent.of_load(run.data, figures) + due.missing(run.data, figures)]
     return account
 
 
@@ -227,6 +206,9 @@ def broker_account(run: Run, where: str = "") -> Account:
         else:
             account.leave(COUNTED if not name.startswith("pool.") else SPOILED if path.name in bad else ABSENT, where + name)
     account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-broker")
+    if "entries" in run.data:
+        account.wrong += lacks(where, run.data.get("metrics", {}), {name: values[0] for name, values in figures.items() if name != "pool.peak_in_use"} | dict.fromkeys(bounded))
+        account.wrong += due.together(where, run.data.get("metrics", {}), due.PRESSURE)
     return account
 
 
@@ -410,7 +392,7 @@ def inner_accounts(run: Run) -> Account:
             account.wrong.append(_short(run, error))
             continue
         account.wrong += [prefix + inner.broken_seal] if inner.broken_seal else []
-        account.wrong += nested(run.data, inner.data, prefix)
+        account.wrong += nested(run.data, inner.data, prefix) + entries.wrong(inner.data, prefix)
         account.add(of_own_kind(inner, f"{prefix}: "))
         for cell in inner.data.get("cells", []):
             found = of_cell(inner, cell)
@@ -442,6 +424,7 @@ def kernel_account(run: Run, cell: CellData) -> Account:
             against(account, where, name, one, made[name])
         else:
             account.wrong.append(f"{where}{name}: its files give no such figure")
+    account.wrong += lacks(where, cell["metrics"], {name: one["value"] for name, one in made.items()})
     return account
 
 
@@ -461,6 +444,7 @@ def limit_account(run: Run, cell: CellData) -> Account:
             against(account, where, name, one, made[name])
         else:
             account.wrong.append(f"{where}{name}: its trials give no such figure")
+    account.wrong += lacks(where, cell["metrics"], {name: one["value"] for name, one in made.items()})
     return account
 
 
@@ -492,6 +476,7 @@ def of_whole(run: Run) -> Account:
 def again(run: Run) -> Account:
     """Checks all metrics of a record and of the records inside it."""
     account = of_own_kind(run)
+    account.wrong += entries.wrong(run.data)
     account.add(of_whole(run))
     for cell in run.data.get("cells", []):
         account.add(of_cell(run, cell))
