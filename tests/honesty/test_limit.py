@@ -15,11 +15,11 @@ from poolmark.limits import told
 from poolmark.records import read_record
 
 
-def search(out, port, *words):
+def search(out, port, *words, trial="4s"):
     """Searches at one rate, 2000 messages a second. A rate whose first trial failed takes three."""
     return subprocess.Popen(
         [str(ROOT / "scripts/poolmark"), "limit", "publish", "--bound", "p50=10s", "--target", f"mqtt://127.0.0.1:{port}", "--from", "2000",
-         "--most", "2000", "--trial", "4s", "--repeat", "1", "--set", "pairs=5", "--set", "warmup=0s", "--set", "timeout=2s", "--set", "drain=1s", "--build",
+         "--most", "2000", "--trial", trial, "--repeat", "1", "--set", "pairs=5", "--set", "warmup=0s", "--set", "timeout=2s", "--set", "drain=1s", "--build",
          str(BUILD), "--out", str(out), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -107,7 +107,7 @@ def spinning(count):
 def test_other_programs_beside_a_target_that_ran_before_are_told(tmp_path):
     """As beside one that the search starts: the target itself is no other, and is watched."""
     with Broker() as broker, spinning(2):
-        process = search(tmp_path / "run", broker.port, "--trial", "1500ms")
+        process = search(tmp_path / "run", broker.port, trial="1500ms")
         _, err = process.communicate(timeout=GUARD_S)
     _, _, trials = trials_of(tmp_path / "run")
     told_of = {one["what"]: one["text"] for one in trials[0]["anomalies"]}
