@@ -68,7 +68,7 @@ def read_steps(cell: CellData) -> tuple[list[Step], int]:
 def _connected(cell: CellData) -> list[int]:
     """Connections that there were at the steps."""
     found = (re.fullmatch(r"step\.(\d+)\.\w+", name) for name in cell.get("metrics", {}))
-    return sorted({int(one[1]) for one in found if one})
+    return sorted({count for one in found if one and (count := whole(one[1])) is not None})
 
 
 def steps_left_out(cell: CellData, used: list[Step]) -> dict[int, str]:

@@ -18,6 +18,7 @@ from poolmark.records import accounts, arrivals, phases
 from poolmark.base.forms import PhaseData, Taker
 from poolmark.base.curves import MemoryCurve, kernel_bytes, pool_totals, pools_at, read_csv, user_bytes
 from poolmark.base.errors import RecordError
+from poolmark.base.units import whole
 from poolmark.records.read_record import Run, load
 
 
@@ -53,7 +54,7 @@ UNSETTLED = re.compile(r"after the reading, with (\d+) connections, it moved")  
 def unsettled_steps(run: Run) -> set[int]:
     """Connections at whose readings memory still moved."""
     found = (UNSETTLED.search(one["text"]) for one in run.data.get("anomalies", []) if one["what"] == "unsettled")
-    return {int(one[1]) for one in found if one}
+    return {count for one in found if one and (count := whole(one[1])) is not None}
 
 
 def take_steps(cell: Taker, folder: Path, run: Run) -> None:
