@@ -17,7 +17,7 @@ BOOKS = {name: 1 for name in forms.BooksData.__annotations__}
 CELL = {
     "id": "slab.1", "config": {"strategy": "slab"}, "repetition": 1, "status": "complete", "metrics": {"connect.p99": METRIC}, "turn": 0,
     "command": ["suite"], "commands": [["broker", "--pool"]], "seconds": 1.5, "source": "suite-20260101T000000Z-0001",
-    "phases": [{"name": "qos0", "scenario": "publish", "folder": "load-qos0", "prefix": "qos0.", "several": True}],
+    "phases": [{"name": "qos0", "scenario": "publish", "folder": "load-qos0", "prefix": "qos0.", "several": True, "limit": "target"}],
     "trial": {"verdict": "held", "by": "", "why": ["late"], "had": 1.5, "lost": 0, "lag_p99_ns": 1.5, "latencies": {}, "limit": None},
     "answer": {"kind": "limit", "by": "target", "wide": False, "low_held": 1, "low_tried": 1, "high_failed": 1, "high_tried": 1},
     "books": {"connect": BOOKS}, "files": {"latency": "cells/slab.1/latency.hlog"}, "anomalies": [ANOMALY],
