@@ -300,7 +300,7 @@ def test_every_reader_gives_the_same_figure_for_every_metric(runs, which):
         assert missing == "" and set(again) == set(cell["metrics"]), (cell["id"], missing)
         printed, = report_text.tables(report_source.Source([generator]), generator)
         shown = {name.text: value.text for name, value in printed.rows}
-        assert printed.heads == ["metric", "value"] and set(shown) == set(generator.data["metrics"])
+        assert printed.heads == ["metric", "value"] and {name for name in shown if not name.startswith("limit of ")} == set(generator.data["metrics"])
         for name, one in generator.data["metrics"].items():
             whole = f"{phase['prefix']}{name}"
             where = f"{cell['id']}: {whole}"

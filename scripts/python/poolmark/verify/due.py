@@ -32,7 +32,7 @@ TOGETHER = (
     ("kernel.page_table_growth_bytes", "generator.per_client_bytes", "generator.cpu_per_client_ns"),
 )
 # The same of a group of a mix in a phase, whose name comes before.
-OF_PART = (("clients.connected", "clients.failed"), ARRIVALS, CHANGES, ("messages.sent", "messages.not_sent"),
+OF_PART = (("clients.connected", "clients.failed"), ("generator.busiest_ran", "generator.busiest_waited"), ARRIVALS, CHANGES, ("messages.sent", "messages.not_sent"),
            ("deliveries.expected", "messages.received", "messages.lost", "messages.duplicates", "messages.unfinished"),
            ("slow.due", "slow.received", "slow.missed", "slow.closed"))
 OF_PHASE = ("seconds", "connections")
