@@ -177,9 +177,10 @@ void relief_complain(const struct pool_pressure_stats *stats, struct pool_pressu
     bool stall = stats->by_stall > told->by_stall;
     if (stats->trims > told->trims)
         fprintf(to,
-                "poolmark-broker: memory pressure (%s%s%s%s%s): pools gave back %s in %" PRId64
+                "poolmark-broker: memory pressure (%s%s%s%s%s%s): pools gave back %s in %" PRId64
                 " trims; the longest look so far took %s\n",
-                bound ? "bound" : "", bound && (group || stall) ? ", " : "", group ? "control group" : "",
+                bound || group || stall ? "" : "the look before goes on", bound ? "bound" : "",
+                bound && (group || stall) ? ", " : "", group ? "control group" : "",
                 group && stall ? ", " : "", stall ? "stalls" : "",
                 units_format_bytes(stats->bytes_back - told->bytes_back, bytes, sizeof bytes),
                 stats->trims - told->trims,

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published claims: the file as it is, a function for each, the rule of verdicts, the tables, the command on made runs."""
+import errno
 import json
-import math
 import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from claims_made import claim
 
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.claims import catalogue, claims, document, measured, monitoring, tables, verdict
-from poolmark.claims.catalogue import Claim
+from poolmark.claims import catalogue, claims, measured, monitoring, tables, verdict
 from poolmark.claims.measured import Measured, Source
 from poolmark.claims.measures import curve, expansion, objects
 from poolmark.claims.sources import curve as curve_runs
@@ -29,60 +29,11 @@ SHA256 = "40e55d002f8c52f66f865352e6665e03b01823e436e12cfd95262570c26e4b9a"
 ALL = catalogue.load()[1]
 
 
-def claim(**changes) -> Claim:
-    return Claim(**{"id": "x", "system": "expand", "source": "s", "says": "It is 1 to 2.", "metric": "m", "unit": "ms", "setup": "none",
-                    "low": 1.0, "high": 2.0} | changes)
-
-
 def judged(values, **changes):
     """The verdict on values; two or one stand for three repetitions."""
     busy = changes.pop("busy", "")
     how = {key: changes.pop(key) for key in ("kind", "floor", "interval", "contradiction", "because", "timed", "spread") if key in changes}
     return verdict.judge(claim(**changes), Measured((*values, *values, *values), **how), busy)
-
-
-# --- the file
-
-def test_the_file_is_as_it_was_handed_over():
-    assert records.sha256(FILE) == SHA256
-
-
-def test_there_are_43_claims_of_five_designs():
-    systems, found = catalogue.load()
-    assert len(found) == 43 and len(systems) == 5 and {one.system for one in found.values()} == set(systems)
-
-
-GOOD = """[system]
-a = "b"
-[[claim]]
-id = "x"
-system = "a"
-source = "s"
-says = "t"
-metric = "m"
-unit = "u"
-setup = "n"
-high = 1.0
-"""
-
-
-@pytest.mark.parametrize("change, told", [
-    (('system = "a"\n', 'system = "c"\n'), "system is 'c'"), (("high = 1.0", "low = 2.0\nhigh = 1.0"), "low 2.0 is above high 1.0"),
-    (("high = 1.0", ""), "a range (low, high) or a sequence"), (("high = 1.0", "high = nan"), "high is nan"),
-    (("high = 1.0", 'high = 1.0\nexpect = [1]'), "one of the two"), (("high = 1.0", 'high = 1.0\nhow = "x"'), "no field 'how'"),
-    (('says = "t"', 'says = ""'), "says is missing or empty"), (("[[claim]]", "[[claim"), "not TOML")])
-def test_a_wrong_file_is_refused_with_its_fault(change, told):
-    with pytest.raises(UsageError, match="."):
-        catalogue.parse(GOOD.replace(*change, 1), "f.toml")
-    try:
-        catalogue.parse(GOOD.replace(*change, 1), "f.toml")
-    except UsageError as error:
-        assert told in str(error) and "f.toml" in str(error)
-
-
-def test_an_id_comes_once():
-    with pytest.raises(UsageError, match="of this id already"):
-        catalogue.parse(GOOD + GOOD[GOOD.index("[[claim]]"):], "f.toml")
 
 
 # --- a function for each
@@ -308,6 +259,8 @@ def made(monkeypatch, tmp_path):
         monkeypatch.setattr(measured, "all_sources", lambda: real | {"starts": Source("starts", "made", lambda work: 1.0, starts or a_run(STARTS))})
         args = SimpleNamespace(only=list(only), list=False, dry_run=False, quick=False, repetitions=None, out=str(tmp_path / "run"),
                                build=str(build), json=False, write_docs=False, again=None, beside=None)
+        if "again" in options:
+            args.out = args.build = None
         vars(args).update(options)
         return claims.run(args)
 
@@ -355,6 +308,55 @@ def test_an_earlier_run_is_judged_again(made, tmp_path, capsys):
     path.write_text(path.read_text().replace("0.03", "7.5"), encoding="utf-8")
     assert made(again=str(tmp_path / "run")) == 1
     assert "startup-time: does not hold; the record says holds" in capsys.readouterr().err
+
+
+def test_an_earlier_run_is_judged_again_into_a_record_of_its_own(made, tmp_path, monkeypatch, capsys):
+    """When a rule or its words change, the values stay, and no record is edited."""
+    first, second = tmp_path / "run", tmp_path / "second"
+    assert made("startup-memory", "startup-time") == 0
+    monkeypatch.setattr(verdict, "how_far", lambda value, claim: "far")
+    monkeypatch.setattr(verdict, "guarded", lambda value, low, high, floor, whole=0.0: (value + 1e6, value + 1e6))
+    before = (first / "run.json").read_bytes()
+    assert made(again=str(first), out=str(second)) == 0
+    run, old = load(second), load(first)
+    assert {one["verdict"] for one in run.data["summary"]["claims"]} == {"does not hold"} and (first / "run.json").read_bytes() == before
+    assert run.sealed and not run.broken_seal and run.data["config"]["judged_again"]["of"] == old.id != run.id
+    assert run.data["host"] == old.data["host"] and run.data["anomalies"] == old.data["anomalies"] and "far" in (second / "claims.md").read_text()
+    (first / "runs/starts/values.json").unlink()
+    with pytest.raises(PoolmarkError):
+        made(again=str(first), out=str(tmp_path / "third"))
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("options, names", [
+    ({"again": "x", "quick": True}, "--quick: says nothing with --again"), ({"write_docs": True, "only": ["startup-time"]}, "--only: says nothing"),
+    ({"again": "x", "out": "y", "only": ["startup-time"]}, "has every claim")])
+def test_options_that_would_say_nothing_are_refused(made, options, names):
+    with pytest.raises(UsageError, match=names):
+        made(**{"out": None, "build": None} | options)
+
+
+def test_a_run_that_ended_early_is_no_success_when_judged_again(made, tmp_path, capsys):
+    """It said "0 claims: ." and ended with 0."""
+    assert made("startup-memory", starts=a_run(error=PoolmarkError("the broker fell over"))) == 1
+    assert made(again=str(tmp_path / "run")) == 1
+    assert "1 claim without a measurement" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_no_half_table_and_is_told(made, tmp_path, monkeypatch, capsys):
+    real = Path.write_text
+
+    def full(self, *args, **kwargs):
+        if self.name == "claims.html":
+            real(self, "half", encoding="utf-8")
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert made("startup-memory") == 1
+    run = load(tmp_path / "run")
+    assert run.data["status"] == "incomplete" and [one["what"] for one in run.data["anomalies"]] == ["disk"] and run.sealed
+    assert not (tmp_path / "run/claims.html").exists() and "claims.html: cannot be written: No space" in capsys.readouterr().err
 
 
 def test_two_runs_have_the_same_verdicts_or_say_that_they_cannot_tell(made, tmp_path, capsys):
@@ -436,31 +438,7 @@ def test_text_of_a_claim_is_escaped(tmp_path):
     assert "\\|" in tables.as_markdown([one], [], measures, {}, [])
 
 
-# --- the document, and one real run
-
-def test_the_document_has_a_table_for_each_design_and_is_as_the_reference_says():
-    text, front = ((ROOT / name).read_text(encoding="utf-8") for name in (document.DOCUMENT, document.FRONT))
-    assert {match[2] for match in document.BLOCK.finditer(text)} == set(catalogue.load()[0])
-    assert document.SURPRISING in {match[2] for match in document.BLOCK.finditer(front)}
-    assert document.current(ROOT) == {document.DOCUMENT: text, document.FRONT: front}
-
-
-def test_tables_of_the_document_come_from_the_record():
-    data = {"summary": {"claims": [{"id": "startup-time", "shown": "0.03 s", "verdict": "holds", "why": "So."}]}}
-    assert "| **holds** | So. |" in document.tables_of(data)["expand"]
-    with pytest.raises(PoolmarkError, match="'gone'"):
-        document.tables_of({"summary": {"claims": [{"id": "gone"}]}})
-
-
-def test_the_front_page_has_the_claims_that_are_furthest_off():
-    made = {"startup-time": (8.0, "8 s", verdict.FAILS), "preheat-1024-objects": (36.0, "36 MB", verdict.FAILS), "startup-memory": (1e9, "much", verdict.NOISY)}
-    told = document.furthest({"summary": {"claims": [{"id": name, "value": value, "shown": shown, "verdict": what}
-                                                     for name, (value, shown, what) in made.items()]}})
-    assert [line.split(": ")[-1] for line in told.splitlines()[2:]] == ["**36 MB** |", "**8 s** |"], told
-    gain = claim(unit="% faster", low=20.0, high=30.0)
-    assert document.distance(gain, -50.0) == pytest.approx(math.log(1.2 / 0.5)) and document.distance(gain, 25.0) == 0
-    assert document.distance(claim(unit="n", low=None, high=0.0), 4.0) == math.inf
-
+# --- one real run
 
 def test_a_real_run_measures_the_claims_of_a_start(poolmark, tmp_path):
     done = poolmark("claims", "--quick", "--only", "expansion-trigger", "--only", "startup-time", "--out", tmp_path / "run", "--json")
@@ -486,4 +464,4 @@ def test_an_interrupted_run_keeps_what_was_measured(made, tmp_path, monkeypatch,
     run = load(tmp_path / "run")
     assert run.data["status"] == "incomplete" and run.sealed and run.data["anomalies"][0]["what"] == "interrupted"
     assert [one["verdict"] for one in run.data["summary"]["claims"]] == ["holds", "not measured"]
-    assert "The run expansions failed: it was not made" in capsys.readouterr().out
+    assert "The run expansions gave no values: interrupted by SIGTERM" in capsys.readouterr().out

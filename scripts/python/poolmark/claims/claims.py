@@ -5,8 +5,11 @@ The claims are in results/claims.toml. Runs that several claims read are made on
 reads them (claims/measures), and claims/verdict.py says whether it holds. docs/claims.md goes through all of them.
 """
 import argparse
+import contextlib
+import copy
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -20,10 +23,12 @@ from poolmark.base.forms import CellData, Json, RecordData
 from poolmark.base.options import MOST_REPETITIONS, count
 from poolmark.base.paths import ROOT, RUNS, choose_build, for_people, need_checkout
 from poolmark.base.progress import Beat, Eta, span
+from poolmark.base.units import plural
 from poolmark.claims import catalogue, document, measured, monitoring, tables, verdict
 from poolmark.claims.catalogue import Claim
 from poolmark.claims.measured import Measure, Source
 from poolmark.claims.work import Work
+from poolmark.facts import facts
 from poolmark.facts.children import Children, Interrupted
 from poolmark.facts.quiet import OthersClock, busy_text
 from poolmark.records import record as records
@@ -49,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
     parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
     parser.add_argument("--again", metavar="RUN", help="measure nothing: judge the values of an earlier run again; exit code 1 where a "
-                                                       "verdict differs from its record")
+                                                       "verdict differs from its record, or a measurement is not there. With --out a new "
+                                                       "record of those values, by the rule as it is now")
     parser.add_argument("--beside", metavar="RUN", help="compare the verdicts with those of an earlier run (with --again: two runs, and "
                                                         "nothing is measured); exit code 1 where one holds and the other does not")
     parser.add_argument("--write-docs", action="store_true",
@@ -85,16 +91,20 @@ class Runner:
     def run_one(self, one: Source) -> None:
         cell = self.record.cell(one.name, {"run": one.name, "what": one.what}, 1)
         work = replace(self.work, folder=self.record.folder / "runs" / one.name, commands=[])
-        work.folder.mkdir(parents=True)
         began, others = time.monotonic(), OthersClock()
         status = "incomplete"
         try:
+            work.folder.mkdir(parents=True)
             values = one.run(work)
             self.found[one.name] = values
             path = work.folder / "values.json"
             path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
             cell.file("values", path)
             status = "complete"
+        except Interrupted as error:
+            self.failed[one.name] = str(error)
+            cell.anomaly("interrupted", str(error))
+            raise
         except (PoolmarkError, OSError, ValueError, KeyError, StopIteration) as error:
             text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
             text = text.replace(f"{self.record.folder}/", "")  # a record names no path of this machine
@@ -128,7 +138,7 @@ def busy_texts(cells: list[CellData]) -> dict[str, str]:
 def judge_one(claim: Claim, measure: Measure, found: Json, failed: dict[str, str], busy: dict[str, str]) -> verdict.Judged:
     for name in measure.sources:
         if name not in found:
-            return verdict.unmeasured(claim, f"The run {name} failed: {failed.get(name, 'it was not made')}.")
+            return verdict.unmeasured(claim, f"The run {name} gave no values: {failed.get(name, 'it was not made')}.")
     try:
         return verdict.judge(claim, measure.function(found, claim), next((busy[name] for name in measure.sources if name in busy), ""))
     except (PoolmarkError, KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError, IndexError) as error:
@@ -176,6 +186,24 @@ def write_results(record: records.Record, judged: list[verdict.Judged], watched:
         (record.folder / name).write_text(text, encoding="utf-8")
 
 
+def close(record: records.Record, judged: list[verdict.Judged], watched: list[Json], measures: Mapping[str, Measure], status: str) -> list[str]:
+    """Writes tables and record. Returns what could not be written, and then the record is incomplete."""
+    unwritten = []
+    try:
+        write_results(record, judged, watched, measures)
+    except OSError as error:
+        unwritten.append(f"{error.filename or 'the tables'}: cannot be written: {error.strerror}")
+        record.anomaly("disk", unwritten[-1])
+        for name in ("claims.md", "claims.html"):   # half a table is none
+            with contextlib.suppress(OSError):
+                (record.folder / name).unlink()
+    try:
+        record.close("incomplete" if unwritten else status)
+    except PoolmarkError as error:
+        unwritten.append(str(error))
+    return unwritten
+
+
 def print_dry_run(sources: list[Source], claims: Collection[str], measures: Mapping[str, Measure], work: Work) -> None:
     for one in sources:
         read_by = [name for name in claims if one.name in measures[name].sources]
@@ -200,7 +228,7 @@ def earlier_values(earlier: Run) -> tuple[Json, dict[str, str]]:
         if name:
             found[cell["id"]] = parse(earlier.file(name).read_text(encoding="utf-8"), earlier.folder / name)
         else:
-            failed[cell["id"]] = "; ".join(one["text"] for one in cell["anomalies"] if one["what"] == "failed") or "it was not made"
+            failed[cell["id"]] = "; ".join(one["text"] for one in cell["anomalies"] if one["what"] in ("failed", "interrupted")) or "it was not made"
     return found, failed
 
 
@@ -228,20 +256,57 @@ def compare_verdicts(judged: list[verdict.Judged], other: Run) -> int:
     return int(bool(turned) or not both)
 
 
-def judge_again(where: str, claims: dict[str, Claim], measures: Mapping[str, Measure], beside: Run | None) -> int:
-    earlier = earlier_run(where)
+def judged_record(earlier: Run, judged: list[verdict.Judged], watched: list[Json], measures: Mapping[str, Measure], out: str) -> records.Record:
+    """A new record in `out` of the values of an earlier one, by today's rule: every file of it, other verdicts and tables."""
+    if missing := [name for name in earlier.data["files"] if not (earlier.folder / name).exists()]:
+        raise UsageError(f"--out {out}: {plural(len(missing), 'file')} of {for_people(earlier.home)} not there ({missing[0]}); a new record takes "
+                         "the whole of a run")
+    folder = Path(out).resolve()
+    shutil.copytree(earlier.folder, folder, dirs_exist_ok=True)
+    record = records.Record(folder, copy.deepcopy(earlier.data))
+    record.data["host"] = dict(record.data["host"])     # of the measurement, not of today
+    record.data["id"] = records.new_id("claims")
+    record.data["config"]["judged_again"] = {"of": earlier.id, "commit": facts.tool(None).get("commit")}
+    write_results(record, judged, watched, measures)
+    record.close(earlier.data["status"])
+    return record
+
+
+def judge_again(args: argparse.Namespace, claims: dict[str, Claim], measures: Mapping[str, Measure], beside: Run | None) -> int:
+    earlier = earlier_run(args.again)
     found, failed = earlier_values(earlier)
     recorded = recorded_verdicts(earlier)
-    judged = judge_all({name: claim for name, claim in claims.items() if name in recorded}, measures, found, failed,
+    judged = judge_all({name: claim for name, claim in claims.items() if name in recorded or not recorded}, measures, found, failed,
                        busy_texts(earlier.data["cells"]))
-    print(tables.terminal_text(judged, monitoring.verdicts(found)))
-    differ = [one for one in judged if one.verdict != recorded[one.claim.id]]
+    watched = monitoring.verdicts(found)
+    if args.out:
+        record = judged_record(earlier, judged, watched, measures, args.out)
+        say(f"{record.data['status']}: {for_people(record.folder)}/claims.md, claims.html, run.json, judged again")
+    print(json.dumps({"claims": [tables.as_values(one, measures) for one in judged], "monitoring": watched}, indent=1) if args.json
+          else tables.terminal_text(judged, watched))
+    differ = [one for one in judged if one.verdict != recorded.get(one.claim.id, one.verdict)]
     for one in differ:
         say(f"! {one.claim.id}: {one.verdict}; the record says {recorded[one.claim.id]}")
-    return int(bool(differ)) or (compare_verdicts(judged, beside) if beside else 0)
+    missing = sum(one.verdict == verdict.UNMEASURED for one in judged)
+    if missing or earlier.data["status"] != "complete":
+        say(f"! {for_people(earlier.home)} is {earlier.data['status']}: {plural(missing, 'claim')} without a measurement")
+    code = int(bool(missing) or earlier.data["status"] != "complete" or bool(differ) and not args.out)
+    return (compare_verdicts(judged, beside) if beside else 0) or code
+
+
+def refuse_together(args: argparse.Namespace) -> None:
+    """UsageError for options of which one would say nothing."""
+    given = [f"--{name.replace('_', '-')}" for name in ("only", "list", "dry_run", "quick", "repetitions", "out", "build", "json", "again", "beside",
+                                                       "write_docs") if getattr(args, name)]
+    for name, takes in (("--write-docs", ()), ("--list", ("--only",)), ("--again", ("--only", "--out", "--json", "--beside"))):
+        if name in given and (others := [one for one in given if one not in (name, *takes)]):
+            raise UsageError(f"{others[0]}: says nothing with {name}")
+    if "--again" in given and "--out" in given and "--only" in given:
+        raise UsageError("--only: a new record of --again has every claim of the earlier one")
 
 
 def run(args: argparse.Namespace) -> int:
+    refuse_together(args)
     if args.write_docs:
         need_checkout("writing docs/claims.md")
         print(document.write(ROOT))
@@ -253,9 +318,11 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print("\n".join(f"{one.id}: {one.says}" for one in claims.values()))
         return 0
+    if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
+        raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
     beside = earlier_run(args.beside) if args.beside else None  # a wrong one is told before anything is measured
     if args.again:
-        return judge_again(args.again, claims, measures, beside)
+        return judge_again(args, claims, measures, beside)
     build = choose_build(args.build)
     if missing := [name for name in PROGRAMS if not os.access(build / name, os.X_OK)]:
         raise UsageError(f"{for_people(build)}: {', '.join(missing)} not there; run make first, or name --build DIR")
@@ -265,8 +332,6 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print_dry_run(sources, claims, measures, work)
         return 0
-    if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
-        raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
     raise_descriptor_limit()
     config = {"only": args.only, "quick": args.quick, "repetitions": repetitions, "claims_sha256": records.sha256(catalogue.FILE)}
     record = records.Record.create("claims", suite="claims", folder=args.out, config=config, seed=1, build=build)
@@ -279,12 +344,16 @@ def run(args: argparse.Namespace) -> int:
         except Interrupted as interrupted:
             record.anomaly("interrupted", f"{interrupted} in run {runner.now}")
             code = 128 + interrupted.number
+        except PoolmarkError as error:      # the record cannot be written: what was measured is still judged and told
+            say(f"! {error}")
+            code = 1
     judged = judge_all(claims, measures, runner.found, runner.failed, busy_texts(record.data["cells"]))
     watched = monitoring.verdicts(runner.found)
-    write_results(record, judged, watched, measures)
     all_there = all(one.verdict != verdict.UNMEASURED for one in judged)
-    record.close("incomplete" if code or not all_there else "complete")
+    unwritten = close(record, judged, watched, measures, "incomplete" if code or not all_there else "complete")
     print(json.dumps(record.data, indent=1) if args.json else tables.terminal_text(judged, watched))
     say(f"{record.data['status']}: {for_people(record.folder)}/claims.md, claims.html, run.json")
+    for text in unwritten:
+        say(f"! {text}")
     turned = compare_verdicts(judged, beside) if beside else 0
-    return code or int(not all_there) or turned
+    return code or int(not all_there or bool(unwritten)) or turned

@@ -17,7 +17,14 @@ from poolmark.records.read_record import load
 DOCUMENT, FRONT, REFERENCE = Path("docs/claims.md"), Path("README.md"), Path("results/reference/claims")
 BLOCK = re.compile(r"(<!-- claims: ([a-z]+) -->\n).*?(<!-- end of claims -->)", re.S)
 FURTHEST, SURPRISING = 10, "surprising"
+SHORT = {"preheat": "preheated broker (Zig)", "expand": "expanding broker (Zig)", "hot": "connection pool (Go)", "sync": "sync.Pool (Go)", "blocks": "sized blocks (Rust)"}
 NOTHING = "No reference run has been committed yet; `scripts/poolmark claims` measures on your machine.\n"
+
+
+def judged_by(claim: catalogue.Claim) -> str:
+    """What is measured, and the claimed range: "broker memory: 10 to 15 MB"."""
+    _, comma, rest = claim.unit.partition(", ")
+    return f"{claim.metric}{comma}{rest}: {catalogue.claimed_text(claim)}"
 
 
 def tables_of(data: RecordData) -> dict[str, str]:
@@ -28,8 +35,9 @@ def tables_of(data: RecordData) -> dict[str, str]:
         claim = claims.get(row["id"])
         if claim is None:
             raise PoolmarkError(f"the reference run has a claim {row['id']!r} that results/claims.toml does not have")
-        found.setdefault(claim.system, ["| claim | said | measured | verdict | why |", "|---|---|---|---|---|"]).append(
-            f"| `{claim.id}` | {markdown(claim.says)} | {markdown(row['shown'])} | **{markdown(row['verdict'])}** | {markdown(row['why'])} |")
+        found.setdefault(claim.system, ["| claim | said, and what it is judged by | measured | verdict | why |", "|---|---|---|---|---|"]).append(
+            f"| `{claim.id}` | {markdown(claim.says)} *{markdown(judged_by(claim))}* | {markdown(row['shown'])} | "
+            f"**{markdown(row['verdict'])}** | {markdown(row['why'])} |")
     return {system: "\n".join(lines) + "\n" for system, lines in found.items()}
 
 
@@ -50,8 +58,10 @@ def furthest(data: RecordData) -> str:
     _, claims = catalogue.load()
     rows = [row for row in (data["summary"] or {})["claims"] if row["verdict"] == FAILS]
     rows.sort(key=lambda row: -distance(claims[row["id"]], row["value"]))
-    lines = ["| said | measured here |", "|---|---|"]
-    lines += [f"| {markdown(claims[row['id']].says)} | {markdown(claims[row['id']].metric)}: **{markdown(row['shown'])}** |" for row in rows[:FURTHEST]]
+    lines = ["| of | said | judged by | measured here |", "|---|---|---|---|"]
+    for row in rows[:FURTHEST]:
+        claim = claims[row["id"]]
+        lines.append(f"| {SHORT.get(claim.system, claim.system)} | {markdown(claim.says)} | {markdown(judged_by(claim))} | **{markdown(row['shown'])}** |")
     return "\n".join(lines) + "\n"
 
 

@@ -70,6 +70,20 @@ def _place(low: float, high: float, claim: Claim, scale: float) -> str:
     return "below" if high < least else "across"
 
 
+def why_across(claim: Claim, measured: Measured, scale: float) -> str:
+    """Why a bound lies in the interval by which two runs may differ."""
+    value, low, high = interval(measured)
+    if measured.interval:
+        return "A bound lies in the interval of the forecast."
+    if _place(low, high, claim, scale) == "across":
+        return "A bound lies between the lowest and the highest repetition."
+    share, half = measured.floor, (high - low) * WIDEN
+    if half >= abs(measured.whole + value) * share:
+        return f"A bound is nearer to the repetitions than half of the width that they have: {number_text(half)} {claim.unit.partition(',')[0]}."
+    return (f"A bound is nearer than {number_text(100 * share)} %{' of the compared quantity' if measured.whole else ''}, below which two "
+            "runs of the same are not told apart.")
+
+
 def how_far(value: float, claim: Claim) -> str:
     """By how much the value misses the range: "3.2 times the upper bound"."""
     bound, word = (claim.high, "upper") if claim.high is not None and value > claim.high else (claim.low or 0.0, "lower")
@@ -100,7 +114,7 @@ def _judge_range(claim: Claim, measured: Measured) -> Judged:
         note = "" if places[0] == "in" else " (with 1 MB as 2^20 bytes)"
         return replace(judged, verdict=HOLDS, why=f"In the range{note}. {measured.because}".strip())
     if "across" in places:
-        return replace(judged, why=f"A bound lies within what repetitions differ by. {measured.because}".strip())
+        return replace(judged, why=f"{why_across(claim, measured, scales[places.index('across')])} {measured.because}".strip())
     return replace(judged, verdict=FAILS, why=f"{number_text(value)} is {how_far(value, claim)}. {measured.because}".strip())
 
 

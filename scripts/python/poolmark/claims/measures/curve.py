@@ -8,7 +8,7 @@ import statistics
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.forms import Json
 from poolmark.base.paths import ROOT
-from poolmark.claims.catalogue import Claim
+from poolmark.claims.catalogue import Claim, number_text
 from poolmark.claims.measured import Measured, measures
 from poolmark.model.model import fit_line
 from poolmark.records.packed import record_in
@@ -148,15 +148,17 @@ def memory_1m(runs: Json, claim: Claim) -> Measured:
 @measures("memory-formula", "curve", "hundred")
 def formula(runs: Json, claim: Claim) -> Measured:
     """The largest relative error over the five counts, in each repetition."""
-    at_100k, values, worst_at = _at_100k(runs, "expand"), [], 10
+    at_100k, values, worst_at, missed = _at_100k(runs, "expand"), [], 10, 0.0
     for number, row in enumerate(_rows(runs, "expand")):
         measured = {count: _at(row, count) for count in (10, 100, 1000, 10_000)}
         measured[MOST] = MB * at_100k.values[min(number, len(at_100k.values) - 1)]
         errors = {count: 100 * abs(3e6 + 18e3 * count - value) / value for count, value in measured.items()}
         worst_at = max(errors, key=lambda count: errors[count])
+        missed = (measured[worst_at] - 3e6 - 18e3 * worst_at) / MB
         values.append(errors[worst_at])
-    return Measured(tuple(values), f"The worst is at {worst_at} connections. The formula has the connections' memory and no objects made "
-                    "ahead.", floor=FLOOR, whole=100)
+    return Measured(tuple(values), f"The worst is at {worst_at} connections, where the formula says {number_text(abs(missed))} MB too "
+                    f"{'little' if missed > 0 else 'much'}. Its 3 MB are the 1 024 objects made ahead; the broker itself is not in it.",
+                    floor=FLOOR, whole=100)
 
 
 def fits(memory_bytes: float, base: float, slope: float) -> float:

@@ -81,8 +81,8 @@ def syscalls(runs: Json, claim: Claim) -> Measured:
 @measures("blocks-hit-rate", "reuse-rate")
 def hit_rate(runs: Json, claim: Claim) -> Measured:
     rows = runs["reuse-rate"]["blocks"]
-    return Measured(tuple(100 * row["hits"] / row["gets"] for row in rows), "One object is out at a time, of a hundred that are there; "
-                    "malloc has no hits to be up from.", kind="counted")
+    return Measured(tuple(100 * row["hits"] / row["gets"] for row in rows), "Judged as at least 40 %: malloc has no hits to be up from. One "
+                    "object is out at a time, of a hundred that are there.", kind="counted")
 
 
 @measures("blocks-defaults")
@@ -129,4 +129,4 @@ def map_allocations(runs: Json, claim: Claim) -> Measured:
 def low_rate(runs: Json, claim: Claim) -> Measured:
     rows = runs["reuse-rate"]["sync"]
     return Measured(tuple(100 * row["hits"] / row["gets"] for row in rows), "An object survives two sweeps, and at 50 a second it is used "
-                    "between them: the pool hits at low rates too. What it saves there is little time.", kind="counted")
+                    "between them. Judged is whether the pool serves at low rates, by its hits; what a hit saves there is not.", kind="counted")
