@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,7 +57,7 @@ void hot_world_pass(struct hot_world *world, int64_t ns)
 
 static bool hangs(const struct hot_world *world, const char *host)
 {
-    return world->hangs_host && (strcmp(world->hangs_host, "*") == 0 || strcmp(world->hangs_host, host) == 0);
+    return world->hangs_host && fnmatch(world->hangs_host, host, 0) == 0;
 }
 
 static int open_one(void *context, const char *host, int64_t until_ns, void **resource)

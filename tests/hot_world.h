@@ -22,7 +22,7 @@ struct hot_world {
     pthread_mutex_t lock; // guards what follows
     pthread_cond_t let_go;
     int fail_code;          // opens fail with it; 0: they succeed
-    const char *hangs_host; // opens of this host hang until the world changes; "*": of all
+    const char *hangs_host; // opens of hosts of this pattern hang until the world changes
     int lets;               // so many opens go through all the same
     bool all_unhealthy;
     int64_t calls, opened, closed, failed, hanging, asked;

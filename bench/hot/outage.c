@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { TIMES_MAX = 1 << 20, THREADS_MAX = 1024 };
+#define LATEST_NS (5 * NS_PER_S) // a first use is awaited so long beyond the phase
 
 enum phase { BEFORE, DURING, AFTER, PHASES };
 
@@ -77,6 +77,15 @@ static void pass_phase(struct outage *outage, enum phase phase)
     clock_sleep_until_ns(clock_now_ns() + outage->config->phase_ns);
 }
 
+// A pool whose pause is longer than the phase recovers after it.
+static int64_t await_first(struct outage *outage)
+{
+    int64_t until_ns = clock_now_ns() + LATEST_NS;
+    while (atomic_load(&outage->first_after_ns) == 0 && clock_now_ns() < until_ns)
+        clock_sleep_until_ns(clock_now_ns() + NS_PER_MS);
+    return atomic_load(&outage->first_after_ns);
+}
+
 static void finish(struct outage *outage, struct crew *crew)
 {
     atomic_store(&outage->over, true);
@@ -104,14 +113,14 @@ static int go_down(const struct hot_bench_config *config, const struct hot_conte
         int64_t back_ns = clock_now_ns();
         atomic_store(&outage.backend.state, BACKEND_WORKS);
         pass_phase(&outage, AFTER);
-        int64_t first_ns = atomic_load(&outage.first_after_ns);
+        int64_t served = atomic_load(&outage.served[AFTER]);
+        int64_t first_ns = await_first(&outage);
         hot_bench_add(metrics, names[0], (double)tries);
         hot_bench_add(metrics, names[1], (double)atomic_load(&outage.longest_over_ns));
         if (first_ns > 0) // a pool that did not recover has no such time
             hot_bench_add(metrics, names[2], (double)(first_ns - back_ns));
         hot_bench_add(metrics, names[3],
-                      100.0 * (double)atomic_load(&outage.served[AFTER]) /
-                          (double)atomic_load(&outage.served[BEFORE]));
+                      100.0 * (double)served / (double)atomic_load(&outage.served[BEFORE]));
     }
     finish(&outage, crew);
     return code;

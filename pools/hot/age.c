@@ -17,13 +17,23 @@ static void expire_idle(struct hot_state *state, int64_t now_ns)
     }
 }
 
-// An overdue open no longer counts for its waiters, so another one may be tried for them.
+// An overdue open no longer counts for its waiters, so another one may be tried for them, after the pause.
 static void note_overdue(struct hot_state *state, int64_t now_ns)
 {
     struct hot_connection *connection;
     while ((connection = TAILQ_FIRST(&state->lists[HOT_OPENING])) &&
-           now_ns - connection->began_ns >= state->config.open_timeout_ns)
+           now_ns - connection->began_ns >= state->config.open_timeout_ns) {
         hot_connection_move(state, connection, HOT_OVERDUE);
+        hot_note_failure(state, connection->host, connection->began_ns, -ETIMEDOUT, now_ns);
+    }
+}
+
+int64_t hot_state_due_ns(const struct hot_state *state)
+{
+    const struct hot_connection *oldest = TAILQ_FIRST(&state->lists[HOT_OPENING]);
+    int64_t overdue_ns =
+        oldest ? hot_clock_after(oldest->began_ns, state->config.open_timeout_ns) : INT64_MAX;
+    return overdue_ns < state->retry_ns ? overdue_ns : state->retry_ns;
 }
 
 // Plans hosts whose pause is over, or that have fewer connections than they keep.
@@ -103,13 +113,8 @@ void hot_state_drain(struct hot_state *state)
     struct hot_waiter *waiter;
     struct hot_connection *connection;
     state->draining = true;
-    while ((waiter = TAILQ_FIRST(&state->waiters))) {
-        hot_state_give_up(state, waiter);
-        waiter->answer = HOT_REFUSED;
-        waiter->code = -ECANCELED;
-        if (waiter->woken)
-            pthread_cond_signal(waiter->woken);
-    }
+    while ((waiter = TAILQ_FIRST(&state->waiters)))
+        hot_refuse(state, waiter, -ECANCELED);
     while ((connection = TAILQ_FIRST(&state->lists[HOT_WANTED])))
         hot_connection_free(state, connection);
     while ((connection = TAILQ_FIRST(&state->lists[HOT_IDLE])))

@@ -14,6 +14,10 @@ struct hot_clock {
     void *context;
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 extern const struct hot_clock hot_clock_monotonic;
 
 // now_ns + duration_ns, at most INT64_MAX.
@@ -24,5 +28,9 @@ static inline int64_t hot_clock_after(int64_t now_ns, int64_t duration_ns)
 
 // Makes a condition on which `wait` of the monotonic clock can sleep. 0 or -errno.
 int hot_cond_init(pthread_cond_t *cond);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

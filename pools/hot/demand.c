@@ -9,6 +9,26 @@ void hot_end(struct hot_state *state, struct hot_connection *connection, enum ho
     state->stats.closed[reason]++;
     TAILQ_REMOVE(&state->by_age, connection, by_age);
     hot_connection_move(state, connection, HOT_ENDING);
+    // Opened again it would only meet the same pressure.
+    struct hot_host *host = connection->host;
+    if (reason == HOT_END_PRESSURE && host->keep > hot_live(host->count)) {
+        state->kept -= host->keep - hot_live(host->count);
+        host->keep = hot_live(host->count);
+    }
+}
+
+bool hot_state_keep(struct hot_state *state, struct hot_host *host, int count, int64_t now_ns)
+{
+    const struct hot_config *config = &state->config;
+    int64_t kept = state->kept - host->keep + count;
+    if (count > host->keep && (kept > config->idle_max || kept > config->total_max))
+        return false;
+    state->kept = kept;
+    host->keep = count;
+    host->blocked_ns = 0; // a call of hot_warm deserves a trial
+    hot_drop_unneeded(state, host, now_ns);
+    hot_plan(state, host, now_ns);
+    return true;
 }
 
 struct hot_connection *hot_spare(struct hot_state *state)
@@ -74,11 +94,22 @@ static int under_way(const struct hot_host *host)
     return host->count[HOT_WANTED] + host->count[HOT_OPENING];
 }
 
-// Overdue opens are not connections, but they occupy threads. Otherwise a host that hangs would occupy all
-// openers.
+// The first open of a host may always queue for a thread. A further one must leave as many threads free as
+// the host then has, and a host with an overdue open has OPENERS_WHILE_OVERDUE at most. Otherwise one host
+// that hangs would occupy all openers.
+static bool may_take_opener(const struct hot_state *state, const struct hot_host *host)
+{
+    enum { OPENERS_WHILE_OVERDUE = 2 };
+    const int *all = state->count;
+    int has = under_way(host) + host->count[HOT_OVERDUE];
+    int left = state->config.openers - all[HOT_WANTED] - all[HOT_OPENING] - all[HOT_OVERDUE];
+    return has == 0 || (has < left && (host->count[HOT_OVERDUE] == 0 || has < OPENERS_WHILE_OVERDUE));
+}
+
 static bool has_room_of_its_own(const struct hot_state *state, const struct hot_host *host)
 {
-    return hot_owned(host->count) + host->count[HOT_OVERDUE] < state->config.host_max;
+    return hot_owned(host->count) + host->count[HOT_OVERDUE] < state->config.host_max &&
+           may_take_opener(state, host);
 }
 
 // For a waiter even a connection kept for other hosts ends. For a connection to be kept, none ends.
@@ -124,6 +155,19 @@ void hot_plan_all(struct hot_state *state, int64_t now_ns)
         hungry--;
         hot_plan(state, waiter->host, now_ns);
     }
+}
+
+void hot_drop_unneeded(struct hot_state *state, struct hot_host *host, int64_t now_ns)
+{
+    struct hot_connection *connection;
+    bool dropped = false;
+    while ((connection = TAILQ_LAST(&host->lists[HOT_WANTED], hot_connections)) &&
+           under_way(host) > hot_wanted(host, now_ns)) {
+        hot_connection_free(state, connection);
+        dropped = true;
+    }
+    if (dropped)
+        hot_plan_all(state, now_ns);
 }
 
 struct hot_waiter *hot_starved(struct hot_state *state, const struct hot_waiter *first, int64_t now_ns)

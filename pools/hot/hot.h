@@ -2,16 +2,22 @@
 // A pool of live client connections, kept for reuse. A table of functions (open, close, healthy) defines
 // what a connection is: a paho client, a raw socket, anything.
 //
+//     struct hot_pool *pool;
+//     struct hot_connection *connection;
+//     struct err err;
 //     struct hot_config config = HOT_CONFIG_DEFAULTS;
 //     config.resource = (struct hot_resource){.open = connect_to, .close = disconnect, .healthy = is_open};
 //     if (hot_open(&pool, &config, &err) < 0) ...
-//     if (hot_checkout(pool, "127.0.0.1:1883", 500 * NS_PER_MS, &connection, &err) < 0) ...
+//     if (hot_checkout(pool, "127.0.0.1:1883", 500000000, &connection, &err) < 0) ... // waits 500 ms at most
 //     bool works = publish(hot_resource_of(connection));
 //     hot_return(pool, connection, works ? HOT_WORKS : HOT_BROKEN);
 //
+// C11 and C++ (there HOT_CONFIG_DEFAULTS takes C++20, or GCC or Clang). It is source to compile along:
+// docs/hot-pool.md has the command.
+//
 // Bounds. At most total_max connections exist at once, host_max of them to one host: idle, in use, being
 // opened, checked or closed. A connection that is being closed counts until its close has returned. An open
-// that takes longer than open_timeout_ns no longer counts. When it ends after all, its connection is kept if
+// that takes longer than open_timeout_ns is overdue and no longer counts. When it ends after all, its connection is kept if
 // there is room, and closed otherwise. At most idle_max are idle; beyond that the one used longest ago is
 // closed.
 //
@@ -25,10 +31,15 @@
 // more in two cases: the queue will not be served before the open ends (connections needed = waiting x time
 // in use / time to open), or it has waited for as long as an open takes. Extra opens begin with one, and
 // double each time that new connections found others still waiting. An open that is no longer needed when a
-// thread gets to it is not made.
+// thread gets to it is not made. While no thread is free for it, its request is dropped at once.
+//
+// Openers. The first open to a host may take any free opener. A further one is begun only if the host then
+// has no more openers than are left free. A host with an overdue open has two at most. So opens that hang
+// leave openers to others, until more hosts hang than half of `openers`.
 //
 // Failing. After a failed open the host pauses; the pause doubles from retry_ns to retry_max_ns. Then one
-// open at a time is tried. Waiters go on waiting for the next trial or a return, until their deadlines. With
+// open at a time is tried. An overdue open is a failed one (-ETIMEDOUT), from its own deadline on; without
+// the pool's thread (sweep_ns 0) from the next hot_sweep on. Opens under way together are one failure. Waiters go on waiting for the next trial or a return, until their deadlines. With
 // fail_fast all of them get the error at once, and a new checkout tries at once.
 //
 // Ending. A connection ends when it is returned broken or is not healthy, after idle_ns without use, after
@@ -36,7 +47,8 @@
 // a random share of up to lifetime_jitter_percent; in use, it ends when it is returned.
 //
 // Memory. When memory exceeds pressure_percent of memory_max_bytes, the oldest pressure_drop_percent of the
-// connections end (those in use: when they are returned), and all idle ones that are not healthy.
+// connections end (those in use: when they are returned), and all idle ones that are not healthy. Those that
+// end for pressure are not replaced: their host keeps fewer, until hot_warm is called again.
 //
 // Threads: any thread may make any call at any time between hot_open and hot_close. hot_close ends checkouts that
 // wait, and waits for calls that are under way; none may begin after it was called. One thread holds a
@@ -56,6 +68,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct hot_pool;
 struct hot_connection;
@@ -84,7 +100,7 @@ struct hot_config {
     int64_t check_every_ns;            // a sweep checks one not used or checked for so long; 0: never
     int64_t sweep_ns;          // interval of the pool's own sweeps; 0: no thread, the program calls hot_sweep
     int64_t memory_max_bytes;  // 0: none
-    int64_t connection_bytes;  // memory of one connection, without memory_bytes
+    int64_t connection_bytes;  // memory of one connection, without memory_bytes; not 0 with a bound
     int pressure_percent;      // 1 to 100
     int pressure_drop_percent; // 1 to 100; rounded up
     const char *const *allow;  // NULL: every host
@@ -132,7 +148,8 @@ struct hot_stats {
     int64_t fresh;    // got one that had not
     int64_t timeouts; // ended without one at their deadline
     int64_t refused;  // by the lists, the drain, fail_fast or lack of memory
-    int64_t created, open_failures;
+    int64_t created;
+    int64_t open_failures;       // opens that failed, or became overdue
     int64_t closed[HOT_REASONS]; // counted when the end was decided
     int64_t peak_total, peak_waiting;
     int64_t longest_wait_ns; // of checkouts that ended, with or without a connection
@@ -159,7 +176,9 @@ int64_t hot_uses_of(const struct hot_connection *connection); // earlier checkou
 
 // From now on the pool keeps `count` connections to the host: it opens them, replaces those that end, and
 // exempts them from idle_ns. 0 stops that. Waits at most timeout_ns until they are open; -ETIMEDOUT: the
-// pool goes on trying. -ERANGE: above host_max or idle_max; -EACCES; -ECANCELED; -ENOMEM.
+// pool goes on trying. -ERANGE: above host_max; or with what other hosts keep above idle_max or total_max.
+// Nothing is changed then. -EACCES; -ECANCELED: draining; -ENOMEM: also under memory pressure; with
+// fail_fast, the error of open.
 int hot_warm(struct hot_pool *pool, const char *host, int count, int64_t timeout_ns, struct err *err)
     __attribute__((warn_unused_result));
 
@@ -182,5 +201,9 @@ int hot_drain(struct hot_pool *pool, int64_t timeout_ns) __attribute__((warn_unu
 // has not ended (a connection was not returned, an open hangs), and the pool is in the state after
 // hot_drain. NULL: 0.
 int hot_close(struct hot_pool *pool, int64_t timeout_ns) __attribute__((warn_unused_result));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -16,6 +16,8 @@ static void open_one(struct hot_pool *pool, struct hot_connection *connection)
     void *opened = NULL;
     int64_t until_ns = hot_clock_after(connection->began_ns, pool->state.config.open_timeout_ns);
     // `name` stays valid: a host exists as long as it has a connection that is open or being opened.
+    if (hot_state_due_ns(&pool->state) < pool->keeper_until_ns)
+        pthread_cond_signal(&pool->tick); // this open is overdue before the keeper would look
     pthread_mutex_unlock(&pool->lock);
     int code = resource->open(resource->context, host->name, until_ns, &opened);
     pthread_mutex_lock(&pool->lock);
@@ -105,7 +107,7 @@ void hot_react(struct hot_pool *pool)
     const struct hot_state *state = &pool->state;
     if (state->count[HOT_WANTED] > 0)
         call_openers(pool);
-    if (state->count[HOT_ENDING] > 0 || state->retry_ns < pool->keeper_until_ns)
+    if (state->count[HOT_ENDING] > 0 || hot_state_due_ns(state) < pool->keeper_until_ns)
         pthread_cond_signal(&pool->tick);
     if (pool->watchers > 0)
         pthread_cond_broadcast(&pool->changed);
@@ -196,14 +198,15 @@ void *hot_keeper_run(void *context)
         if (now_ns >= sweep_ns) {
             (void)hot_sweep_locked(pool);
             sweep_ns = hot_clock_after(hot_now_ns(pool), state->config.sweep_ns);
-        } else if (now_ns >= state->retry_ns) {
+        } else if (now_ns >= hot_state_due_ns(state)) {
             hot_state_expire(state, now_ns);
             hot_react(pool);
         }
         (void)hot_close_ended(pool);
-        if (pool->stopping || hot_now_ns(pool) >= state->retry_ns)
+        int64_t due_ns = hot_state_due_ns(state);
+        if (pool->stopping || hot_now_ns(pool) >= due_ns)
             continue;
-        pool->keeper_until_ns = state->retry_ns < sweep_ns ? state->retry_ns : sweep_ns;
+        pool->keeper_until_ns = due_ns < sweep_ns ? due_ns : sweep_ns;
         hot_sleep(pool, &pool->tick, pool->keeper_until_ns);
         pool->keeper_until_ns = 0;
     }

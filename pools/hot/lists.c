@@ -117,6 +117,7 @@ static bool is_host_valid(const struct hot_state *state, const struct hot_host *
 bool hot_state_is_valid(const struct hot_state *state)
 {
     int sums[HOT_WHERES] = {0}, waiting = 0, hungry = 0;
+    int64_t kept = 0;
     const struct hot_waiter *waiter;
     uint64_t ticket = 0;
     for (int i = 0; i < HOT_BUCKETS; i++) {
@@ -124,6 +125,7 @@ bool hot_state_is_valid(const struct hot_state *state)
             if (!is_host_valid(state, host, sums))
                 return false;
             hungry += host->waiting > 0;
+            kept += host->keep;
         }
     }
     TAILQ_FOREACH(waiter, &state->waiters, in_pool)
@@ -138,5 +140,6 @@ bool hot_state_is_valid(const struct hot_state *state)
     }
     return waiting == state->waiting && hungry == state->hungry &&
            hot_owned(state->count) <= state->config.total_max &&
-           state->count[HOT_IDLE] <= state->config.idle_max;
+           state->count[HOT_IDLE] <= state->config.idle_max && kept == state->kept &&
+           kept <= state->config.idle_max && kept <= state->config.total_max;
 }

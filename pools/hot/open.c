@@ -41,6 +41,11 @@ static int check_config(const struct hot_config *config, struct err *err)
             return err_set(err, -EINVAL, "%s of a hot pool is %lld: it takes %lld to %lld", bound->name,
                            (long long)bound->value, (long long)bound->least, (long long)bound->most);
     }
+    if (config->memory_max_bytes > 0 && config->connection_bytes == 0 && !config->resource.memory_bytes)
+        return err_set(
+            err, -EINVAL,
+            "connection_bytes of a hot pool is 0: with memory_max_bytes it takes the memory of one "
+            "connection, or the resource memory_bytes; otherwise pressure is never seen");
     return 0;
 }
 

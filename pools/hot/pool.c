@@ -24,7 +24,8 @@ static int wait_for_one(struct hot_pool *pool, struct hot_host *host, uint64_t t
         hot_sleep(pool, &woken, until_ns);
     // A connection handed over before this thread gave up belongs to it, even after the deadline.
     if (waiter.answer == HOT_WAITS) {
-        hot_state_give_up(&pool->state, &waiter);
+        hot_state_give_up(&pool->state, &waiter, hot_now_ns(pool));
+        hot_react(pool); // its open is dropped, and others may have the room
         code = -ETIMEDOUT;
     } else if (waiter.answer == HOT_REFUSED) {
         code = waiter.code;
@@ -156,13 +157,14 @@ int64_t hot_uses_of(const struct hot_connection *connection)
 
 // --- the rest
 
-static int await_warmth(struct hot_pool *pool, struct hot_host *host, int64_t until_ns)
+static int await_warmth(struct hot_pool *pool, struct hot_host *host, int count, int64_t until_ns)
 {
-    int64_t failures = pool->state.stats.open_failures;
+    const struct hot_stats *stats = &pool->state.stats;
+    int64_t failures = stats->open_failures, pressed = stats->closed[HOT_END_PRESSURE];
     while (hot_live(host->count) < host->keep) {
         if (pool->state.draining)
             return -ECANCELED;
-        if (pool->state.config.fail_fast && host->failures > 0 && pool->state.stats.open_failures > failures)
+        if (pool->state.config.fail_fast && host->failures > 0 && stats->open_failures > failures)
             return host->last_code;
         if (hot_now_ns(pool) >= until_ns)
             return -ETIMEDOUT;
@@ -170,7 +172,27 @@ static int await_warmth(struct hot_pool *pool, struct hot_host *host, int64_t un
         hot_sleep(pool, &pool->changed, until_ns);
         pool->watchers--;
     }
-    return 0;
+    return host->keep < count && stats->closed[HOT_END_PRESSURE] > pressed ? -ENOMEM : 0;
+}
+
+static int warm(struct hot_pool *pool, struct hot_host *host, int count, int64_t until_ns, struct err *err)
+{
+    const struct hot_config *config = &pool->state.config;
+    if (pool->state.draining)
+        return err_set(err, -ECANCELED, "%s is not warmed: the pool is draining", host->name);
+    if (!hot_state_keep(&pool->state, host, count, hot_now_ns(pool)))
+        return err_set(err, -ERANGE,
+                       "%s is not warmed: %d connections, and %lld kept to other hosts, are past %d idle or "
+                       "%d in all",
+                       host->name, count, (long long)(pool->state.kept - host->keep), config->idle_max,
+                       config->total_max);
+    hot_react(pool);
+    int code = await_warmth(pool, host, count, until_ns);
+    if (code < 0)
+        (void)err_set(err, code, "%s is not warm: %d of %d connections are there%s%s", host->name,
+                      hot_live(host->count), count, host->failures ? "; the last open failed: " : "",
+                      host->failures ? strerror(-host->last_code) : "");
+    return code;
 }
 
 int hot_warm(struct hot_pool *pool, const char *name, int count, int64_t timeout_ns, struct err *err)
@@ -186,15 +208,7 @@ int hot_warm(struct hot_pool *pool, const char *name, int count, int64_t timeout
     struct hot_host *host = hot_host_hold(&pool->state, name);
     int code = host ? 0 : err_set(err, -ENOMEM, "%s is not warmed: no memory", name);
     if (host) {
-        host->keep = count;
-        host->blocked_ns = 0; // a call of hot_warm deserves a trial
-        hot_plan(&pool->state, host, hot_now_ns(pool));
-        hot_react(pool);
-        code = await_warmth(pool, host, until_ns);
-        if (code < 0)
-            (void)err_set(err, code, "%s is not warm: %d of %d connections are there%s%s", name,
-                          hot_live(host->count), count, host->failures ? "; the last open failed: " : "",
-                          host->failures ? strerror(-host->last_code) : "");
+        code = warm(pool, host, count, until_ns, err);
         hot_host_release(host);
     }
     hot_leave(pool);

@@ -38,6 +38,11 @@ static void answer(struct hot_state *state, struct hot_waiter *waiter, enum hot_
         pthread_cond_signal(waiter->woken);
 }
 
+void hot_refuse(struct hot_state *state, struct hot_waiter *waiter, int code)
+{
+    answer(state, waiter, HOT_REFUSED, code);
+}
+
 static void hand_out(struct hot_state *state, struct hot_connection *connection, int64_t now_ns)
 {
     connection->out_ns = now_ns;
@@ -73,9 +78,10 @@ void hot_state_wait(struct hot_state *state, struct hot_waiter *waiter, int64_t 
     hot_plan(state, host, now_ns);
 }
 
-void hot_state_give_up(struct hot_state *state, struct hot_waiter *waiter)
+void hot_state_give_up(struct hot_state *state, struct hot_waiter *waiter, int64_t now_ns)
 {
     dequeue(state, waiter);
+    hot_drop_unneeded(state, waiter->host, now_ns);
 }
 
 static void widen(const struct hot_state *state, struct hot_host *host)
@@ -158,6 +164,7 @@ void hot_state_checked(struct hot_state *state, struct hot_connection *connectio
         hand_out(state, connection, now_ns);
     else
         give(state, connection, now_ns);
+    hot_drop_unneeded(state, host, now_ns);
     hot_plan(state, host, now_ns);
 }
 
@@ -179,6 +186,7 @@ void hot_state_return(struct hot_state *state, struct hot_connection *connection
         give(state, connection, now_ns);
     if (connection->where == HOT_ENDING)
         widen(state, host); // the waiters needed that connection
+    hot_drop_unneeded(state, host, now_ns);
     hot_plan(state, host, now_ns);
 }
 
@@ -213,14 +221,19 @@ static int64_t lifetime_end_ns(struct hot_state *state, int64_t now_ns)
     return hot_clock_after(now_ns, config->lifetime_ns - (int64_t)less);
 }
 
-static void note_failure(struct hot_state *state, struct hot_host *host, int code, int64_t now_ns)
+// Opens that were under way together fail for one cause, so all of them are one failure.
+void hot_note_failure(struct hot_state *state, struct hot_host *host, int64_t began_ns, int code,
+                      int64_t now_ns)
 {
     const struct hot_config *config = &state->config;
     struct hot_waiter *waiter;
     int64_t pause_ns = config->retry_ns;
+    if (host->failures > 0 && began_ns < host->failed_ns)
+        host->failures--;
     for (int i = 0; i < host->failures && pause_ns < config->retry_max_ns; i++)
         pause_ns *= 2;
     host->failures++;
+    host->failed_ns = now_ns;
     host->window = 1;
     host->last_code = code;
     host->blocked_ns =
@@ -229,7 +242,9 @@ static void note_failure(struct hot_state *state, struct hot_host *host, int cod
         state->retry_ns = host->blocked_ns;
     state->stats.open_failures++;
     while (config->fail_fast && (waiter = TAILQ_FIRST(&host->waiters)))
-        answer(state, waiter, HOT_REFUSED, code);
+        hot_refuse(state, waiter, code);
+    while (!TAILQ_EMPTY(&host->lists[HOT_WANTED])) // requested anew after the pause
+        hot_connection_free(state, TAILQ_FIRST(&host->lists[HOT_WANTED]));
 }
 
 bool hot_state_opened(struct hot_state *state, struct hot_connection *connection, int code, int64_t now_ns)
@@ -237,22 +252,23 @@ bool hot_state_opened(struct hot_state *state, struct hot_connection *connection
     struct hot_host *host = connection->host;
     bool overdue = connection->where == HOT_OVERDUE;
     if (code < 0) {
+        int64_t began_ns = connection->began_ns;
         hot_connection_free(state, connection);
-        if (!overdue)
-            note_failure(state, host, code, now_ns);
+        if (!overdue) // then it was counted when it became that
+            hot_note_failure(state, host, began_ns, code, now_ns);
         hot_plan_all(state, now_ns);
         return true;
     }
     state->stats.created++;
+    host->failures = 0;
+    host->blocked_ns = 0;
     if (overdue && (state->draining || hot_owned(host->count) >= state->config.host_max ||
                     hot_owned(state->count) >= state->config.total_max)) {
         state->stats.closed[HOT_END_LATE]++;
         hot_connection_free(state, connection);
-        hot_plan(state, host, now_ns);
+        hot_plan_all(state, now_ns);
         return false;
     }
-    host->failures = 0;
-    host->blocked_ns = 0;
     host->last_open_ns = now_ns - connection->began_ns;
     add_to_average(&host->open_ns, host->last_open_ns);
     connection->began_ns = connection->used_ns = connection->checked_ns = now_ns;
@@ -264,5 +280,6 @@ bool hot_state_opened(struct hot_state *state, struct hot_connection *connection
         give(state, connection, now_ns);
     widen(state, host);
     hot_plan(state, host, now_ns);
+    hot_plan_all(state, now_ns); // other hosts may take the opener
     return true;
 }

@@ -12,6 +12,7 @@
 // Invariants (hot_state_is_valid):
 //   owned = all except the overdue; owned <= total_max; for each host owned <= host_max
 //   idle <= idle_max
+//   kept = the sum of all hosts' keep <= idle_max, total_max: so what is opened to be kept has a place
 //   a host with waiters has no idle connection
 //   waiters of a host, and of the pool, are in the order of their tickets
 #ifndef POOLMARK_POOLS_HOT_STATE_H
@@ -74,8 +75,9 @@ struct hot_host {
     int waiting;
     int users;          // calls that have a pointer to it
     int keep;           // count of hot_warm
-    int failures;       // opens that failed since one succeeded
+    int failures;       // failures in succession: a failed or overdue open that began after the one before
     int last_code;      // error of the last one
+    int64_t failed_ns;  // time of the last failure
     int64_t blocked_ns; // no open until then
     int64_t open_ns;    // moving averages; 0: unknown
     int64_t use_ns;     //
@@ -97,6 +99,7 @@ struct hot_state {
     struct hot_connections by_age;
     int count[HOT_WHERES];
     int waiting, hosts, hungry; // hungry: hosts with waiters
+    int64_t kept;               // sum of all hosts' keep
     uint64_t next_ticket, round, random;
     int64_t retry_ns; // earliest end of a pause; INT64_MAX: none
     bool draining;
@@ -138,7 +141,12 @@ void hot_plan_all(struct hot_state *state, int64_t now_ns);
 // one.
 struct hot_waiter *hot_starved(struct hot_state *state, const struct hot_waiter *first, int64_t now_ns);
 int hot_wanted(const struct hot_host *host, int64_t now_ns); // opens that should be under way
-struct hot_connection *hot_spare(struct hot_state *state);   // the idle connection to end first, or NULL
+// Drops requests that no thread has begun, and nobody waits for any more.
+void hot_drop_unneeded(struct hot_state *state, struct hot_host *host, int64_t now_ns);
+// From now on the host keeps `count`. False: with those of other hosts these are more than can be idle.
+bool hot_state_keep(struct hot_state *state, struct hot_host *host, int count, int64_t now_ns)
+    __attribute__((warn_unused_result));
+struct hot_connection *hot_spare(struct hot_state *state); // the idle connection to end first, or NULL
 
 // --- serve.c
 
@@ -146,12 +154,18 @@ struct hot_connection *hot_spare(struct hot_state *state);   // the idle connect
 struct hot_connection *hot_state_take(struct hot_state *state, struct hot_host *host, uint64_t ticket,
                                       int64_t now_ns);
 void hot_state_wait(struct hot_state *state, struct hot_waiter *waiter, int64_t now_ns);
-void hot_state_give_up(struct hot_state *state, struct hot_waiter *waiter); // for a waiter that waits
+// For a waiter that waits.
+void hot_state_give_up(struct hot_state *state, struct hot_waiter *waiter, int64_t now_ns);
 void hot_state_return(struct hot_state *state, struct hot_connection *connection, bool works, int64_t now_ns);
 // The next connection to open, now in HOT_OPENING; NULL: none is wanted.
 struct hot_connection *hot_state_next_open(struct hot_state *state, int64_t now_ns);
 // An open ended. False: there is no room; the caller closes it, and the connection is gone.
 bool hot_state_opened(struct hot_state *state, struct hot_connection *connection, int code, int64_t now_ns);
+// An open that began at began_ns failed, or is overdue (-ETIMEDOUT): the host pauses.
+void hot_note_failure(struct hot_state *state, struct hot_host *host, int64_t began_ns, int code,
+                      int64_t now_ns);
+// Sends one waiter away, with -errno.
+void hot_refuse(struct hot_state *state, struct hot_waiter *waiter, int code);
 // A connection in HOT_CHECKED was checked. `taker`: for a checkout; then it goes to HOT_OUT if it may.
 void hot_state_checked(struct hot_state *state, struct hot_connection *connection, bool healthy, bool taker,
                        int64_t now_ns);
@@ -159,6 +173,8 @@ void hot_state_checked(struct hot_state *state, struct hot_connection *connectio
 // --- age.c
 
 void hot_state_expire(struct hot_state *state, int64_t now_ns);
+// When hot_state_expire is next due apart from sweeps: a pause ends, or an open is overdue. INT64_MAX: never.
+int64_t hot_state_due_ns(const struct hot_state *state);
 struct hot_connection *hot_state_next_check(struct hot_state *state, bool all, int64_t now_ns);
 struct hot_connection *hot_state_next_close(struct hot_state *state); // in HOT_CLOSING; NULL
 void hot_state_closed(struct hot_state *state, struct hot_connection *connection, int64_t now_ns);

@@ -18,6 +18,10 @@
 
 #include "pools/typed/typed_limits.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct typed_bytes {
     char *data;              // `capacity` bytes, of which `length` are in use; NULL when capacity is 0
     size_t length, capacity; // read only: the calls below change them
@@ -56,5 +60,9 @@ struct pool *typed_bytes_pool_below(const struct typed_bytes_pool *pool);
 int64_t typed_bytes_pool_dropped(const struct typed_bytes_pool *pool); // puts of buffers that were too large
 
 void typed_bytes_pool_close(struct typed_bytes_pool *pool); // as pool_close; NULL is allowed
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

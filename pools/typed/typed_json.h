@@ -15,6 +15,10 @@
 
 #include <jansson.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // The release of a map whose values are json_t: each value is a reference.
 void typed_json_release(void *value);
 
@@ -35,5 +39,9 @@ int typed_json_unmarshal(const char *text, size_t length, struct typed_map *to, 
 // no map.
 int typed_json_field(struct typed_map_pool *maps, const char *text, size_t length, const char *key,
                      struct typed_bytes *to, struct err *err) __attribute__((warn_unused_result));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -16,6 +16,10 @@
 
 #include "pools/pool.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct typed_limits {
     size_t capacity; // of a new object: bytes, or entries; at least 1
     size_t keep_max; // one that has grown to more capacity is not kept; at least `capacity`
@@ -41,5 +45,9 @@ enum {
 int typed_pool_open(struct pool **pool, const struct pool_strategy *strategy,
                     const struct pool_config *config, const struct pool_config *hooks, size_t object_bytes,
                     const struct typed_limits *limits, struct err *err) __attribute__((warn_unused_result));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

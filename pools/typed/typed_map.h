@@ -18,6 +18,10 @@
 
 #include "pools/typed/typed_limits.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct typed_map;
 
 struct typed_map_entry {
@@ -71,5 +75,9 @@ struct pool *typed_map_pool_below(const struct typed_map_pool *pool);
 int64_t typed_map_pool_dropped(const struct typed_map_pool *pool); // puts of maps that were too large
 
 void typed_map_pool_close(struct typed_map_pool *pool); // as pool_close; NULL is allowed
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

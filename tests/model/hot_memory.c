@@ -73,6 +73,7 @@ void normalise(void)
         hosts[i]->planned_round = 0;
         hosts[i]->failures = hosts[i]->failures > 0;
         hosts[i]->last_code = 0;
+        hosts[i]->failed_ns = 0;
         hosts[i]->open_ns = hosts[i]->use_ns = 1; // so that connections wanted = waiters
         hosts[i]->last_open_ns = 1;
         hosts[i]->hungry_ns = NOW_NS;

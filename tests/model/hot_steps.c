@@ -89,7 +89,7 @@ static bool reach_deadline(struct thread *me)
     if (me == &arena.threads[0])
         return false;
     if (me->waiter.answer == HOT_WAITS) {
-        hot_state_give_up(&pool, &me->waiter);
+        hot_state_give_up(&pool, &me->waiter, NOW_NS);
         end_operation(me);
         return true;
     }
