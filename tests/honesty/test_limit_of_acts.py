@@ -52,6 +52,8 @@ def test_a_rate_that_was_had_has_no_limit(tmp_path, broker, engine):
             mean = runs["connect"].metric("connect.rate_asked")
             assert 57 < mean < 58 and re.search(rf"^connects a second +{mean:.1f}/s ", runs["connect"].table(), re.M), runs["connect"].table()
             return
+    if all(limits[SCENARIOS[scenario][0]]["by"] == "host" for scenario, limits in wrong.items()):
+        pytest.skip("other programs left the generator no processor in 5 tries")
     pytest.fail(f"none of 5 tries had each rate: {wrong or told}")
 
 
