@@ -177,3 +177,9 @@ def test_a_record_without_cells_has_no_chart(tmp_path):
 def test_what_set_takes_for_no_toml_is_a_text(text):
     assert suite_set.value_of(text) == text
     assert suite_set.value_of("[60, [true]]") == [60, [True]]
+
+
+@pytest.mark.parametrize("words", [("trend", "\x1b[2J"), ("verify", "--\x1b[2J"), ("capacity", "--connections", "\u202e"), ("report", "x", "--serve", "\x9b31m")])
+def test_a_wrong_word_is_printed_without_its_control_characters(words, capsys):
+    assert cli.run_command(words[0], list(words[1:])) == 2
+    assert all(line.isprintable() for line in capsys.readouterr().err.split("\n"))

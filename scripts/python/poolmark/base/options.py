@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from poolmark.base.errors import UsageError
+from poolmark.base.escape import lines
 from poolmark.base.faults import DID_YOU_MEAN, nearest
 from poolmark.base.units import parse_bytes, parse_count, parse_seconds, show_bytes, show_count
 
@@ -46,7 +47,7 @@ def meant(parser: argparse.ArgumentParser, message: str) -> str:
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        super().error(message + meant(self, message))
+        super().error(lines(message + meant(self, message)))    # a word may be a file's name, and have control characters
 
 
 def make_parser(**how: Any) -> argparse.ArgumentParser:
