@@ -14,6 +14,7 @@ them possible. In half of the changed records every checksum and the seal are ma
 what was edited goes on there.
 """
 import contextlib
+import copy
 import hashlib
 import itertools
 import json
@@ -80,9 +81,9 @@ def spoil_json(data, rng, paths=None) -> None:
         elif act == 2:
             holder[key] = json.loads(json.dumps(at(data, rng.choice(paths))))
         elif act == 3 and isinstance(holder, dict):
-            holder[rng.choice(NAMES)] = rng.choice(WILD)
+            holder[rng.choice(NAMES)] = copy.deepcopy(rng.choice(WILD))     # a later change may change it
         else:
-            holder[key] = rng.choice(WILD)
+            holder[key] = copy.deepcopy(rng.choice(WILD))
 
 
 def spoil_bytes(content: bytes, rng) -> bytes:
