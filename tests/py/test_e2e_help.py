@@ -44,7 +44,8 @@ def test_help_of_a_scenario_has_its_options_and_no_empty_part(scenario, its, oth
 
 
 VALUES = {"flag": [], "count": ["2"], "bytes": ["64"], "duration": ["1s"], "rate": ["10"], "text": ["x"], "number": ["0.5"], "list": ["1"]}
-OWN_VALUES = {"engine": ["raw"], "ports": ["kernel"], "steps": ["1,2"], "pattern": ["fan-in"], "payload": ["64"], "connections": ["1000"], "share": ["fit"],
+OWN_VALUES = {"source": ["127.0.0.1"],
+              "engine": ["raw"], "ports": ["kernel"], "steps": ["1,2"], "pattern": ["fan-in"], "payload": ["64"], "connections": ["1000"], "share": ["fit"],
               "client-id": ["x%i"], "open": ["conn-tcp-1M-5K"],
               "target": ["mqtt://127.0.0.1:1"], "topic": ["x%i"], "workers": ["8"], "subscribers": ["10"]}
 BACKOFF, WILL, RAMP, FAN_IN = {"backoff": "1s"}, {"will-topic": "w"}, {"schedule": "ramp", "rate": "10", "burst-rate": "10"}, {"pattern": "fan-in"}

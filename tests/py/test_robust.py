@@ -69,7 +69,7 @@ def test_the_fuzzer_of_command_lines_begins_with_each_option():
     for path in (FUZZ / "corpus/options").iterdir():
         program, *more = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
         words[program] |= set(more)
-    tables = {"broker": ("broker/config.c",), "generator": ("loadgen/command_line.c", "loadgen/identity_options.c")}
+    tables = {"broker": ("broker/config.c",), "generator": ("loadgen/command_table.c", "loadgen/identity_options.c")}
     for program, files in tables.items():
         options = set(re.findall(r'^    \{"([a-z-]+)", ', "".join((ROOT / one).read_text(encoding="utf-8") for one in files), re.M))
         assert len(options) > 20

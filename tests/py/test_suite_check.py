@@ -98,7 +98,7 @@ STEPS = '[[phase]]\nname = "steps"\nscenario = "steps"\nsteps = "10,100"\n'
     ('[config]\nconnections = 200_000_000\n' + PHASE, 2, "connections is 200000000; it must be a whole number of at least 1 and at most 100000000"),
     ('[config]\nshape = "lean"\n' + PHASE, 1, "cell lean has no connections: how many?"),
     ('repetitions = 20_000\n[config]\nconnections = 9\n' + PHASE, 1, "repetitions is 20000; it may be at most 10000"),
-    ('seed = 99999999999999999999\n[config]\nconnections = 9\n' + PHASE, 1, "--seed"),
+    ('seed = 9000000000000000000\n[config]\nconnections = 9\n' + PHASE, 1, "--seed"),
     ('[config]\nconnections = 9\n' + PHASE.replace('"connect"\nsc', '5\nsc'), 4, "a phase's name is 5"),
     ('[config]\nconnections = 9\n' + PHASE.replace('"connect"\nsc', '["x"]\nsc'), 4, "a phase's name is ['x']"),
     ('[config]\nconnections = 9\n[[phase]]\nname = "x"\nscenario = ["connect"]\n', 5, "scenario is ['connect']; it must be text"),
@@ -200,7 +200,7 @@ broker.threads = 2
     (["strategy=slap"], "did you mean 'slab'?"),
     (["repetitions=none"], "repetitions is 'none'"),
     (["duration"], "it takes KEY=VALUE"),
-    (["seed=99999999999999999999"], "--seed"),
+    (["seed=9000000000000000000"], "--seed"),
 ])
 def test_what_is_set_on_the_command_line_is_checked_like_the_file(words, told):
     with pytest.raises(UsageError) as caught:

@@ -42,7 +42,8 @@ def write_record(folder, kind, status, metrics=None, allocator="glibc", anomalie
     data = {"schema": "poolmark.run/1", "id": time.strftime(f"{kind}-%Y%m%dT%H%M%SZ-0000", time.gmtime()), "kind": kind,
             "status": status, "started_utc": now, "ended_utc": now, "seed": 1,
             "tool": {"version": "0", "commit": "unknown", "dirty": False, "compiler": "none", "flags": ""},
-            "command": sys.argv, "host": {"cores": 1, "loaded": {"allocator": allocator}}, "metrics": metrics or {},
+            "command": [os.fsencode(word).decode("utf-8", "backslashreplace") for word in sys.argv],
+            "host": {"cores": 1, "loaded": {"allocator": allocator}}, "metrics": metrics or {},
             "anomalies": list(anomalies), **more}
     with open(os.path.join(folder, "run.json"), "w") as file:
         json.dump(data, file)
