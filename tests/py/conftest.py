@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shared by the Python tests: the modules of scripts/, and the command as a user calls it."""
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,13 @@ def poolmark():
                               capture_output=True, text=True, timeout=timeout)
 
     return call
+
+
+@pytest.fixture
+def in_memory(tmp_path):
+    """A folder in memory where that is possible: a kill loses nothing that a call has written, and the disk need not be waited for."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="poolmark-") as made:
+        yield Path(made)

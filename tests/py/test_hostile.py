@@ -70,20 +70,10 @@ def try_in(shard, shards, scratch):
     return try_some(range(shard, COUNT, shards), Path(scratch) / str(shard))
 
 
-@pytest.fixture
-def scratch(tmp_path):
-    """In memory where that is possible."""
-    if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="poolmark-") as made:
-        yield Path(made)
-
-
-def test_no_hostile_record_ends_in_a_traceback(scratch):
+def test_no_hostile_record_ends_in_a_traceback(in_memory):
     shards = (os.cpu_count() or 1) if COUNT >= 10_000 else 1
     with ProcessPoolExecutor(shards, get_context("fork")) as pool:
-        results = list(pool.map(try_in, range(shards), [shards] * shards, [str(scratch)] * shards))
+        results = list(pool.map(try_in, range(shards), [shards] * shards, [str(in_memory)] * shards))
     found = sum((one for one, _ in results), Counter())
     failures = [text for _, text in results if text]
     assert not failures, "\n".join(failures)
@@ -92,12 +82,12 @@ def test_no_hostile_record_ends_in_a_traceback(scratch):
     assert found["tried"] == COUNT and found["loaded"] > COUNT // 5 and found["read"] > found["loaded"] // 4
 
 
-def test_every_reader_takes_a_record_that_was_not_changed(scratch):
+def test_every_reader_takes_a_record_that_was_not_changed(in_memory):
     """Otherwise it would refuse each changed one at once, for what the small copy lacks."""
-    whole = hostile.Originals(scratch, REFERENCE, random.Random(SEED)).whole()
+    whole = hostile.Originals(in_memory, REFERENCE, random.Random(SEED)).whole()
     assert {one.folder.name.rpartition("-")[0] for one in whole} >= {"quick", "idle", "million", "bench", "account", "kernel"}
     for call in hostile_readers.CALLS:
-        assert any(hostile_readers.read(one.folder, one.run, one.other, scratch, random.Random(1), call) for one in whole), call
+        assert any(hostile_readers.read(one.folder, one.run, one.other, in_memory, random.Random(1), call) for one in whole), call
 
 
 def test_what_is_not_safe_to_show_is_found():

@@ -14,10 +14,8 @@ import os
 import random
 import shutil
 import signal
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from mqtt_client import Client, Gone
@@ -178,26 +176,16 @@ def kill_everywhere(folder, seed, most):
     return kills
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """In memory where that is possible: a kill loses nothing that a call has written, and the disk need not be waited for."""
-    if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="poolmark-") as made:
-        yield Path(made)
-
-
-def test_nothing_acknowledged_is_lost_by_a_kill_at_any_write(folder):
-    kills = kill_everywhere(folder, 1, 10_000)
+def test_nothing_acknowledged_is_lost_by_a_kill_at_any_write(in_memory):
+    kills = kill_everywhere(in_memory, 1, 10_000)
     assert kills > 50, "the calls of the state file are not seen"
 
 
 @pytest.mark.skipif(not KILLS, reason="POOLMARK_KILLS says how many")
-def test_many_kills(folder):
+def test_many_kills(in_memory):
     kills, seed = 0, 2
     while kills < KILLS:
-        kills += kill_everywhere(folder, seed, KILLS - kills)
+        kills += kill_everywhere(in_memory, seed, KILLS - kills)
         seed += 1
     print(f"\n{kills} kills in {seed - 2} orders of acts: nothing acknowledged was lost")
 

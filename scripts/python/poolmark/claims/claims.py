@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beside", metavar="RUN", help="compare the verdicts with those of an earlier run (with --again: two runs, and "
                                                         "nothing is measured); exit code 1 where one holds and the other does not")
     parser.add_argument("--write-docs", action="store_true",
-                        help="write the table of docs/claims.md from results/reference/claims, and end")
+                        help="write the tables of docs/claims.md and README.md from results/reference/claims, and end")
 
 
 def chosen(claims: dict[str, Claim], only: list[str]) -> dict[str, Claim]:
@@ -308,7 +308,7 @@ def refuse_together(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     refuse_together(args)
     if args.write_docs:
-        need_checkout("writing docs/claims.md")
+        need_checkout("writing docs/claims.md and README.md")
         print(document.write(ROOT))
         return 0
     _, claims = catalogue.load()
